@@ -1,0 +1,102 @@
+"""The multilayer perceptron, alone and stacked.
+
+The hidden layers have equal width, ReLU and biases; PyTorch's default initialization, no dropout
+(Entezari et al. 2021, section 2.1, for all depths alike).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from workers.params import Params, ParamStack
+from workers.seeding import with_global_seed
+
+
+class MLP(nn.Module):
+    """``layers.0`` ... ``layers.<depth>``: linear layers with ReLU between them; the last one gives the logits."""
+
+    def __init__(self, num_inputs: int, width: int, depth: int, num_classes: int) -> None:
+        super().__init__()
+        sizes = [num_inputs, *[width] * depth, num_classes]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+
+    def forward(self, inputs: Float[Tensor, "B inputs"]) -> Float[Tensor, "B C"]:
+        """Logits of a batch."""
+        hidden = inputs
+        for layer in self.layers[:-1]:
+            hidden = torch.relu(layer(hidden))
+        return self.layers[-1](hidden)  # type: ignore[no-any-return]
+
+
+class MLPProgram:
+    """A stack of MLPs of one shape."""
+
+    def __init__(self, num_inputs: int, width: int, depth: int, num_classes: int) -> None:
+        self.num_inputs, self.width, self.depth, self.num_classes = num_inputs, width, depth, num_classes
+
+    def _make(self) -> MLP:
+        return MLP(self.num_inputs, self.width, self.depth, self.num_classes)
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """The module on the ``meta`` device."""
+        with torch.device("meta"):
+            return self._make()
+
+    def initialize(self, seed: int) -> Params:
+        """PyTorch's default initialization from one seed."""
+        module = with_global_seed(seed, self._make)
+        return {name: tensor.detach() for name, tensor in module.state_dict().items()}
+
+    def prepare(self, images: Tensor) -> Float[Tensor, "B inputs"]:
+        """Images flattened."""
+        return images.flatten(1)
+
+    def logits(self, params: ParamStack, inputs: Float[Tensor, "B inputs"]) -> Float[Tensor, "N C B"]:
+        """Logits of every network on the same inputs."""
+        return self._above(params, self._first(params, inputs))
+
+    def logits_on_segment(
+        self,
+        params_a: ParamStack,
+        params_b: ParamStack,
+        alphas: list[float],
+        inputs: Float[Tensor, "B inputs"],
+    ) -> Iterator[Float[Tensor, "P C B"]]:
+        """Logits along the segment; the first layer's products are formed for the endpoints alone.
+
+        A pre-activation of the first layer is linear in the weights, so at theta(alpha) it is
+        (1 - alpha) * z_a + alpha * z_b: two products serve all alphas.
+        """
+        first_a, first_b = self._first(params_a, inputs), self._first(params_b, inputs)
+        upper = [name for name in params_a if not name.startswith("layers.0.")]
+        for alpha in alphas:
+            if alpha in (0.0, 1.0):
+                end = params_a if alpha == 0.0 else params_b
+                yield self._above(end, (first_a if alpha == 0.0 else first_b).clone())
+                continue
+            between = {name: torch.lerp(params_a[name], params_b[name], alpha) for name in upper}
+            yield self._above(between, torch.lerp(first_a, first_b, alpha))
+
+    def floats_per_example(self) -> int:
+        """Inputs, units and logits of one network on one example."""
+        return self.num_inputs + self.depth * self.width + self.num_classes
+
+    def _first(self, params: ParamStack, inputs: Tensor) -> Tensor:
+        """Pre-activations (N, W, B) of the first layer: one product for the whole stack."""
+        weight, bias = params["layers.0.weight"], params["layers.0.bias"]
+        product = weight.flatten(0, 1) @ inputs.mT
+        return product.view(*weight.shape[:2], inputs.shape[0]).add_(bias.unsqueeze(-1))
+
+    def _above(self, params: ParamStack, preactivation: Tensor) -> Tensor:
+        """Logits from the first layer's pre-activations, which are overwritten."""
+        hidden = preactivation
+        for layer in range(1, self.depth + 1):
+            weight, bias = params[f"layers.{layer}.weight"], params[f"layers.{layer}.bias"]
+            hidden = torch.baddbmm(bias.unsqueeze(-1), weight, hidden.relu_())
+        return hidden

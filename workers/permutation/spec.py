@@ -1,0 +1,92 @@
+"""Which group of units permutes which axis of which parameter: an architecture as data.
+
+Along an axis lie segments, one after another. A segment belongs to one group or is pinned (group
+None); ``block`` consecutive entries move together per unit, as a flattened channel or a head does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Segment:
+    """``num_units`` units of ``block`` consecutive entries each, permuted by ``group`` or pinned."""
+
+    group: str | None
+    num_units: int
+    block: int = 1
+
+    @property
+    def length(self) -> int:
+        """Entries of the axis that the segment covers."""
+        return self.num_units * self.block
+
+
+@dataclass(frozen=True)
+class PermutationSpec:
+    """Groups with their sizes, and for each parameter axis that a group acts on its segments."""
+
+    groups: Mapping[str, int]
+    axes: Mapping[tuple[str, int], tuple[Segment, ...]]
+
+    def __post_init__(self) -> None:
+        for (parameter, axis), segments in self.axes.items():
+            for segment in segments:
+                if segment.group is not None and self.groups.get(segment.group) != segment.num_units:
+                    raise ValueError(
+                        f"{parameter}, axis {axis}: a segment of {segment.num_units} units in group "
+                        f"{segment.group!r}, which has {self.groups.get(segment.group)}"
+                    )
+
+    def validate(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raises ValueError unless every axis exists and its segments cover it exactly.
+
+        Args:
+            shapes: Shape of every parameter of one network, without the network axis.
+        """
+        for (parameter, axis), segments in self.axes.items():
+            if parameter not in shapes:
+                raise ValueError(f"the permutation spec names {parameter!r}, which is not a parameter; there are {sorted(shapes)}")
+            shape = shapes[parameter]
+            if not 0 <= axis < len(shape):
+                raise ValueError(f"{parameter} has {len(shape)} axes; the permutation spec names axis {axis}")
+            covered = sum(segment.length for segment in segments)
+            if covered != shape[axis]:
+                raise ValueError(f"{parameter}, axis {axis}: the segments cover {covered} of {shape[axis]} entries")
+        for group in self.groups:
+            if not any(segment.group == group for segments in self.axes.values() for segment in segments):
+                raise ValueError(f"group {group!r} acts on no parameter")
+
+    def axes_of(self, group: str) -> list[tuple[str, int, tuple[Segment, ...]]]:
+        """Every (parameter, axis, segments) on which the group acts."""
+        return [
+            (parameter, axis, segments)
+            for (parameter, axis), segments in self.axes.items()
+            if any(segment.group == group for segment in segments)
+        ]
+
+    def to_json(self) -> str:
+        """The JSON form of the contract: ``lmc-sweep spec --json`` and the metadata of permutation files."""
+        axes = [
+            {
+                "parameter": parameter,
+                "axis": axis,
+                "segments": [{"group": s.group, "num_units": s.num_units, "block": s.block} for s in segments],
+            }
+            for (parameter, axis), segments in self.axes.items()
+        ]
+        return json.dumps({"groups": dict(self.groups), "axes": axes})
+
+    @classmethod
+    def from_json(cls, text: str) -> PermutationSpec:
+        """The spec that ``to_json`` wrote."""
+        data: dict[str, Any] = json.loads(text)
+        axes = {
+            (entry["parameter"], entry["axis"]): tuple(Segment(**segment) for segment in entry["segments"])
+            for entry in data["axes"]
+        }
+        return cls(groups=data["groups"], axes=axes)

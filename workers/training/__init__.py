@@ -1,0 +1,1 @@
+"""Training: stacks of networks by stochastic gradient descent, each network on its own streams."""
