@@ -1,1 +1,5 @@
-""""""
+"""The sweep file: reading, overriding and checking it. See ``lmc_sweep.config.sweep`` for what comes out."""
+
+from lmc_sweep.config.sweep import BarriersStudy, Cell, Execution, Interpolation, Kind, Resources, Sweep
+
+__all__ = ["BarriersStudy", "Cell", "Execution", "Interpolation", "Kind", "Resources", "Sweep"]

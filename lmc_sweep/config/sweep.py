@@ -1,0 +1,99 @@
+"""What a sweep file says, once it has been read and checked: frozen values, free of torch and pydantic.
+
+``load_sweep`` makes them. Every grid is unrolled: one ``Cell`` per point of an entry of ``networks``,
+one method per point of an entry of ``alignments``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt
+
+from workers.alignment.methods import Method
+from workers.specs import ArchitectureSpec, Correction, Split, TrainingSpec, World
+
+Kind = Literal["network", "alignment", "barrier"]
+"""The kinds of item whose resources can be set one by one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Networks that differ in their seed alone, and where the sweep file asks for them (``networks[0]``)."""
+
+    dataset: str
+    label_noise: float
+    architecture: ArchitectureSpec
+    training: TrainingSpec
+    seeds: tuple[int, ...]
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolation:
+    """Where and on what the curves are measured; ``alphas`` increase from 0 to 1 and hold 0.5."""
+
+    alphas: tuple[float, ...]
+    splits: tuple[Split, ...] = ("train", "test")
+    corrections: tuple[Correction, ...] = ("none",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BarriersStudy:
+    """Which networks are paired, aligned and interpolated.
+
+    ``pairs`` counts the groups of ``networks_per_alignment`` networks in each cell and world; None
+    stands for as many as the seeds of each cell allow.
+    """
+
+    worlds: tuple[World, ...] = ("real", "model")
+    pairs: int | None = None
+    networks_per_alignment: int = 2
+    alignments: tuple[Method, ...]
+    interpolation: Interpolation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one task of a kind reserves; None takes the figure of the whole sweep."""
+
+    num_cpus: Annotated[float, Gt(0)] | None = None
+    num_gpus: Annotated[float, Ge(0)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How the work is run. It never enters an identity.
+
+    ``max_stack_bytes`` bounds the memory of one stack of networks; ``retries`` is how often a batch is
+    tried again after its worker was lost; ``kinds`` overrides the resources kind by kind.
+    """
+
+    num_cpus: Annotated[float, Gt(0)] = 1.0
+    num_gpus: Annotated[float, Ge(0)] = 0.0
+    max_stack_bytes: Annotated[float, Gt(0)] = 2e9
+    retries: Annotated[int, Ge(0)] = 3
+    kinds: Mapping[Kind, Resources] = field(default_factory=lambda: MappingProxyType({}))
+
+    def resources(self, kind: Kind) -> tuple[float, float]:
+        """CPUs and GPUs that one task of a kind reserves."""
+        own = self.kinds.get(kind, Resources())
+        return (
+            self.num_cpus if own.num_cpus is None else own.num_cpus,
+            self.num_gpus if own.num_gpus is None else own.num_gpus,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A whole sweep file. ``text`` is its YAML after overrides, as it is recorded in the store."""
+
+    name: str
+    store: str
+    networks: tuple[Cell, ...]
+    barriers: BarriersStudy | None
+    execution: Execution
+    text: str
