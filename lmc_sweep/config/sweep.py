@@ -6,9 +6,7 @@ one method per point of an entry of ``alignments``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
@@ -65,6 +63,15 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KindResources:
+    """The resources of each kind of task."""
+
+    network: Resources = Resources()
+    alignment: Resources = Resources()
+    barrier: Resources = Resources()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Execution:
     """How the work is run. It never enters an identity.
 
@@ -76,11 +83,11 @@ class Execution:
     num_gpus: Annotated[float, Ge(0)] = 0.0
     max_stack_bytes: Annotated[float, Gt(0)] = 2e9
     retries: Annotated[int, Ge(0)] = 3
-    kinds: Mapping[Kind, Resources] = field(default_factory=lambda: MappingProxyType({}))
+    kinds: KindResources = KindResources()
 
     def resources(self, kind: Kind) -> tuple[float, float]:
         """CPUs and GPUs that one task of a kind reserves."""
-        own = self.kinds.get(kind, Resources())
+        own: Resources = getattr(self.kinds, kind)
         return (
             self.num_cpus if own.num_cpus is None else own.num_cpus,
             self.num_gpus if own.num_gpus is None else own.num_gpus,
