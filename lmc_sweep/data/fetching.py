@@ -33,8 +33,8 @@ def fetch(name: str) -> Path:
         staging = Path(tempfile.mkdtemp(prefix=f".fetch-{name}-", dir=locations.data_root()))
     except OSError as error:
         raise SweepError(
-            f"data set '{name}' cannot be fetched: {locations.data_root()} cannot be written ({error.strerror}). "
-            "Set LMC_SWEEP_DATA to a folder of yours"
+            f"data set '{name}' cannot be fetched: {locations.data_root()} cannot be written "
+            f"({error.strerror}). Set LMC_SWEEP_DATA to a folder of yours"
         ) from error
     try:
         downloaded = _download(name, staging, location)
@@ -42,8 +42,8 @@ def fetch(name: str) -> Path:
             file.replace(location / file.name)
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise SweepError(
-            f"data set '{name}' could not be downloaded: {_last_line(error)}. Check the network, or lay its files "
-            f"under {location} as torchvision does"
+            f"data set '{name}' could not be downloaded: {_last_line(error)}. "
+            f"Check the network, or lay its files under {location} as torchvision does"
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -35,7 +35,7 @@ class KnownDataset:
 
 
 def user_cache() -> Path:
-    """The program's folder in the user's cache directory; a private temporary one where the user has no home."""
+    """The program's folder in the user's cache directory; a temporary one where the user has no home."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     if named.startswith("/"):  # the XDG specification has relative paths ignored
         return Path(named) / "lmc_sweep"
@@ -69,13 +69,15 @@ def source_files(name: str) -> dict[Path, int | None]:
 
 def problem(name: str) -> str | None:
     """What keeps a data set from being read, in words that follow its name; None where nothing does."""
+    root = data_root()
     for path, size in source_files(name).items():
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
         try:
             found = path.stat().st_size
         except OSError as error:
-            return f"lacks {path} ({error.strerror})"
+            return f"lacks {shown} ({error.strerror})"
         if size is not None and found != size:
-            return f"has a torn file: {path} holds {found} bytes, not {size}"
+            return f"has a torn file: {shown} holds {found} bytes, not {size}"
     return None
 
 
@@ -85,7 +87,7 @@ def present(name: str) -> bool:
 
 
 def require(name: str) -> None:
-    """Raises a SweepError that names the root searched and the command that fetches it, if it is not present."""
+    """Raises a SweepError, with the root searched and the command that fetches it, if it is not present."""
     if found := problem(name):
         origin = "LMC_SWEEP_DATA" if os.environ.get("LMC_SWEEP_DATA") else "the user's cache directory"
         raise SweepError(
