@@ -36,6 +36,8 @@ class PermutationSpec:
     def __post_init__(self) -> None:
         for (parameter, axis), segments in self.axes.items():
             for segment in segments:
+                if segment.num_units < 1 or segment.block < 1:
+                    raise ValueError(f"{parameter}, axis {axis}: a segment must hold units, not {segment}")
                 if segment.group is not None and self.groups.get(segment.group) != segment.num_units:
                     raise ValueError(
                         f"{parameter}, axis {axis}: a segment of {segment.num_units} units in group "
@@ -50,15 +52,20 @@ class PermutationSpec:
         """
         for (parameter, axis), segments in self.axes.items():
             if parameter not in shapes:
-                raise ValueError(f"the permutation spec names {parameter!r}, which is not a parameter; there are {sorted(shapes)}")
+                raise ValueError(
+                    f"the permutation spec names {parameter!r}, which is not a parameter; "
+                    f"there are {', '.join(sorted(shapes))}"
+                )
             shape = shapes[parameter]
             if not 0 <= axis < len(shape):
                 raise ValueError(f"{parameter} has {len(shape)} axes; the permutation spec names axis {axis}")
             covered = sum(segment.length for segment in segments)
             if covered != shape[axis]:
-                raise ValueError(f"{parameter}, axis {axis}: the segments cover {covered} of {shape[axis]} entries")
+                raise ValueError(
+                    f"{parameter}, axis {axis}: the segments cover {covered} of {shape[axis]} entries"
+                )
         for group in self.groups:
-            if not any(segment.group == group for segments in self.axes.values() for segment in segments):
+            if not self.axes_of(group):
                 raise ValueError(f"group {group!r} acts on no parameter")
 
     def axes_of(self, group: str) -> list[tuple[str, int, tuple[Segment, ...]]]:
@@ -75,7 +82,9 @@ class PermutationSpec:
             {
                 "parameter": parameter,
                 "axis": axis,
-                "segments": [{"group": s.group, "num_units": s.num_units, "block": s.block} for s in segments],
+                "segments": [
+                    {"group": s.group, "num_units": s.num_units, "block": s.block} for s in segments
+                ],
             }
             for (parameter, axis), segments in self.axes.items()
         ]
@@ -83,10 +92,19 @@ class PermutationSpec:
 
     @classmethod
     def from_json(cls, text: str) -> PermutationSpec:
-        """The spec that ``to_json`` wrote."""
+        """The spec that ``to_json`` wrote.
+
+        Raises:
+            ValueError: If the text is not such a spec.
+        """
         data: dict[str, Any] = json.loads(text)
-        axes = {
-            (entry["parameter"], entry["axis"]): tuple(Segment(**segment) for segment in entry["segments"])
-            for entry in data["axes"]
-        }
-        return cls(groups=data["groups"], axes=axes)
+        try:
+            axes = {
+                (entry["parameter"], entry["axis"]): tuple(
+                    Segment(**segment) for segment in entry["segments"]
+                )
+                for entry in data["axes"]
+            }
+            return cls(groups=data["groups"], axes=axes)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not the JSON form of a permutation spec: {error!r}") from error
