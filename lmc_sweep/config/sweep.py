@@ -48,10 +48,23 @@ class BarriersStudy:
     """
 
     worlds: tuple[World, ...] = ("real", "model")
-    pairs: int | None = None
-    networks_per_alignment: int = 2
+    pairs: Annotated[int, Ge(1)] | None = None
+    networks_per_alignment: Annotated[int, Ge(2)] = 2
     alignments: tuple[Method, ...]
     interpolation: Interpolation
+
+    def num_pairs(self, num_seeds: int) -> int:
+        """Pairs per world of a cell with that many seeds.
+
+        Group k holds the listed seeds n*k to n*k + n - 1; in world ``model`` it is the network of seed n*k
+        and permutations of it, so that a last, incomplete group serves where that world is asked alone.
+        """
+        return self.most_pairs(num_seeds) if self.pairs is None else self.pairs
+
+    def most_pairs(self, num_seeds: int) -> int:
+        """As many pairs per world as that many seeds allow."""
+        whole, rest = divmod(num_seeds, self.networks_per_alignment)
+        return whole if "real" in self.worlds else whole + bool(rest)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,131 @@
+"""From a sweep file to a checked ``Sweep``: the one way in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmc_sweep.config import document, fields, networks, overrides, studies
+from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys, shown
+from lmc_sweep.config.sweep import BarriersStudy, Execution, KindResources, Resources, Sweep
+from lmc_sweep.errors import SweepError
+
+_KEYS = [name for name in fields.field_names(Sweep) if name != "text"]
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_LONGEST_NAME = 100  # it becomes the name of a folder
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
+    """The sweep that a file describes, with overrides such as ``networks[0].seeds=12``.
+
+    Raises:
+        SweepError: If the file cannot be read, or breaks a rule; in one line: file, key, rule, value, remedy.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SweepError(
+            f"{path}: there is no such file. Name a sweep file, such as configs/quickstart.yaml"
+        ) from None
+    except IsADirectoryError:
+        raise SweepError(f"{path}: is a folder. Name a sweep file in it") from None
+    except UnicodeDecodeError as error:
+        raise SweepError(
+            f"{path}: is no text in UTF-8 (byte {error.start}). Name a sweep file in YAML"
+        ) from None
+    except OSError as error:
+        raise SweepError(f"{path}: cannot be read ({error.strerror})") from None
+    return parse_sweep(text, str(path), overrides)
+
+
+def parse_sweep(text: str, source: str = "sweep", overrides: Sequence[str] = ()) -> Sweep:
+    """The sweep that a YAML text describes; ``source`` is what errors call it.
+
+    Raises:
+        SweepError: As for ``load_sweep``.
+    """
+    try:
+        return _parse(text, overrides)
+    except Refusal as refusal:
+        raise SweepError(f"{source}: {refusal}{_blame(refusal, overrides)}") from None
+
+
+def _parse(text: str, changes: Sequence[str]) -> Sweep:
+    value = document.read(text)
+    if value is None:
+        raise Refusal("", "is empty. A sweep needs the keys name, store and networks")
+    if changes:
+        value = overrides.apply(value, changes)
+        text = document.write(value)
+    if not isinstance(value, dict):
+        raise Refusal("", f"a sweep is a mapping with the keys {', '.join(_KEYS)}, not {shown(value)}")
+    refuse_unknown_keys(value, _KEYS, "")
+    for key in ("name", "store", "networks"):
+        if key not in value:
+            raise Refusal("", f"'{key}' is missing, and has no default")
+    name, store = _name(value["name"]), _store(value["store"])
+    cells = networks.read(value["networks"])
+    study = studies.read(value.get("barriers"), cells)
+    return Sweep(
+        name=name,
+        store=store,
+        networks=cells,
+        barriers=study,
+        execution=_execution(value.get("execution", {}), study),
+        text=text,
+    )
+
+
+def _name(value: Any) -> str:
+    name: str = fields.checked(str, value, "name")
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        rule = f"1 to {_LONGEST_NAME} of the characters A-Z a-z 0-9 . _ -, the first no dot"
+        raise Refusal("name", f"must be {rule}, not {shown(name)}")
+    return name
+
+
+def _store(value: Any) -> str:
+    store: str = fields.checked(str, value, "store")
+    if not store.strip():
+        raise Refusal("store", "must not be empty. Name a folder, such as runs/quickstart")
+    return store
+
+
+def _execution(value: Any, study: BarriersStudy | None) -> Execution:
+    """How the work is run."""
+    section = fields.mapping(value, "execution", "{num_cpus: 1}")
+    refuse_unknown_keys(section, fields.field_names(Execution), "execution")
+    kinds = fields.mapping(section.get("kinds", {}), "execution.kinds", "{network: {num_gpus: 1}}")
+    refuse_unknown_keys(kinds, fields.field_names(KindResources), "execution.kinds")
+    for kind, own in kinds.items():
+        path = f"execution.kinds.{kind}"
+        refuse_unknown_keys(fields.mapping(own, path, "{num_gpus: 1}"), fields.field_names(Resources), path)
+        if study is None and kind != "network":
+            raise Refusal(path, "has no effect: the sweep asks no barriers. Leave it out")
+    execution: Execution = fields.checked(Execution, section, "execution")
+    for path, resources in (("execution", execution), *_of_kinds(execution)):
+        gpus = resources.num_gpus
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise Refusal(
+                f"{path}.num_gpus", f"above 1 must be a whole number, not {gpus:g}: GPUs are not shared then"
+            )
+    return execution
+
+
+def _of_kinds(execution: Execution) -> list[tuple[str, Any]]:
+    kinds = fields.field_names(KindResources)
+    return [(f"execution.kinds.{kind}", getattr(execution.kinds, kind)) for kind in kinds]
+
+
+def _blame(refusal: Refusal, changes: Sequence[str]) -> str:
+    """Names the override that set what was refused, if one did."""
+    for change in reversed(changes):
+        key = change.partition("=")[0].strip()
+        below = key.removeprefix(refusal.path).removeprefix(".").partition(".")[0]
+        added = key.startswith(refusal.path) and f"unknown key '{below}'" in str(refusal)
+        refused = key and (refusal.path == key or refusal.path.startswith((f"{key}.", f"{key}[")))
+        if added or refused:
+            return f" (set by the override {shown(change)})"
+    return ""

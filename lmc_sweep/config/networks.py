@@ -1,0 +1,167 @@
+"""The section ``networks`` of a sweep file: from grids to cells."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lmc_sweep.config import fields
+from lmc_sweep.config.grid import Located, refuse_repeated, unroll
+from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown, unknown
+from lmc_sweep.config.sweep import Cell
+from workers.datasets.definitions import DATASETS
+from workers.specs import ARCHITECTURES, NetworkSpec, TrainingSpec
+
+_EXAMPLE = "{dataset: digits, architecture: {name: mlp, width: 64}, seeds: 10}"
+_KEYS = [name for name in fields.field_names(Cell) if name != "origin"]
+_MAX_SEEDS = 1_000_000  # networks of one cell; a slip of the finger is refused before memory is gone
+
+
+def read(value: Any) -> tuple[Cell, ...]:
+    """One cell per point of every entry, in the order of the file."""
+    if not isinstance(value, list):
+        raise Refusal("networks", f"should be a list of entries, as in [{_EXAMPLE}], not {shown(value)}")
+    if not value:
+        raise Refusal(
+            "networks", f"an empty list trains nothing. Name at least one entry, as in [{_EXAMPLE}]"
+        )
+    return tuple(cell for index, entry in enumerate(value) for cell in _entry(entry, f"networks[{index}]"))
+
+
+def _entry(value: Any, origin: str) -> list[Cell]:
+    """The cells of one entry."""
+    entry = fields.mapping(value, origin, _EXAMPLE)
+    refuse_unknown_keys(entry, _KEYS, origin)
+    for key in ("dataset", "architecture", "seeds"):
+        if key not in entry:
+            raise Refusal(origin, f"'{key}' is missing, and has no default")
+    seeds = _seeds(entry["seeds"], join(origin, "seeds"))
+    points = unroll({key: part for key, part in entry.items() if key != "seeds"}, origin)
+    cells = [_cell(point, seeds, origin) for point in points]
+    _refuse_equal_cells(cells, points)
+    _refuse_without_effect(cells, points)
+    return cells
+
+
+def _cell(point: Located, seeds: tuple[int, ...], origin: str) -> Cell:
+    """The cell of one point of the grid."""
+    name = point.value["dataset"].plain()
+    if not isinstance(name, str) or name not in DATASETS:
+        raise Refusal(point.at("dataset"), unknown("data set", name, list(DATASETS), "data sets"))
+    noise = point.get("label_noise")
+    training = point.get("training") or Located({}, join(origin, "training"))
+    fields.mapping(training.value, training.path, "{learning_rate: 0.01}")
+    cell = Cell(
+        dataset=name,
+        label_noise=0.0
+        if noise is None
+        else fields.checked(fields.annotation(NetworkSpec, "label_noise"), noise.plain(), noise.path),
+        architecture=fields.chosen(
+            ARCHITECTURES, point.value["architecture"], "name", "architecture", "architectures"
+        ),
+        training=fields.dataclass_of(TrainingSpec, training),
+        seeds=seeds,
+        origin=origin,
+    )
+    _refuse_identical_networks(cell, point)
+    return cell
+
+
+def _seeds(value: Any, path: str) -> tuple[int, ...]:
+    """The seeds that a count or a list stands for."""
+    if isinstance(value, list):
+        if not value:
+            raise Refusal(path, "an empty list trains nothing. Name at least one seed, or a count")
+        refuse_repeated(value, path)
+        seed = fields.annotation(NetworkSpec, "seed")
+        return tuple(fields.checked(seed, one, f"{path}[{index}]") for index, one in enumerate(value))
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refusal(
+            path, f"should be a count (10 for the seeds 0 to 9) or a list of seeds, not {shown(value)}"
+        )
+    if not 1 <= value <= _MAX_SEEDS:
+        raise Refusal(path, f"a count of seeds must be from 1 to {_MAX_SEEDS}, not {shown(value)}")
+    return tuple(range(value))
+
+
+def _refuse_equal_cells(cells: list[Cell], points: list[Located]) -> None:
+    """Refuses a grid two of whose points ask for the same networks."""
+    seen: dict[Cell, Located] = {}
+    for cell, point in zip(cells, points, strict=True):
+        if cell in seen:
+            before, now = (dict(one.leaves()) for one in (seen[cell], point))
+            differing = [
+                f"{before[keys]} and {now[keys]}" for keys in now if before.get(keys, now[keys]) != now[keys]
+            ]
+            where = differing[0] if differing else "two of its points"
+            raise Refusal(
+                cell.origin, f"the grid names the same networks twice: {where} mean the same. Remove one"
+            )
+        seen[cell] = point
+
+
+def _refuse_identical_networks(cell: Cell, point: Located) -> None:
+    """Refuses several seeds where nothing is left that depends on the seed."""
+    training = cell.training
+    if len(cell.seeds) == 1:
+        return
+    identical = f"all {len(cell.seeds)} networks of a cell would be identical"
+    if training.spawn_at_step is None:
+        no_order = training.order_seed is not None or training.max_epochs == 0
+        if training.init_seed is not None and no_order:
+            fixed = "init_seed and order_seed are" if training.order_seed is not None else "init_seed is"
+            untrained = " and max_epochs is 0" if training.order_seed is None else ""
+            raise Refusal(
+                point.at("training", "init_seed"),
+                f"{fixed} fixed{untrained}: {identical}. Leave one of them out, or name one seed",
+            )
+        return
+    num_steps = training.max_epochs * math.ceil(DATASETS[cell.dataset].num_train / training.batch_size)
+    if training.spawn_at_step >= num_steps:
+        raise Refusal(
+            point.at("training", "spawn_at_step"),
+            f"{training.spawn_at_step} is not before the end of training, after {num_steps} steps on "
+            f"{cell.dataset}: {identical}. Choose an earlier step, or name one seed",
+        )
+
+
+def _refuse_without_effect(cells: list[Cell], points: list[Located]) -> None:
+    """Refuses a value that changes nothing in any of the cells it covers."""
+    reasons: dict[str, str] = {}
+    with_effect: set[str] = set()
+    for cell, point in zip(cells, points, strict=True):
+        inert = _inert(cell)
+        for keys, path in point.leaves():
+            if keys in inert:
+                reasons.setdefault(path, inert[keys])
+            else:
+                with_effect.add(path)
+    for path, reason in reasons.items():
+        if path not in with_effect:
+            raise Refusal(path, f"has no effect: {reason}. Leave it out")
+
+
+def _inert(cell: Cell) -> dict[tuple[str, ...], str]:
+    """The options that change nothing in this cell, and why."""
+    training = cell.training
+    reasons: dict[tuple[str, ...], str] = {}
+    if training.max_epochs == 0:
+        untrained = {
+            "schedule": "constant",
+            "stop_train_loss": None,
+            "order_seed": None,
+            "spawn_at_step": None,
+        }
+        for option, neutral in untrained.items():
+            if getattr(training, option) != neutral:
+                reasons["training", option] = "max_epochs is 0, so nothing is trained"
+    elif training.spawn_at_step == 0 and training.order_seed is not None:
+        reasons["training", "order_seed"] = (
+            "spawn_at_step is 0, so every network follows its own order throughout"
+        )
+    num_train = DATASETS[cell.dataset].num_train
+    if cell.label_noise > 0 and round(cell.label_noise * num_train) == 0:
+        reasons["label_noise",] = (
+            f"{cell.label_noise:g} of {num_train} training labels is less than one label"
+        )
+    return reasons

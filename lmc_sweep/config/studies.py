@@ -1,0 +1,175 @@
+"""The study ``barriers`` of a sweep file: which pairs, which alignments, which curves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from lmc_sweep.config import fields
+from lmc_sweep.config.grid import refuse_repeated, unroll
+from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
+from lmc_sweep.config.sweep import BarriersStudy, Cell, Interpolation
+from workers.alignment.methods import METHODS, Method, SimulatedAnnealing
+from workers.datasets.definitions import DATASETS
+
+_EXAMPLE = "{alignments: [{method: identity}]}"
+_DEFAULT_ALPHAS = 11
+_MAX_ALPHAS = 10_001
+_BATCH_NORM_CORRECTIONS = ("reset_bn", "repair")
+
+
+def read(value: Any, cells: Sequence[Cell]) -> BarriersStudy | None:
+    """The study, checked against the cells it is asked of; None where the file asks none."""
+    if value is None:
+        return None
+    section = fields.mapping(value, "barriers", _EXAMPLE)
+    refuse_unknown_keys(section, fields.field_names(BarriersStudy), "barriers")
+    if "alignments" not in section:
+        raise Refusal(
+            "barriers", f"'alignments' is missing: without one nothing is measured. Write {_EXAMPLE}"
+        )
+    plain = {
+        key: _list(BarriersStudy, key, section[key], "barriers")
+        if key == "worlds"
+        else _scalar(key, section[key])
+        for key in ("worlds", "pairs", "networks_per_alignment")
+        if key in section
+    }
+    study = BarriersStudy(
+        **plain,
+        alignments=_alignments(section["alignments"], cells),
+        interpolation=_interpolation(section.get("interpolation", {}), cells),
+    )
+    _check_members(study, section["alignments"])
+    _check_pairs(study, cells)
+    return study
+
+
+def _scalar(key: str, value: Any) -> Any:
+    return fields.checked(fields.annotation(BarriersStudy, key), value, f"barriers.{key}")
+
+
+def _list(cls: type[Any], key: str, value: Any, path: str) -> Any:
+    """A list of names, none of them twice."""
+    where = join(path, key)
+    names = fields.checked(fields.annotation(cls, key), value, where)
+    if not names:
+        raise Refusal(where, "an empty list measures nothing. Name at least one, or leave it out")
+    refuse_repeated(list(names), where)
+    return names
+
+
+def _alignments(value: Any, cells: Sequence[Cell]) -> tuple[Method, ...]:
+    """One method per point of every entry."""
+    path = "barriers.alignments"
+    if not isinstance(value, list):
+        raise Refusal(path, f"should be a list of methods, as in [{{method: identity}}], not {shown(value)}")
+    methods: dict[Method, str] = {}
+    for point in unroll(value, path):
+        method = fields.chosen(METHODS, point, "method", "method", "methods")
+        if method in methods:
+            raise Refusal(point.path, f"means the same as {methods[method]}. Remove one")
+        methods[method] = point.path
+        if isinstance(method, SimulatedAnnealing):
+            _check_annealing(method, point.path, cells)
+    return tuple(methods)
+
+
+def _check_annealing(method: SimulatedAnnealing, path: str, cells: Sequence[Cell]) -> None:
+    """Refuses a search that heats up, or that asks for more examples than there are."""
+    start, end = method.temperature_start, method.temperature_end
+    if start != "auto" and end != "auto" and end > start:
+        raise Refusal(
+            join(path, "temperature_end"), f"must not exceed temperature_start ({start:g}), not {end:g}"
+        )
+    for dataset in dict.fromkeys(cell.dataset for cell in cells):
+        num_train = DATASETS[dataset].num_train
+        if method.num_examples is not None and method.num_examples > num_train:
+            text = f"{dataset} has {num_train} training examples, not {method.num_examples}"
+            raise Refusal(join(path, "num_examples"), f"{text}. Leave it out for all of them")
+
+
+def _interpolation(value: Any, cells: Sequence[Cell]) -> Interpolation:
+    """The grid of alphas, the splits and the corrections."""
+    path = "barriers.interpolation"
+    section = fields.mapping(value, path, "{alphas: 11, splits: [train, test]}")
+    refuse_unknown_keys(section, fields.field_names(Interpolation), path)
+    _refuse_batch_norm(section.get("corrections"), cells)
+    lists = {
+        key: _list(Interpolation, key, section[key], path)
+        for key in ("splits", "corrections")
+        if key in section
+    }
+    return Interpolation(alphas=_alphas(section.get("alphas", _DEFAULT_ALPHAS), f"{path}.alphas"), **lists)
+
+
+def _refuse_batch_norm(value: Any, cells: Sequence[Cell]) -> None:
+    """Refuses corrections of batch-norm statistics: no architecture has any so far."""
+    for index, name in enumerate(value if isinstance(value, list) else []):
+        if name in _BATCH_NORM_CORRECTIONS:
+            architectures = ", ".join(sorted({cell.architecture.name for cell in cells}))
+            text = f"'{name}' has no effect: it resets batch-norm statistics, and {architectures} has none"
+            raise Refusal(f"barriers.interpolation.corrections[{index}]", f"{text}. Leave it out")
+
+
+def _alphas(value: Any, path: str) -> tuple[float, ...]:
+    """The positions that a count or a list stands for, and 1/2."""
+    if isinstance(value, list):
+        alphas = fields.checked(tuple[float, ...], value, path)
+        for before, after in itertools.pairwise(alphas):
+            if after <= before:
+                raise Refusal(path, f"must be strictly increasing, but {before:g} is followed by {after:g}")
+        if not alphas or (alphas[0], alphas[-1]) != (0.0, 1.0):
+            found = f"from {alphas[0]:g} to {alphas[-1]:g}" if alphas else "empty"
+            raise Refusal(
+                path, f"must begin at 0 and end at 1, where barriers have their chord; this list is {found}"
+            )
+        return tuple(sorted({*alphas, 0.5}))
+    if isinstance(value, bool) or not isinstance(value, int):
+        text = "should be a count (11 for 0, 0.1, ... 1) or a list from 0 to 1"
+        raise Refusal(path, f"{text}, not {shown(value)}")
+    if not 2 <= value <= _MAX_ALPHAS:
+        raise Refusal(path, f"a count of alphas must be from 2 to {_MAX_ALPHAS}, not {shown(value)}")
+    return tuple(sorted({index / (value - 1) for index in range(value)} | {0.5}))
+
+
+def _check_members(study: BarriersStudy, value: list[Any]) -> None:
+    """Refuses methods that cannot align as many networks at once as the study groups."""
+    for method in study.alignments:
+        most, asked = method.max_members, study.networks_per_alignment
+        if most is not None and asked > most:
+            raise Refusal(
+                f"barriers.alignments[{_entry_of(method, value)}]",
+                f"{method.method} aligns at most {most} networks at once, not {asked}: "
+                f"lower barriers.networks_per_alignment, or leave the method out",
+            )
+
+
+def _entry_of(method: Method, value: list[Any]) -> int:
+    """The entry of ``alignments`` that names the method."""
+    for index, entry in enumerate(value):
+        named = entry["method"]
+        if method.method in (named if isinstance(named, list) else [named]):
+            return index
+    raise AssertionError("every method was read from an entry")
+
+
+def _check_pairs(study: BarriersStudy, cells: Sequence[Cell]) -> None:
+    """Refuses more pairs than the seeds of some cell allow."""
+    num_members = study.networks_per_alignment
+    for cell in cells:
+        num_seeds = len(cell.seeds)
+        most, asked = study.most_pairs(num_seeds), study.num_pairs(num_seeds)
+        if max(asked, 1) <= most:
+            continue
+        needed = max(asked, 1) * num_members
+        group = "pairs" if num_members == 2 else f"groups of {num_members}"
+        where = "barriers.pairs" if study.pairs is not None else "barriers"
+        remedy = f"Ask for at most {most}, or list more seeds" if most else "List more seeds"
+        if not most and "model" in study.worlds:
+            remedy += ", or ask for worlds: [model] alone"
+        raise Refusal(
+            where,
+            f"{max(asked, 1)} {group} need {needed} seeds, and {cell.origin} lists {num_seeds}. {remedy}",
+        )
