@@ -8,12 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from workers.interpolation.barriers import (
-    error_barrier,
-    error_midpoint_barrier,
-    loss_barrier,
-    loss_midpoint_barrier,
-)
+from workers.interpolation.barriers import barrier, midpoint_barrier
 
 
 def float64(*values: object) -> Tensor:
@@ -26,17 +21,16 @@ def test_the_barrier_is_the_highest_point_above_the_chord_and_not_the_highest_po
     alphas = float64(0.0, 0.25, 0.5, 0.75, 1.0)
     curve = float64([1.0, 4.0, 2.0, 4.5, 3.0])
 
-    assert [2.5] == loss_barrier(curve, alphas).tolist()
-    assert [2.5] == error_barrier(curve, alphas).tolist()
-    assert [0.0] == loss_midpoint_barrier(curve, alphas).tolist()
+    assert [2.5] == barrier(curve, alphas).tolist()
+    assert [0.0] == midpoint_barrier(curve, alphas).tolist()
 
 
 def test_a_midpoint_below_the_chord_gives_a_negative_midpoint_barrier_and_no_barrier() -> None:
     """The barrier counts the endpoints, the midpoint barrier does not."""
     alphas, curve = float64(0.0, 0.5, 1.0), float64([0.25, 0.125, 0.25])
 
-    assert [-0.125] == error_midpoint_barrier(curve, alphas).tolist()
-    assert [0.0] == error_barrier(curve, alphas).tolist()
+    assert [-0.125] == midpoint_barrier(curve, alphas).tolist()
+    assert [0.0] == barrier(curve, alphas).tolist()
 
 
 @pytest.mark.parametrize("figure", [math.nan, math.inf])
@@ -47,9 +41,9 @@ def test_a_pair_with_a_figure_that_is_not_finite_has_no_barrier(figure: float, p
     curves = float64([0.0, 1.0, 0.0], [0.0, 1.0, 0.0])
     curves[0, position] = figure
 
-    for barrier in (loss_barrier(curves, alphas), loss_midpoint_barrier(curves, alphas)):
-        assert math.isnan(barrier[0].item())
-        assert barrier[1].item() == 1.0
+    for found in (barrier(curves, alphas), midpoint_barrier(curves, alphas)):
+        assert math.isnan(found[0].item())
+        assert found[1].item() == 1.0
 
 
 @pytest.mark.parametrize(
@@ -58,13 +52,13 @@ def test_a_pair_with_a_figure_that_is_not_finite_has_no_barrier(figure: float, p
 def test_a_grid_that_does_not_rise_from_0_to_1_is_refused(grid: tuple[float, ...]) -> None:
     """The text names the rule and the grid."""
     with pytest.raises(ValueError, match=r"increase strictly from 0\.0 to 1\.0, got \["):
-        loss_barrier(torch.zeros(1, len(grid), dtype=torch.float64), float64(*grid))
+        barrier(torch.zeros(1, len(grid), dtype=torch.float64), float64(*grid))
 
 
 def test_a_grid_without_the_midpoint_is_refused_for_the_midpoint_barrier_alone() -> None:
     """The barrier itself needs no midpoint."""
     alphas, curve = float64(0.0, 0.4, 1.0), float64([0.0, 3.0, 0.0])
 
-    assert [3.0] == loss_barrier(curve, alphas).tolist()
-    with pytest.raises(ValueError, match=r"hold 0\.5 exactly"):
-        loss_midpoint_barrier(curve, alphas)
+    assert [3.0] == barrier(curve, alphas).tolist()
+    with pytest.raises(ValueError, match=r"hold 0\.5 for a midpoint"):
+        midpoint_barrier(curve, alphas)

@@ -1,7 +1,6 @@
-"""Barriers: how far a curve of loss or error rises above the chord between its endpoints.
+"""Barriers: how far a curve rises above the chord between its endpoints.
 
-All four figures are the same two functions of a curve; they have a name each because they are stored
-and reported under it. Everything is float64.
+The same two functions serve losses, in nats, and errors, as fractions in [0, 1]. Everything is float64.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from jaxtyping import Float64
 from torch import Tensor
 
 
-def loss_barrier(
-    losses: Float64[Tensor, "P A"],
+def barrier(
+    curves: Float64[Tensor, "P A"],
     alphas: Float64[Tensor, " A"],
 ) -> Float64[Tensor, " P"]:
-    """Height of the loss above the straight line between the endpoints, in nats.
+    """Height of the loss, or of the error, above the straight line between the endpoints.
 
     For each pair, the maximum over the grid of
 
@@ -27,11 +26,11 @@ def loss_barrier(
     it is a lower bound of the supremum: store ``alphas`` with it.
 
     Args:
-        losses: Mean loss at each alpha, all on the same examples.
+        curves: Mean loss or error at each alpha, all on the same examples.
         alphas: Strictly increasing, first 0.0 and last 1.0 exactly.
 
     Returns:
-        One barrier per pair; NaN where any loss of that pair is not finite.
+        One barrier per pair, in the units of the curves; NaN where any figure of that pair is not finite.
 
     Raises:
         ValueError: If ``alphas`` is not strictly increasing from 0 to 1.
@@ -39,32 +38,23 @@ def loss_barrier(
     Source:
         Entezari et al. 2021, equation 1.
     """
-    return _height_above_chord(losses, alphas).amax(dim=-1)
+    return _height_above_chord(curves, alphas).amax(dim=-1)
 
 
-def error_barrier(
-    errors: Float64[Tensor, "P A"],
+def midpoint_barrier(
+    curves: Float64[Tensor, "P A"],
     alphas: Float64[Tensor, " A"],
 ) -> Float64[Tensor, " P"]:
-    """Height of the error above the straight line between the endpoints, as a fraction.
+    """Height of the loss, or of the error, above the mean of the endpoints at alpha = 1/2.
 
-    The formula, the conventions and the refusals of ``loss_barrier``, on the error in [0, 1].
-    """
-    return _height_above_chord(errors, alphas).amax(dim=-1)
-
-
-def loss_midpoint_barrier(
-    losses: Float64[Tensor, "P A"],
-    alphas: Float64[Tensor, " A"],
-) -> Float64[Tensor, " P"]:
-    """Height of the loss above the mean of the endpoints at alpha = 1/2, in nats; may be negative.
+    May be negative, where the midpoint is better than its endpoints.
 
     Args:
-        losses: Mean loss at each alpha, all on the same examples.
-        alphas: As for ``loss_barrier``, and holding 0.5 exactly.
+        curves: As for ``barrier``.
+        alphas: As for ``barrier``, and holding 0.5 exactly.
 
     Returns:
-        One figure per pair, at most its ``loss_barrier``; NaN where any loss of that pair is not finite.
+        One figure per pair, at most its ``barrier``; NaN where any figure of that pair is not finite.
 
     Raises:
         ValueError: If ``alphas`` is not strictly increasing from 0 to 1, or lacks 0.5.
@@ -72,18 +62,10 @@ def loss_midpoint_barrier(
     Source:
         Entezari et al. 2021, whose figures report this one.
     """
-    return _height_above_chord(losses, alphas)[:, _midpoint(alphas)]
-
-
-def error_midpoint_barrier(
-    errors: Float64[Tensor, "P A"],
-    alphas: Float64[Tensor, " A"],
-) -> Float64[Tensor, " P"]:
-    """Height of the error above the mean of the endpoints at alpha = 1/2, as a fraction; may be negative.
-
-    The conventions and the refusals of ``loss_midpoint_barrier``, on the error in [0, 1].
-    """
-    return _height_above_chord(errors, alphas)[:, _midpoint(alphas)]
+    values = alphas.tolist()
+    if 0.5 not in values:
+        raise ValueError(f"alphas must hold 0.5 for a midpoint barrier, got {values}: add 0.5 to the grid")
+    return _height_above_chord(curves, alphas)[:, values.index(0.5)]
 
 
 def check_alphas(alphas: Float64[Tensor, " A"]) -> None:
@@ -100,18 +82,7 @@ def check_alphas(alphas: Float64[Tensor, " A"]) -> None:
 def _height_above_chord(curves: Tensor, alphas: Tensor) -> Float64[Tensor, "P A"]:
     """Curve minus chord on the grid; NaN in every entry of a pair that has a figure which is not finite."""
     check_alphas(alphas)
-    curves = curves.to(torch.float64)
     # lerp is exact at 0, at 1, and between equal ends everywhere; a sum of two products is not
-    chord = torch.lerp(curves[:, :1], curves[:, -1:], alphas.to(curves))
+    chord = torch.lerp(curves[:, :1], curves[:, -1:], alphas)
     finite = curves.isfinite().all(dim=-1, keepdim=True)
     return torch.where(finite, curves - chord, torch.nan)
-
-
-def _midpoint(alphas: Tensor) -> int:
-    """Position of alpha = 1/2 on the grid."""
-    values = alphas.tolist()
-    if 0.5 not in values:
-        raise ValueError(
-            f"alphas must hold 0.5 exactly for a midpoint barrier, got {values}: add 0.5 to the grid"
-        )
-    return values.index(0.5)
