@@ -88,10 +88,13 @@ class MLPProgram:
         return self.num_inputs + self.depth * self.width + self.num_classes
 
     def _first(self, params: ParamStack, inputs: Tensor) -> Tensor:
-        """Pre-activations (N, W, B) of the first layer: one product for the whole stack."""
+        """Pre-activations (N, W, B) of the first layer.
+
+        One product of all rows with the shared inputs would be as fast, but with several threads its bits
+        depend on how many networks there are; those of a batched product of two or more do not.
+        """
         weight, bias = params["layers.0.weight"], params["layers.0.bias"]
-        product = weight.flatten(0, 1) @ inputs.mT
-        return product.view(*weight.shape[:2], inputs.shape[0]).add_(bias.unsqueeze(-1))
+        return torch.baddbmm(bias.unsqueeze(-1), weight, inputs.mT.expand(weight.shape[0], -1, -1))
 
     def _above(self, params: ParamStack, preactivation: Tensor) -> Tensor:
         """Logits from the first layer's pre-activations, which are overwritten."""
