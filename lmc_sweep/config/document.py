@@ -27,6 +27,7 @@ _RESOLVERS = (
     ("float", _FLOAT, list("-+0123456789.")),
     ("merge", r"<<", ["<"]),
 )
+_COLLECTIONS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _LARGEST_INTEGER = 2**63 - 1  # what a column of the store holds
 _LONGEST_INTEGER = 1000  # digits: enough to be too large, and few enough for Python to read
 
@@ -76,6 +77,8 @@ def _value(loader: _Loader, node: yaml.Node, above: tuple[yaml.Node, ...]) -> An
     """The value of a node; ``above`` are the nodes that hold it, so that an alias to one of them is told."""
     if any(node is holder for holder in above):
         raise Refusal("", f"{_at(node.start_mark)}an alias stands inside what it refers to")
+    if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTIONS:
+        raise Refusal("", f"{_at(node.start_mark)}{node.tag} has no place in a sweep")
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*above, node)) for item in node.value]
     if not isinstance(node, yaml.MappingNode):
