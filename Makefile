@@ -1,0 +1,48 @@
+# Every target works from a bare clone and may be run again at any time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export RAY_USAGE_STATS_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart check test test-long bench clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+install: $(READY) ## Create .venv with the package and its tools
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lmc_sweep needs Python 3.11 or newer; set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable .
+	touch $@
+
+quickstart: $(READY) ## Forty networks on digits: train, align, interpolate, draw the density plot
+	$(BIN)/lmc-sweep run configs/quickstart.yaml
+	$(BIN)/lmc-sweep plot runs/quickstart density --output runs/quickstart/density.png
+
+check: $(READY) ## Format, lint, types, floors, fast tests (under 90 s)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "not slow and not ray and not fault"
+
+test: $(READY) ## The whole test suite (aims at 15 minutes on 2 cores)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --durations=15
+
+test-long: test ## The suite and the long fault and load runs
+
+bench: $(READY) ## Ratios against named baselines, in one run; writes benchmarks/latest.json
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove .venv and caches; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

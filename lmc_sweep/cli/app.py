@@ -1,0 +1,89 @@
+"""The entry point: the commands, how errors are shown, and the exit codes.
+
+0 all done; 1 finished, but some items failed; 2 bad usage or a bad sweep file, nothing started;
+130 interrupted. Heavy packages are imported inside the commands that need them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from lmc_sweep import __version__
+from lmc_sweep.cli import datasets, export, plan, plot, query, run, spec, status
+from lmc_sweep.errors import SweepError
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="lmc-sweep",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (run, plan, status, query, plot, export, spec):
+    module.register(app)
+app.add_typer(datasets.app, name="datasets")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lmc-sweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks. May stand anywhere on the line.")
+    ] = False,
+) -> None:
+    """Train thousands of networks, align them by permutation search, measure every barrier.
+
+    A sweep is one YAML file. Running it again does only what is missing, after a crash too:
+
+      lmc-sweep run configs/quickstart.yaml
+
+      lmc-sweep query runs/quickstart "SELECT method, avg(loss_barrier) FROM barriers GROUP BY method"
+
+      lmc-sweep plot runs/quickstart density --output density.png
+    """
+
+
+def main() -> None:
+    """Runs the command line and exits with its code."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="lmc-sweep")
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        code = EXIT_INTERRUPTED
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "lmc-sweep"
+        _complain(f"{where}: {error.format_message()} See {where} --help.", debug)
+        code = EXIT_USAGE
+    except SweepError as error:
+        _complain(str(error), debug)
+        code = EXIT_USAGE
+    except BrokenPipeError:
+        code = 0  # the reader of our output has seen enough
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(text: str, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    typer.echo(text, err=True)

@@ -1,0 +1,29 @@
+"""Arguments and options that several commands share, with their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.", show_default=False)]
+StorePath = Annotated[
+    str, typer.Argument(metavar="STORE", help="The store: the path that the sweep file names.", show_default=False)
+]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="URI", help="Another store than the one in the sweep file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the sweep file: dotted, list indices in brackets, values in YAML; repeatable. "
+        "Example: --set 'networks[0].seeds=12'",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
+SweepName = Annotated[
+    str | None, typer.Option("--sweep", metavar="NAME", help="One sweep, where the store holds several.")
+]

@@ -1,0 +1,109 @@
+"""Tables and lines for people, on standard error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from lmc_sweep.execution.run import RunResult
+    from lmc_sweep.planning.plan import Plan
+
+KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barriers"}
+
+
+def console() -> Console:
+    """A console on standard error; plain where that is not a terminal."""
+    return Console(stderr=True, highlight=False, soft_wrap=False)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people read them: 8 s, 4 min 10 s, 3 h 05 min."""
+    if seconds is None:
+        return "?"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 100:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 72 else f"{hours / 24:.1f} days"
+
+
+def size(num_bytes: float) -> str:
+    """Bytes as people read them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.3g} TB"
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]]) -> Table:
+    """A plain table; every column but the first is aligned to the right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for position, name in enumerate(columns):
+        made.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
+    for row in rows:
+        made.add_row(*[str(cell) for cell in row])
+    return made
+
+
+def print_plan(plan: Plan) -> None:
+    """A plan as a table, with what it would cost."""
+    summary = plan.summary()
+    rows = [
+        [
+            KIND_NAMES[kind],
+            entry["items"],
+            entry["done"],
+            entry["to_do"],
+            ", ".join(f"{count} {reason}" for reason, count in entry["reasons"].items()) or "-",
+            entry["batches"],
+            duration(entry["seconds"]),
+            size(entry["bytes"]),
+        ]
+        for kind, entry in summary["kinds"].items()
+    ]
+    out = console()
+    columns = ["", "items", "done", "to do", "why", "batches", "worker time", "stored"]
+    out.print(table(f"Sweep {plan.sweep.name}, store {plan.sweep.store}", columns, rows))
+    if plan.complete:
+        out.print("Everything is there; a run would do nothing.")
+        return
+    out.print(
+        f"About {duration(plan.wall_seconds)} on {plan.num_slots} worker{'s' if plan.num_slots > 1 else ''} "
+        f"of this machine, at most. Estimated from {plan.rates.source}."
+    )
+
+
+def print_summary(result: RunResult) -> None:
+    """What became of a run: counts, barriers by cell and method, failures."""
+    from lmc_sweep.analysis.summary import barrier_summary
+
+    out = console()
+    plan, name = result.plan, result.plan.sweep.name
+    if result.progress is None:
+        held = ", ".join(f"{len(plan.items[kind])} {KIND_NAMES[kind]}" for kind in plan.items)
+        out.print(f"Everything is there: {held}. Nothing to do for sweep {name}.")
+    columns, rows = barrier_summary(result.store, name)
+    if rows:
+        out.print(table("Mean loss barrier on train, in nats (pairs)", columns, rows))
+    if result.progress is None:
+        return
+    counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in result.progress.kinds.items())
+    ending = "Interrupted" if result.interrupted else "Stopped" if result.stop_reason else "Finished"
+    out.print(f"{ending} after {duration(result.seconds)}: {counts}. Store: {result.store.path}")
+    if result.num_failed:
+        failed = sum(k.failed for k in result.progress.kinds.values())
+        blocked = sum(k.blocked for k in result.progress.kinds.values())
+        out.print(
+            f"{failed} items failed, {blocked} more wait for them; the rest is stored. Causes: "
+            f'lmc-sweep query {result.store.path} "SELECT kind, error_type, message FROM failures"'
+        )
+    if result.interrupted or result.stop_reason:
+        out.print("The same command carries on from here.")

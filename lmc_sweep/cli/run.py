@@ -1,0 +1,52 @@
+"""``lmc-sweep run``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lmc_sweep.cli.arguments import Overrides, StoreOption, SweepFile
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("run")(run_command)
+
+
+def run_command(
+    sweep_file: SweepFile,
+    store: StoreOption = None,
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            metavar="local|auto|HOST:PORT",
+            help="local starts Ray on this machine; auto or HOST:PORT joins a cluster that runs.",
+        ),
+    ] = "local",
+    inline: Annotated[
+        bool, typer.Option("--inline", help="No Ray: one batch after another in this process, for debugging.")
+    ] = False,
+    overrides: Overrides = None,
+    max_failures: Annotated[
+        int | None, typer.Option("--max-failures", min=1, metavar="N", help="Stop in order after N failed items.")
+    ] = None,
+) -> None:
+    """Run a sweep: plan it, execute what the store does not hold, print a summary.
+
+    The same command again carries on where the last one stopped. Ctrl-C stops in order: what runs is
+    finished and stored; a second Ctrl-C stops at once, and nothing that had finished is lost.
+    """
+    from lmc_sweep.cli.console import console, print_summary
+    from lmc_sweep.cli.progress import ConsoleReporter
+    from lmc_sweep.config import load_sweep
+    from lmc_sweep.execution.run import run
+
+    sweep = load_sweep(sweep_file, overrides or ())
+    with ConsoleReporter(console()) as reporter:
+        result = run(
+            sweep, store=store, address=address, inline=inline, max_failures=max_failures, reporter=reporter
+        )
+    print_summary(result)
+    raise typer.Exit(result.exit_code)

@@ -1,0 +1,152 @@
+"""``run``: plan a sweep, execute what is missing, say what became of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from lmc_sweep import data
+from lmc_sweep.config import load_sweep
+from lmc_sweep.config.sweep import Sweep
+from lmc_sweep.execution.driver import Driver, Progress, Reporter, StopRequest
+from lmc_sweep.execution.executor import Executor, InlineExecutor
+from lmc_sweep.execution.task import ItemFailure
+from lmc_sweep.planning.plan import Plan, make_plan
+from lmc_sweep.store.store import Store
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run."""
+
+    plan: Plan
+    store: Store
+    progress: Progress | None
+    """None where there was nothing to do."""
+    interrupted: bool
+    stop_reason: str | None
+    seconds: float
+
+    @property
+    def num_failed(self) -> int:
+        """Items that failed, and items that their failure blocked."""
+        return sum(k.failed + k.blocked for k in self.progress.kinds.values()) if self.progress else 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 some items failed, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 1 if self.num_failed or self.stop_reason else 0
+
+
+class SilentReporter:
+    """Tells nobody."""
+
+    def started(self, plan: Plan, executor: Executor) -> None:
+        """Nothing."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def failed(self, failure: ItemFailure, attempts: int) -> None:
+        """Nothing."""
+
+    def noticed(self, text: str) -> None:
+        """Nothing."""
+
+
+def num_local_slots(sweep: Sweep, inline: bool) -> int:
+    """Tasks that this machine can run at a time."""
+    if inline:
+        return 1
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(cpus / sweep.execution.num_cpus))
+
+
+def run(
+    sweep: Sweep | str | Path,
+    *,
+    store: str | None = None,
+    address: str = "local",
+    inline: bool = False,
+    max_failures: int | None = None,
+    reporter: Reporter | None = None,
+) -> RunResult:
+    """Runs a sweep to its end and returns what became of it. Whatever the store holds is not done again.
+
+    Args:
+        sweep: A sweep, or the path of a sweep file.
+        store: Path of the store; the sweep's own where it is None.
+        address: ``local`` starts Ray here, ``auto`` or ``HOST:PORT`` joins a running cluster.
+        inline: Run in this process, without Ray.
+        max_failures: Stop in order after this many failed items.
+        reporter: Who is told how the run goes.
+
+    Raises:
+        SweepError: If the sweep, the store, a data set or the cluster cannot be used; nothing was started.
+    """
+    start = time.monotonic()
+    asked = sweep if isinstance(sweep, Sweep) else load_sweep(Path(sweep))
+    for name in dict.fromkeys(cell.dataset for cell in asked.networks):
+        data.require(name)
+    listener = reporter or SilentReporter()
+    kept = Store.create(store or asked.store)
+    plan = make_plan(asked, kept, num_local_slots(asked, inline))
+    executor: Executor | None = None
+    if plan.batches:
+        executor = _executor(asked, address, inline)
+    items = [(kind, item.id) for kind, of_kind in plan.items.items() for item in of_kind]
+    kept.record_sweep(asked.name, asked.text, items)
+    if executor is None:
+        return RunResult(plan, kept, None, False, None, time.monotonic() - start)
+    stop = StopRequest()
+    driver = Driver(plan, kept, executor, listener, stop, max_failures)
+    interrupted = False
+    try:
+        with _stop_on_signals(stop, listener) as signalled:
+            driver.run()
+            interrupted = bool(signalled)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        executor.close()
+    return RunResult(plan, kept, driver.progress(), interrupted, stop.reason, time.monotonic() - start)
+
+
+def _executor(sweep: Sweep, address: str, inline: bool) -> Executor:
+    if inline:
+        return InlineExecutor()
+    from lmc_sweep.execution.ray_executor import RayExecutor
+
+    return RayExecutor(address, sweep.execution)
+
+
+@contextmanager
+def _stop_on_signals(stop: StopRequest, reporter: Reporter) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM asks to stop in order, the second stops at once. Yields what arrived."""
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield arrived  # signals reach the main thread alone; a notebook's thread stops by its own means
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
+        if len(arrived) > 1:
+            raise KeyboardInterrupt
+        stop.reason = "interrupted"
+        reporter.noticed("Stopping: what runs is finished and stored. Once more to stop at once.")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

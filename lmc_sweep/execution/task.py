@@ -1,0 +1,124 @@
+"""One task on a worker: a batch in, results committed, a small receipt out.
+
+A batch that runs out of memory is halved and goes on. So is one that raises, until the item that
+raises stands alone: that one is reported, and the others are stored.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from lmc_sweep.planning.items import Item
+
+if TYPE_CHECKING:
+    from lmc_sweep.store.store import Store
+
+TRACEBACK_CHARACTERS = 8000
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is handed."""
+
+    store_uri: str
+    kind: str
+    items: tuple[Item, ...]
+    num_threads: int = 1
+    device: str = "cpu"
+    import_path: str = ""
+    """Directory from which the user's own modules are imported."""
+
+
+@dataclass(frozen=True)
+class ItemFailure:
+    """Items that could not be computed, and why, as text."""
+
+    kind: str
+    item_ids: tuple[str, ...]
+    error_type: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a task. The results are in the store; this only says which."""
+
+    done: tuple[str, ...]
+    failures: tuple[ItemFailure, ...] = ()
+    seconds: float = 0.0
+    num_memory_splits: int = 0
+
+
+@dataclass
+class _Account:
+    """What a running task has done so far."""
+
+    done: list[str] = field(default_factory=list)
+    failures: list[ItemFailure] = field(default_factory=list)
+    num_memory_splits: int = 0
+
+
+@lru_cache(maxsize=4)
+def open_store(uri: str) -> Store:
+    """The store, opened once per process, so that its listing is cached between batches."""
+    from lmc_sweep.store.store import Store
+
+    return Store(uri)
+
+
+def execute(task: Task) -> Receipt:
+    """Computes and commits what the store does not hold yet of a batch."""
+    start = time.perf_counter()
+    if task.import_path and task.import_path not in sys.path:
+        sys.path.insert(0, task.import_path)
+    store = open_store(task.store_uri)
+    held = store.ids(task.kind)
+    account = _Account(done=[item.id for item in task.items if item.id in held])
+    missing = tuple(item for item in task.items if item.id not in held)
+    if missing:
+        from workers.device import threads
+
+        with threads(task.num_threads):
+            _run(store, task, missing, account)
+    return Receipt(
+        done=tuple(account.done),
+        failures=tuple(account.failures),
+        seconds=time.perf_counter() - start,
+        num_memory_splits=account.num_memory_splits,
+    )
+
+
+def _run(store: Store, task: Task, items: tuple[Item, ...], account: _Account) -> None:
+    """Runs items as one stack; halves them when that fails."""
+    from lmc_sweep.execution.bodies import BODIES
+    from workers.device import is_out_of_memory
+
+    try:
+        BODIES[task.kind](store, items, task.device)
+    except Exception as error:  # the task boundary: whatever went wrong is recorded as text
+        if len(items) == 1:
+            account.failures.append(_failure(task.kind, items, error))
+            return
+        account.num_memory_splits += is_out_of_memory(error)
+    else:
+        account.done += [item.id for item in items]
+        return
+    middle = len(items) // 2
+    _run(store, task, items[:middle], account)
+    _run(store, task, items[middle:], account)
+
+
+def _failure(kind: str, items: tuple[Item, ...], error: Exception) -> ItemFailure:
+    return ItemFailure(
+        kind=kind,
+        item_ids=tuple(item.id for item in items),
+        error_type=type(error).__name__,
+        message=str(error)[:1000],
+        traceback="".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:],
+    )

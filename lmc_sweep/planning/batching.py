@@ -1,0 +1,92 @@
+"""Items into batches: what shares a stack, and how much of it runs as one task.
+
+Items of one group share a program: data set, architecture, minibatch size, method. A batch is filled
+until it reaches the target time or the memory bound, and a group is spread over the worker slots where
+it is large enough to share. How items are batched never changes a result, only its cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lmc_sweep.planning.cost import working_bytes
+from lmc_sweep.planning.items import KINDS, AlignmentItem, Item, NetworkItem
+
+TARGET_SECONDS = 20.0
+SMALLEST_SHARED_STACK = 16
+"""Networks below which a stack is not split only to keep more workers busy."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Items of one kind that run as one task."""
+
+    kind: str
+    items: tuple[Item, ...]
+    seconds: float
+    """Estimated seconds on one worker."""
+
+    @property
+    def id(self) -> str:
+        """Hash of the items' ids: the same batch has the same name in every run."""
+        return hashlib.sha256(" ".join(item.id for item in self.items).encode()).hexdigest()[:16]
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """Ids that must exist before the batch can run."""
+        return frozenset(required for item in self.items for required in item.requires)
+
+
+def group_key(item: Item) -> tuple[object, ...]:
+    """What the items of one batch have in common."""
+    if isinstance(item, NetworkItem):
+        spec = item.spec
+        return (spec.dataset, spec.architecture, spec.training.batch_size, spec.training.optimizer)
+    alignment = item if isinstance(item, AlignmentItem) else item.alignment
+    cell = alignment.cell
+    shared = (cell.dataset, cell.label_noise, cell.architecture, alignment.method, len(alignment.networks))
+    return shared if isinstance(item, AlignmentItem) else (*shared, item.alphas)
+
+
+def batches(
+    items: dict[str, list[Item]], seconds: Callable[[Item], float], max_stack_bytes: float, num_slots: int
+) -> list[Batch]:
+    """The batches of the items that are to be done, kinds in order of dependency, longest first.
+
+    Args:
+        items: What is to be done, by kind.
+        seconds: Estimate for one item.
+        max_stack_bytes: Bound of the memory of one stack, in bytes. A batch has at least one item.
+        num_slots: Tasks that can run at a time.
+    """
+    made = []
+    for kind in KINDS:
+        groups: dict[tuple[object, ...], list[Item]] = defaultdict(list)
+        for item in items.get(kind, []):
+            groups[group_key(item)].append(item)
+        of_kind = [batch for group in groups.values() for batch in _split(group, seconds, max_stack_bytes, num_slots)]
+        made += sorted(of_kind, key=lambda batch: -batch.seconds)
+    return made
+
+
+def _split(
+    group: Sequence[Item], seconds: Callable[[Item], float], max_stack_bytes: float, num_slots: int
+) -> list[Batch]:
+    """Equal parts of a group, each within the bounds."""
+    estimates = [seconds(item) for item in group]
+    total = sum(estimates)
+    largest = max(working_bytes(item) for item in group)
+    per_memory = max(1, int(max_stack_bytes // largest))
+    parts = max(math.ceil(len(group) / per_memory), math.ceil(total / TARGET_SECONDS))
+    if total > TARGET_SECONDS / 4:
+        parts = max(parts, min(num_slots, len(group) // SMALLEST_SHARED_STACK))
+    parts = min(max(parts, 1), len(group))
+    bounds = [round(i * len(group) / parts) for i in range(parts + 1)]
+    return [
+        Batch(group[0].kind, tuple(group[a:b]), sum(estimates[a:b]))
+        for a, b in zip(bounds, bounds[1:], strict=False)
+    ]

@@ -1,0 +1,166 @@
+"""The items of a sweep: every network, alignment and barrier that it asks for, each with its id.
+
+Pair k of a cell joins its listed seeds 2k and 2k+1 (group k its seeds nk to nk+n-1 with n members), so
+more seeds or pairs never change existing ones. Model pair k is the first member of real pair k and a
+permutation of it that derives from (network_id, k) alone, the same for every method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import ClassVar
+
+from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
+from lmc_sweep.planning.identity import canonical, identify
+from workers.alignment.methods import Method
+from workers.specs import Correction, NetworkSpec, Split, World
+
+KINDS = ("network", "alignment", "barrier")
+"""Kinds of items, in the order in which they depend on one another."""
+
+
+@dataclass(frozen=True)
+class NetworkItem:
+    """One network to train."""
+
+    id: str
+    cell_id: str
+    spec: NetworkSpec
+    kind: ClassVar[str] = "network"
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Ids of the items that must exist before."""
+        return ()
+
+
+@dataclass(frozen=True)
+class AlignmentItem:
+    """A group of networks to align by one method. ``cell`` is the first member's spec."""
+
+    id: str
+    cell_id: str
+    pair_id: str
+    pair_index: int
+    world: World
+    networks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    method: Method
+    cell: NetworkSpec
+    kind: ClassVar[str] = "alignment"
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Ids of the networks that it aligns."""
+        return tuple(dict.fromkeys(self.networks))
+
+
+@dataclass(frozen=True)
+class BarrierItem:
+    """A curve to measure: two members of an alignment, one split, one correction."""
+
+    id: str
+    alignment: AlignmentItem
+    member_a: int
+    member_b: int
+    split: Split
+    correction: Correction
+    alphas: tuple[float, ...]
+    kind: ClassVar[str] = "barrier"
+
+    @property
+    def cell_id(self) -> str:
+        """The cell of the alignment."""
+        return self.alignment.cell_id
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Id of the alignment that it measures."""
+        return (self.alignment.id,)
+
+
+Item = NetworkItem | AlignmentItem | BarrierItem
+
+
+def network_items(cell: Cell) -> list[NetworkItem]:
+    """The networks of a cell, one per listed seed, in that order."""
+    first = NetworkSpec(
+        dataset=cell.dataset,
+        label_noise=cell.label_noise,
+        architecture=cell.architecture,
+        training=cell.training,
+        seed=cell.seeds[0],
+    )
+    cell_id = cell_identity(first)
+    specs = [replace(first, seed=seed) for seed in cell.seeds]
+    return [NetworkItem(identify("network", spec), cell_id, spec) for spec in specs]
+
+
+def cell_identity(spec: NetworkSpec) -> str:
+    """Id of what a network shares with the others of its cell: everything but the seed."""
+    shared = {name: value for name, value in canonical(spec).items() if name != "seed"}
+    return identify("cell", shared)
+
+
+def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[AlignmentItem]:
+    """The alignments that a study asks of a cell's networks."""
+    size = study.networks_per_alignment
+    num_pairs = len(cell) // size if study.pairs is None else study.pairs
+    for world in study.worlds:
+        for k in range(num_pairs):
+            members = cell[k * size : (k + 1) * size]
+            if world == "model":
+                members = [members[0]] * size
+            networks = tuple(member.id for member in members)
+            pair = {"world": world, "networks": networks, **({"k": k} if world == "model" else {})}
+            pair_id = identify("pair", pair)
+            for method in study.alignments:
+                yield AlignmentItem(
+                    id=identify("alignment", {"pair": pair, "method": method}),
+                    cell_id=members[0].cell_id,
+                    pair_id=pair_id,
+                    pair_index=k,
+                    world=world,
+                    networks=networks,
+                    seeds=tuple(member.spec.seed for member in members),
+                    method=method,
+                    cell=members[0].spec,
+                )
+
+
+def barrier_items(alignment: AlignmentItem, study: BarriersStudy) -> Iterator[BarrierItem]:
+    """The curves that a study asks of an alignment: all pairs of members, splits, corrections."""
+    asked = study.interpolation
+    for a, b in combinations(range(len(alignment.networks)), 2):
+        for split in asked.splits:
+            for correction in asked.corrections:
+                what = {
+                    "alignment": alignment.id,
+                    "members": [a, b],
+                    "split": split,
+                    "correction": correction,
+                    "alphas": asked.alphas,
+                }
+                yield BarrierItem(identify("barrier", what), alignment, a, b, split, correction, asked.alphas)
+
+
+def items(sweep: Sweep) -> dict[str, list[Item]]:
+    """Every item of a sweep by kind, each id once."""
+    found: dict[str, dict[str, Item]] = {kind: {} for kind in KINDS}
+    for cell in sweep.networks:
+        networks = network_items(cell)
+        _add(found, networks)
+        if sweep.barriers is None:
+            continue
+        for alignment in alignment_items(networks, sweep.barriers):
+            if alignment.id not in found["alignment"]:
+                _add(found, [alignment])
+                _add(found, barrier_items(alignment, sweep.barriers))
+    return {kind: list(by_id.values()) for kind, by_id in found.items()}
+
+
+def _add(found: dict[str, dict[str, Item]], more: Iterable[Item]) -> None:
+    for item in more:
+        found[item.kind].setdefault(item.id, item)

@@ -1,0 +1,111 @@
+"""Identities that may never change: stores of every user are keyed by them.
+
+A change here makes every finished result look missing. If the numbers of a kind really change, raise its
+``NUMERICS_VERSION`` and pin anew; if a field is added, give it a neutral value and these stay as they are.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lmc_sweep.config import parse_sweep
+from lmc_sweep.planning.identity import canonical_json, identify
+from lmc_sweep.planning.items import alignment_items, barrier_items, cell_identity, network_items
+from workers.alignment.methods import Identity, Method, Random, SimulatedAnnealing, WeightMatching
+from workers.specs import MLPSpec, NetworkSpec, TrainingSpec
+
+
+def network(**changes: object) -> NetworkSpec:
+    """A network with some fields set."""
+    fields = {
+        "dataset": "digits",
+        "architecture": MLPSpec(width=64),
+        "training": TrainingSpec(),
+        "seed": 0,
+    } | changes
+    return NetworkSpec(**fields)  # type: ignore[arg-type]
+
+
+NETWORKS = {
+    "default": network(),
+    "seed": network(seed=7),
+    "width": network(architecture=MLPSpec(width=4, depth=3)),
+    "noise": network(label_noise=0.2),
+    "mnist": network(dataset="mnist"),
+    "training": network(
+        training=TrainingSpec(learning_rate=0.1, momentum=0.0, weight_decay=1e-4, schedule="cosine", stop_train_loss=None)
+    ),
+    "spawn": network(training=TrainingSpec(spawn_at_step=10)),
+    "init_seed": network(training=TrainingSpec(init_seed=0)),
+    "order_seed": network(training=TrainingSpec(order_seed=0)),
+    "permute_init": network(training=TrainingSpec(permute_init=1)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_ids_are_pinned(name: str) -> None:
+    """The id of a network spec is the one it had when it was first released."""
+    assert PINNED[name] == identify("network", NETWORKS[name])
+
+
+METHODS: dict[str, Method] = {
+    "identity": Identity(),
+    "random": Random(),
+    "weight_matching": WeightMatching(restarts=5),
+    "annealing": SimulatedAnnealing(steps=2000),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_ids_are_pinned(name: str) -> None:
+    """The id of a method is the one it had when it was first released."""
+    assert PINNED[name] == identify("method", METHODS[name])
+
+
+def test_ids_down_to_a_barrier_are_pinned() -> None:
+    """Cell, pair, alignment and barrier of a real sweep keep their ids."""
+    sweep = parse_sweep(
+        "{name: pin, store: s, networks: [{dataset: digits, architecture: {name: mlp, width: 8}, seeds: 2}],"
+        " barriers: {pairs: 1, alignments: [{method: identity}]}}"
+    )
+    networks = network_items(sweep.networks[0])
+    assert sweep.barriers is not None
+    alignments = list(alignment_items(networks, sweep.barriers))
+    assert PINNED["cell"] == cell_identity(networks[0].spec)
+    assert [PINNED["pair_real"], PINNED["pair_model"]] == [item.pair_id for item in alignments]
+    assert [PINNED["alignment_real"], PINNED["alignment_model"]] == [item.id for item in alignments]
+    assert PINNED["barrier"] == next(barrier_items(alignments[0], sweep.barriers)).id
+
+
+def test_a_whole_number_is_the_same_with_and_without_a_point() -> None:
+    """1 and 1.0 give the same identity."""
+    assert canonical_json({"a": 1}) == canonical_json({"a": 1.0})
+
+
+def test_key_order_never_changes_an_id() -> None:
+    """Mappings are sorted before they are hashed."""
+    assert identify("x", {"a": 1, "b": [1, 2]}) == identify("x", {"b": [1, 2], "a": 1})
+
+
+PINNED = {
+    "default": "7340da5406b3cf6217af2cd49985596c",
+    "seed": "ab759d9a1b56b40d31415b95f732a847",
+    "width": "66e549eff6e5deffd3adba829ce07ba9",
+    "noise": "18cacbdfc69d706a0437fbd3ae49f3cb",
+    "mnist": "03bde921317f281a70eedc5ed595a91f",
+    "training": "41dc08807ffbe65d8b3959233a9fcdc2",
+    "spawn": "a301a048a956b6034e89c0d6711570f8",
+    "init_seed": "1a75f92ba7b8793a4be4ab502cb94060",
+    "order_seed": "d41def4fb13393fc86d844f8bdab4da5",
+    "permute_init": "2048392de6105c038c8ab3db158aab08",
+    "identity": "acbc5bd3e0ba5ff7f784834ca15284f5",
+    "random": "f90f64b2641c53ee276c17bd6e070d87",
+    "weight_matching": "19bf0a3c530565c7cc3fe1e6f9d5deec",
+    "annealing": "90ce59b55b440d2bf1d02485d99387d2",
+    "cell": "e7d50a5b2c65a930bd4d6535a35ada7f",
+    "pair_real": "a15b4324284afc44b70038e5900a4d83",
+    "pair_model": "d922bda48bf72519021b221aa8aed133",
+    "alignment_real": "680a83a219d85e0f4aa1c89d1e0a612c",
+    "alignment_model": "3fc50f1298a07975f842672cf9584121",
+    "barrier": "0e0ac2c290b9dc39917bcf0dc1f825e5",
+}
