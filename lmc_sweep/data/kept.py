@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 import uuid
 import zlib
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FORMAT = 1  # raise it when what is kept changes, so that no old file is taken for a new one
+_ABANDONED_SECONDS = 3600.0
 
 
 def source_key(name: str, files: Sequence[Path]) -> str:
@@ -61,6 +63,7 @@ def write(file: str | Path, tensors: dict[str, Tensor]) -> bool:
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target)
         save_file(tensors, temporary, metadata={name: _checksum(tensor) for name, tensor in tensors.items()})
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
@@ -70,6 +73,14 @@ def write(file: str | Path, tensors: dict[str, Tensor]) -> bool:
             temporary.unlink(missing_ok=True)
         return False
     return True
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Removes what processes that were killed while writing have left; one still writing is younger."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                left.unlink()
 
 
 def _checksum(tensor: Tensor) -> str:

@@ -119,6 +119,30 @@ def test_unwritable_cache_does_no_harm(cache: Path) -> None:
     assert ["lmc_sweep"] == [path.name for path in cache.iterdir()]
 
 
+@pytest.mark.fault
+def test_abandoned_temporaries_are_removed(cache: Path) -> None:
+    """What a process killed while writing has left goes with the next write; what is being written stays."""
+    data.load("digits")
+    (file,) = kept_files(cache)
+    old, young = (file.with_name(f".{file.name}.{name}") for name in ("old", "young"))
+    old.write_bytes(b"half")
+    young.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert kept.write(file, {"x": torch.zeros(1)})
+    assert [young, file] == kept_files(cache)
+
+
+def test_processes_may_build_it_at_once(cache: Path) -> None:
+    """Processes that find nothing kept each build it; one whole file remains."""
+    program = "from lmc_sweep import data; print(int(data.load('digits').train_labels.sum()))"
+    started = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    answers = {process.communicate()[0].strip() for process in started}
+    assert {str(int(data.load("digits").train_labels.sum()))} == answers
+    assert len(kept_files(cache)) == 1
+
+
 def test_changed_source_is_read_anew(tmp_path: Path) -> None:
     """Another size or time of modification of a source file names another kept file."""
     source = tmp_path / "source"
