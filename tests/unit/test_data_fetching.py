@@ -86,6 +86,7 @@ def test_root_that_is_a_file(root: Path) -> None:
         data.fetch("mnist")
 
 
+@pytest.mark.slow
 def test_archives_that_lie_there_are_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Archives already in place are handed to torchvision, which then downloads none of them."""
     import torchvision.datasets

@@ -75,6 +75,7 @@ def test_loaded_once_per_process() -> None:
     assert data.load("digits") is data.load("digits")
 
 
+@pytest.mark.slow
 def test_second_process_reads_the_kept_file() -> None:
     """Once kept, a data set is loaded without scikit-learn and torchvision, and is the same."""
     first = data.load("digits")
@@ -132,6 +133,7 @@ def test_abandoned_temporaries_are_removed(cache: Path) -> None:
     assert [young, file] == kept_files(cache)
 
 
+@pytest.mark.slow
 def test_processes_may_build_it_at_once(cache: Path) -> None:
     """Processes that find nothing kept each build it; one whole file remains."""
     program = "from lmc_sweep import data; print(int(data.load('digits').train_labels.sum()))"
