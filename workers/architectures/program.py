@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from workers.params import Params, ParamStack
 
 
+@runtime_checkable
 class StackedProgram(Protocol):
     """The forward pass of one architecture over a network axis.
 
