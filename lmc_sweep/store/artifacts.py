@@ -1,0 +1,124 @@
+"""Files of tensors, named by the hash of what is in them.
+
+A late or doubled attempt writes the same bytes under the same name or another name altogether, so it
+can never change the weights under another's record. The bytes follow the safetensors format. They are
+written here rather than by the library because the order of the library's metadata varies between
+processes, and because a stack may fill half of the memory: this writer hashes and writes the tensors
+where they lie, without a second copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmc_sweep.errors import StoreError
+from lmc_sweep.store import layout
+from lmc_sweep.store.publish import Bytes, publish, sync_directory
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_DTYPES = {
+    "torch.float64": "F64",
+    "torch.float32": "F32",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+    "torch.int64": "I64",
+    "torch.int32": "I32",
+    "torch.int16": "I16",
+    "torch.int8": "I8",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
+}
+_MAX_HEADER_BYTES = 100_000_000  # the limit that the format itself sets
+_HASH_CHUNK_BYTES = 1 << 22
+
+
+def write_tensors(root: Path, folder: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Path, relative to the store, of the published file. A whole file of that content is left as it is."""
+    if folder not in layout.ARTIFACT_FOLDERS:
+        raise StoreError(f"tensors belong into one of {list(layout.ARTIFACT_FOLDERS)}, not into {folder!r}")
+    digest = hashlib.sha256()
+    for chunk in serialize(tensors, metadata):
+        digest.update(chunk)
+    relative = layout.artifact_path(folder, digest.hexdigest())
+    path = root / relative
+    if path.exists() and content_problem(path) is None:
+        sync_directory(path.parent)  # its writer may still be about to
+        return relative
+    publish(path, serialize(tensors, metadata), replace=path.exists())
+    return relative
+
+
+def serialize(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[Bytes]:
+    """The bytes of a safetensors file, piece by piece, the same for the same content in any process."""
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned without gaps
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    offset = 0
+    for name in names:
+        tensor = tensors[name]
+        if str(tensor.dtype) not in _DTYPES:
+            raise StoreError(f"{name}: tensors of {tensor.dtype} are not stored. Known: {sorted(_DTYPES)}")
+        end = offset + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": _DTYPES[str(tensor.dtype)],
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for name in names:
+        yield _raw(tensors[name])
+
+
+def _raw(tensor: Tensor) -> Bytes:
+    """The bytes of a tensor in row order, without a copy where it lies so on the CPU."""
+    import torch
+
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data if flat.numel() else b""
+
+
+def content_problem(path: Path) -> str | None:
+    """Why the file is not what its name promises, by reading all of it; None when it is."""
+    promised = layout.artifact_digest(path.name)
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_HASH_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if promised is None:
+        return "its name is not a content hash"
+    return None if digest.hexdigest() == promised else "its content does not have the hash in its name"
+
+
+def size_problem(path: Path) -> str | None:
+    """Why the file cannot be whole, by its header and size alone; None when nothing speaks against it."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
+                return "truncated: its header is not whole"
+            header = json.loads(file.read(length))
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except ValueError:
+        return "its header is not that of a safetensors file"
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    expected = 8 + length + max(ends, default=0)
+    return (
+        None if size == expected else f"truncated or altered: {size} bytes where its header says {expected}"
+    )

@@ -1,0 +1,57 @@
+"""``store.json``: the file that makes a directory a store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lmc_sweep.errors import StoreError
+from lmc_sweep.store.layout import FOLDERS, MARKER
+from lmc_sweep.store.publish import publish
+from lmc_sweep.store.schema import SCHEMA_VERSION
+
+_FORMAT = "lmc_sweep store"
+_HOW_TO_MAKE = "`lmc-sweep run SWEEP.yaml --store {path}` makes one"
+
+
+def check(root: Path) -> None:
+    """Raises StoreError unless the directory is a store that this program can read."""
+    try:
+        found = json.loads((root / MARKER).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        what = "has no store.json, so it is not a store" if root.is_dir() else "no such directory"
+        raise StoreError(f"{root}: {what}. {_HOW_TO_MAKE.format(path=root)}.") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{root / MARKER}: cannot be read: {error}") from error
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        raise StoreError(f"{root / MARKER}: is not the marker of a store. {_HOW_TO_MAKE.format(path=root)}.")
+    version = found.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{root}: the store has schema version {version}, and this program knows up to {SCHEMA_VERSION}. "
+            "Update lmc-sweep."
+        )
+
+
+def make(root: Path) -> None:
+    """Makes the directory a store, unless it is one; StoreError where it holds something else."""
+    path = root / MARKER
+    if not path.exists():
+        strangers = sorted({entry.name for entry in _entries(root)} - set(FOLDERS))
+        if strangers:
+            raise StoreError(
+                f"{root}: is not a store and not empty (it holds {strangers[0]!r}). Choose a new directory."
+            )
+        content = json.dumps({"format": _FORMAT, "schema_version": SCHEMA_VERSION}, sort_keys=True) + "\n"
+        publish(path, [content.encode()])
+    check(root)
+
+
+def _entries(root: Path) -> list[Path]:
+    """What the directory holds, unfinished files left out; nothing where there is none."""
+    try:
+        return [entry for entry in root.iterdir() if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"{root}: cannot be a store: {error.strerror}. Choose a new directory.") from error

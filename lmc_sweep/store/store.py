@@ -1,0 +1,230 @@
+"""``Store``: the one door to a store, for the driver, the tasks and a notebook.
+
+Reading needs no torch until weights are loaded. A store object keeps what it learned about record files
+and looks for new ones at every call; a process that asks often should keep one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from lmc_sweep.errors import StoreError
+from lmc_sweep.store import environment, layout, marker, records, sweeps
+from lmc_sweep.store.listing import Listing, Problem
+from lmc_sweep.store.publish import publish
+from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES, Table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lmc_sweep.store.nondeterminism import Nondeterminism
+    from workers.params import Params, ParamStack
+
+__all__ = ["Problem", "Store"]
+
+
+class Store:
+    """An existing store, opened by its path; ``Store.create`` makes one."""
+
+    def __init__(self, uri: str | Path) -> None:
+        self.path = layout.local_path(uri)
+        marker.check(self.path)
+        self._listings = {name: Listing(self.path, table) for name, table in TABLES.items()}
+        self._connection: tuple[tuple[int, ...], Any] | None = None
+        self._environments: set[str] = set()
+
+    @classmethod
+    def create(cls, uri: str | Path) -> Store:
+        """The store at ``uri``, made if it is not there; StoreError when that cannot be."""
+        marker.make(layout.local_path(uri))
+        return cls(uri)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels between processes as its path alone."""
+        return Store, (str(self.path),)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r})"
+
+    # reading
+
+    def networks(self) -> Any:
+        """DuckDB relation of the trained networks, each once."""
+        return self.relation("networks")
+
+    def alignments(self) -> Any:
+        """DuckDB relation of the alignments, each once."""
+        return self.relation("alignments")
+
+    def barriers(self) -> Any:
+        """DuckDB relation of the barriers, each once."""
+        return self.relation("barriers")
+
+    def failures(self) -> Any:
+        """DuckDB relation of the failures, with those of their items that still have no result."""
+        return self.relation("failures")
+
+    def sweep_items(self) -> Any:
+        """DuckDB relation of the items of each sweep's newest plan."""
+        return self.relation("sweep_items")
+
+    def relation(self, table: str) -> Any:
+        """DuckDB relation of any table of ``schema.TABLES``."""
+        return self._connect().table(_table(table).name)
+
+    def sql(self, query: str) -> Any:
+        """DuckDB relation of one SELECT over the tables; StoreError for any other statement."""
+        from lmc_sweep.store.query import guarded
+
+        return guarded(self._connect(), query)
+
+    def ids(self, kind: str) -> set[str]:
+        """Identities of all results of a kind: "network", "alignment" or "barrier"."""
+        if kind not in TABLE_OF_KIND:
+            raise StoreError(f"unknown kind {kind!r}. Known kinds: {list(TABLE_OF_KIND)}")
+        return self._listed(TABLE_OF_KIND[kind].name).ids()
+
+    def fetch(self, table: str, ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
+        """The named columns of the rows with these ids, in their order; KeyError names a missing id."""
+        from lmc_sweep.store.rows import fetch
+
+        return fetch(self._listed(_table(table).name), ids, columns)
+
+    def load_networks(self, network_ids: Sequence[str]) -> ParamStack:
+        """The networks' weights (and statistics) as one stack on the CPU, in the order given."""
+        from lmc_sweep.store.weights import load_rows
+
+        rows = self.fetch("networks", network_ids, ["checkpoint", "row"])
+        return load_rows(self.path, [(row["checkpoint"], row["row"]) for row in rows])
+
+    def load_network(self, network_id: str) -> Params:
+        """One network's state dict on the CPU."""
+        return {name: tensor[0] for name, tensor in self.load_networks([network_id]).items()}
+
+    def load_permutations(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """``member<k>.<group>`` to int64 (len(rows), units), of rows with ``permutations`` and ``row``."""
+        from lmc_sweep.store.weights import load_permutations
+
+        return load_permutations(self.path, rows)
+
+    def problems(self) -> list[Problem]:
+        """Files that are left out of every result: torn, truncated, foreign or missing ones."""
+        listings = [self._listed(name) for name in TABLES]
+        found = [*(listing.problems for listing in listings), *(listing.broken for listing in listings)]
+        return sorted((problem for part in found for problem in part.values()), key=lambda one: one.path)
+
+    def nondeterminism(self) -> list[Nondeterminism]:
+        """Ids that were computed more than once with numbers that differ beyond the tolerance."""
+        from lmc_sweep.store.rows import disagreements
+
+        return [found for name in TABLES for found in disagreements(self._listed(name))]
+
+    # writing
+
+    def commit(self, table: str, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Path of the one record file that makes these rows exist, published in one step.
+
+        ``created_at`` and ``environment_id`` are added where they are absent. Numbers that are not
+        finite are stored as null. Artifacts that the rows name must have been written before.
+        """
+        now = datetime.now(UTC)
+        added: dict[str, Any] = {"created_at": now, "environment_id": self.record_environment()}
+        if _table(table).name == "failures":
+            complete = [{"failure_id": uuid4().hex, **added, **row} for row in rows]
+        else:
+            complete = [{**added, **row} for row in rows]
+        return records.write(self.path, _table(table), complete, now)
+
+    def write_tensors(
+        self, folder: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+    ) -> str:
+        """Path of the published file in ``networks`` or ``permutations``, named by its content."""
+        from lmc_sweep.store.artifacts import write_tensors
+
+        return write_tensors(self.path, folder, tensors, metadata or {})
+
+    def record_environment(self) -> str:
+        """``environment_id`` of this process, whose description is in the store when this returns."""
+        described = environment.describe()
+        environment_id = environment.identify(described)
+        if environment_id not in self._environments:
+            content = json.dumps(described, indent=2, sort_keys=True).encode() + b"\n"
+            path = self.path / layout.environment_path(environment_id)
+            if not path.is_file() or path.read_bytes() != content:
+                publish(path, [content], replace=True)
+            self._environments.add(environment_id)
+        return environment_id
+
+    def record_sweep(self, name: str, yaml_text: str, items: Sequence[tuple[str, str]]) -> None:
+        """Records what a sweep asks for: its file, and its items unless the newest plan has the same."""
+        sweeps.write_text(self.path, name, yaml_text)
+        plan_id = sweeps.plan_id(items)
+        newest = self._connect().execute("SELECT any_value(plan_id) FROM sweep_items WHERE sweep = ?", [name])
+        if items and newest.fetchall() != [(plan_id,)]:
+            rows = [
+                {"sweep": name, "kind": kind, "item_id": item, "plan_id": plan_id} for kind, item in items
+            ]
+            self.commit("sweep_items", rows)
+
+    def sweeps(self) -> list[str]:
+        """Names of the sweeps that were recorded."""
+        return sweeps.names(self.path)
+
+    def item_ids(self, sweep: str, kind: str) -> set[str]:
+        """Ids of a kind that a sweep's newest plan asks for; empty for a sweep that is not here."""
+        query = "SELECT item_id FROM sweep_items WHERE sweep = ? AND kind = ?"
+        return {item_id for (item_id,) in self._connect().execute(query, [sweep, kind]).fetchall()}
+
+    def write_progress(self, sweep: str, progress: Mapping[str, Any]) -> None:
+        """Replaces a sweep's advice on how far along it is."""
+        sweeps.write_progress(self.path, sweep, progress)
+
+    def read_progress(self, sweep: str) -> dict[str, Any] | None:
+        """A sweep's advice; None when there is none that can be read."""
+        return sweeps.read_progress(self.path, sweep)
+
+    def _listed(self, table: str) -> Listing:
+        """The listing of a table, up to date."""
+        listing = self._listings[table]
+        listing.refresh()
+        return listing
+
+    def _connect(self) -> Any:
+        """A connection whose views show the files that are there now."""
+        from lmc_sweep.store.views import connect
+
+        state = tuple(self._listed(name).version for name in TABLES)
+        if self._connection is None or self._connection[0] != state:
+            self._connection = (state, connect(self.path, self._listings))
+        return self._connection[1]
+
+
+def open_if_exists(uri: str | Path) -> Store | None:
+    """The store at ``uri``; None where nothing is there yet, or only an empty directory."""
+    root = layout.local_path(uri)
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return None
+    return Store(root)
+
+
+def require_writable(uri: str | Path) -> None:
+    """Raises StoreError where a store could not be made or written; writes nothing itself."""
+    root = layout.local_path(uri)
+    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise StoreError(f"{root}: {nearest} is a file. Choose a directory, for instance runs/quickstart.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise StoreError(f"{root}: {nearest} cannot be written. Choose another directory, or mend its rights.")
+
+
+def _table(name: str) -> Table:
+    """The table of that name; StoreError lists the known ones."""
+    if name not in TABLES:
+        raise StoreError(f"unknown table {name!r}. Known tables: {list(TABLES)}")
+    return TABLES[name]
