@@ -63,7 +63,8 @@ def derive(module: nn.Module, example_input: Tensor | None = None) -> Derivation
             "Its forward pass must not branch on values of tensors."
         ) from error
     tracing = _Tracing(graph, module)
-    tracing.run(torch.empty_like(example, device="meta"))
+    with torch.random.fork_rng(devices=[]), torch.no_grad():  # dropout in training mode draws
+        tracing.run(torch.zeros(example.shape, dtype=example.dtype))
     spec = _spec(tracing)
     if not spec.groups:
         because = ", ".join(f"{op.name} ({op.operation})" for op in tracing.pinned)
@@ -75,7 +76,11 @@ def derive(module: nn.Module, example_input: Tensor | None = None) -> Derivation
 
 
 class _Tracing(fx.Interpreter):
-    """Runs the graph on the meta device for the shapes, and the rules beside it for the axes."""
+    """Runs the graph on zeros for the shapes, and the rules beside it for the axes.
+
+    Zeros, because the meta device costs its first user five seconds of imports. Parameters are views of
+    a single zero, so that a large module takes no memory.
+    """
 
     def __init__(self, graph: fx.GraphModule, module: nn.Module) -> None:
         super().__init__(graph)
@@ -94,10 +99,9 @@ class _Tracing(fx.Interpreter):
             self.parameters[name] = label
 
     def run_node(self, n: fx.Node) -> Any:
-        """The node's value on the meta device, having noted its axes."""
+        """The node's value on zeros, having noted its axes."""
         try:
-            with torch.device("meta"):
-                value = super().run_node(n)
+            value = super().run_node(n)
         except Exception as error:
             raise ValueError(
                 f"{n.name} ({_operation(self, n)}) fails on the example input: {_first_line(error)}"
@@ -113,14 +117,17 @@ class _Tracing(fx.Interpreter):
         return value
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        """A parameter, a buffer or a constant, on the meta device."""
+        """A parameter, a buffer or a constant, as zeros."""
         value = super().get_attr(target, args, kwargs)
-        return value.to("meta") if isinstance(value, Tensor) else value
+        return _zeros(value) if isinstance(value, Tensor) else value
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The submodule's result with its parameters on the meta device."""
+        """The submodule's result with zeros for parameters and buffers."""
         submodule = self.fetch_attr(target)
-        state = {name: tensor.to("meta") for name, tensor in submodule.state_dict().items()}
+        state = {name: _zeros(tensor) for name, tensor in submodule.named_parameters()}
+        state |= {
+            name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in submodule.named_buffers()
+        }
         return functional_call(submodule, state, args, kwargs)
 
     def _call(self, node: fx.Node, value: Any) -> None:
@@ -129,7 +136,9 @@ class _Tracing(fx.Interpreter):
         parameters: dict[str, Labeled] = {}
         key: Any = node.target
         if node.op == "call_module":
-            key = type(self.fetch_attr(str(node.target)))
+            submodule = self.fetch_attr(str(node.target))
+            # a hook may change what the layer computes or where its weights come from
+            key = None if submodule._forward_hooks or submodule._forward_pre_hooks else type(submodule)
             prefix = f"{node.target}."
             parameters = {
                 name.removeprefix(prefix): label
@@ -200,6 +209,11 @@ def _segment(segment: Units, names: dict[int, str]) -> Segment:
     return Segment(None, segment.length)
 
 
+def _zeros(tensor: Tensor) -> Tensor:
+    """Zeros of the same shape, on the CPU, that share one entry."""
+    return torch.zeros((), dtype=tensor.dtype).expand(tensor.shape)
+
+
 def _example(module: nn.Module) -> Tensor:
     """A batch for a module whose first layer with parameters is linear."""
     first = next(
@@ -210,7 +224,7 @@ def _example(module: nn.Module) -> Tensor:
             f"the input shape of {_kind(module)} cannot be told, since its first layer with parameters is "
             f"{type(first).__name__}, not Linear: give example_input"
         )
-    return torch.empty(2, first.in_features, device="meta")
+    return torch.zeros(2, first.in_features)
 
 
 def _place(node: fx.Node) -> Any:

@@ -37,7 +37,7 @@ def apply(params: ParamStack, permutation: Mapping[str, Tensor], spec: Permutati
     for (name, axis), segments in spec.axes.items():
         if name not in params or not any(segment.group in permutation for segment in segments):
             continue
-        index = _axis_index(segments, permutation).to(permuted[name].device)
+        index = axis_index(segments, permutation).to(permuted[name].device)
         permuted[name] = _gather(permuted[name], axis + 1, index)
     return {name: tensor.clone() if tensor is params[name] else tensor for name, tensor in permuted.items()}
 
@@ -71,6 +71,26 @@ def random(spec: PermutationSpec, purpose: str, *parts: str | int) -> dict[str, 
     }
 
 
+def axis_index(segments: tuple[Segment, ...], permutation: Mapping[str, Tensor]) -> Int64[Tensor, "N axis"]:
+    """Index into the whole axis that the permutations of its segments amount to.
+
+    Args:
+        segments: What lies along the axis.
+        permutation: Indices of shape (N, W) for at least one group; absent groups stay.
+    """
+    some = next(iter(permutation.values()))
+    parts, start = [], 0
+    for segment in segments:
+        if segment.group is not None and segment.group in permutation:
+            units = permutation[segment.group].to(some.device)
+        else:
+            units = torch.arange(segment.num_units, device=some.device).expand(some.shape[0], -1)
+        entries = units.unsqueeze(-1) * segment.block + torch.arange(segment.block, device=some.device)
+        parts.append(entries.flatten(1) + start)
+        start += segment.length
+    return torch.cat(parts, dim=1)
+
+
 def validate(permutation: Mapping[str, Tensor], spec: PermutationSpec, num_networks: int) -> None:
     """Raises ValueError unless every index is int64, of shape (N, W), and a permutation in every row."""
     _check_shapes(permutation, spec, num_networks)
@@ -94,21 +114,6 @@ def _check_shapes(permutation: Mapping[str, Tensor], spec: PermutationSpec, num_
         expected = (num_networks, spec.groups[group])
         if tuple(index.shape) != expected:
             raise ValueError(f"the index of group {group!r} has shape {tuple(index.shape)}, not {expected}")
-
-
-def _axis_index(segments: tuple[Segment, ...], permutation: Mapping[str, Tensor]) -> Int64[Tensor, "N axis"]:
-    """Index into the whole axis that the permutations of its segments amount to."""
-    some = next(iter(permutation.values()))
-    parts, start = [], 0
-    for segment in segments:
-        if segment.group is not None and segment.group in permutation:
-            units = permutation[segment.group].to(some.device)
-        else:
-            units = torch.arange(segment.num_units, device=some.device).expand(some.shape[0], -1)
-        entries = units.unsqueeze(-1) * segment.block + torch.arange(segment.block, device=some.device)
-        parts.append(entries.flatten(1) + start)
-        start += segment.length
-    return torch.cat(parts, dim=1)
 
 
 def _gather(tensor: Tensor, axis: int, index: Int64[Tensor, "N axis"]) -> Tensor:
