@@ -57,7 +57,9 @@ def sweep_status(store: Store, sweep: str) -> SweepStatus:
     kinds = {}
     for kind in KINDS:
         asked = store.item_ids(sweep, kind)
-        failed = {item_id for cause in causes if cause["kind"] == kind for item_id in cause["item_ids"]} & asked
+        failed = {
+            item_id for cause in causes if cause["kind"] == kind for item_id in cause["item_ids"]
+        } & asked
         kinds[kind] = {"done": len(asked & store.ids(kind)), "total": len(asked), "failed": len(failed)}
     advice = store.read_progress(sweep) or {}
     complete = all(k["done"] == k["total"] for k in kinds.values())
@@ -72,7 +74,10 @@ def sweep_status(store: Store, sweep: str) -> SweepStatus:
     return SweepStatus(
         sweep=sweep,
         kinds=kinds,
-        failures=[{**cause, "item_ids": cause["item_ids"][:3], "num_items": len(cause["item_ids"])} for cause in causes],
+        failures=[
+            {**cause, "item_ids": cause["item_ids"][:3], "num_items": len(cause["item_ids"])}
+            for cause in causes
+        ],
         state="complete" if complete else "running" if running else "not running",
         rate_per_second=round(ended / elapsed, 4) if elapsed and ended else None,
         eta_seconds=advice.get("eta_seconds") if running else None,

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 
-
 def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[list[str], list[list[Any]]]:
     """Column names and rows: one row per data set, architecture and noise, one column per method and world.
 
@@ -18,23 +17,41 @@ def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[lis
     whose loss is not finite are left out of both.
     """
     relation = store.barriers().project(
-        "barrier_id, dataset, architecture, width, depth, label_noise, world, method_json, split, correction, loss_barrier"
+        "barrier_id, dataset, architecture, width, depth, label_noise, world, method_json, split, "
+        "correction, loss_barrier"
     )
     asked = store.item_ids(sweep, "barrier")
     sums: dict[tuple[Any, ...], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     methods: dict[str, dict[str, Any]] = {}
     for row in relation.fetchall():
-        barrier_id, dataset, architecture, width, depth, noise, world, method_json, row_split, correction, value = row
+        (
+            barrier_id,
+            dataset,
+            architecture,
+            width,
+            depth,
+            noise,
+            world,
+            method_json,
+            row_split,
+            correction,
+            value,
+        ) = row
         if barrier_id not in asked or row_split != split or correction != "none" or value is None:
             continue
         methods.setdefault(method_json, json.loads(method_json))
         sums[dataset, architecture, depth, width, noise][method_json, world].append(value)
     names = method_names(methods)
-    keys = sorted({key for of_row in sums.values() for key in of_row}, key=lambda k: (k[1] != "real", list(names).index(k[0])))
+    keys = sorted(
+        {key for of_row in sums.values() for key in of_row},
+        key=lambda k: (k[1] != "real", list(names).index(k[0])),
+    )
     columns = ["cell", *[f"{names[method]}, {world}" for method, world in keys]]
     rows = []
     for (dataset, architecture, depth, width, noise), of_row in sorted(sums.items()):
-        label = f"{dataset} {architecture} depth {depth} width {width}" + (f" noise {noise:g}" if noise else "")
+        label = f"{dataset} {architecture} depth {depth} width {width}" + (
+            f" noise {noise:g}" if noise else ""
+        )
         cells = [_cell(of_row[key]) if key in of_row else "-" for key in keys]
         rows.append([label, *cells])
     return columns, rows

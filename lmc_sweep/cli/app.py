@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from lmc_sweep import __version__
 from lmc_sweep.cli import datasets, export, plan, plot, query, run, spec, status
 from lmc_sweep.errors import SweepError
+
+# Typer carries its own copy of click, whose base of all usage errors it does not export.
+_ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -65,13 +67,14 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     try:
         code = app(arguments, standalone_mode=False, prog_name="lmc-sweep")
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         code = stop.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = EXIT_INTERRUPTED
-    except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "lmc-sweep"
-        _complain(f"{where}: {error.format_message()} See {where} --help.", debug)
+    except _ParserError as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "lmc-sweep"
+        _complain(f"{where}: {error.format_message()} See {where} --help.", debug)  # type: ignore[attr-defined]
         code = EXIT_USAGE
     except SweepError as error:
         _complain(str(error), debug)

@@ -9,7 +9,10 @@ import typer
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.", show_default=False)]
 StorePath = Annotated[
-    str, typer.Argument(metavar="STORE", help="The store: the path that the sweep file names.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="STORE", help="The store: the path that the sweep file names.", show_default=False
+    ),
 ]
 StoreOption = Annotated[
     str | None, typer.Option("--store", metavar="URI", help="Another store than the one in the sweep file.")
@@ -19,7 +22,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override a key of the sweep file: dotted, list indices in brackets, values in YAML; repeatable. "
+        help="Override a key of the sweep file: dotted, list indices in brackets, YAML values; repeatable. "
         "Example: --set 'networks[0].seeds=12'",
     ),
 ]

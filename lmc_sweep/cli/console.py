@@ -14,9 +14,18 @@ if TYPE_CHECKING:
 KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barriers"}
 
 
+PIPE_COLUMNS = 200
+
+
 def console() -> Console:
-    """A console on standard error; plain where that is not a terminal."""
-    return Console(stderr=True, highlight=False, soft_wrap=False)
+    """A console on standard error; plain, and wide enough for every table, where that is not a terminal."""
+    made = Console(stderr=True, highlight=False)
+    return made if made.is_terminal else Console(stderr=True, highlight=False, width=PIPE_COLUMNS)
+
+
+def say(out: Console, text: str) -> None:
+    """Prints a line as it is; the terminal wraps it, nothing else does."""
+    out.print(text, soft_wrap=True, markup=False)
 
 
 def duration(seconds: float | None) -> str:
@@ -73,23 +82,25 @@ def print_plan(plan: Plan) -> None:
     columns = ["", "items", "done", "to do", "why", "batches", "worker time", "stored"]
     out.print(table(f"Sweep {plan.sweep.name}, store {plan.sweep.store}", columns, rows))
     if plan.complete:
-        out.print("Everything is there; a run would do nothing.")
+        say(out, "Everything is there; a run would do nothing.")
         return
-    out.print(
+    say(
+        out,
         f"About {duration(plan.wall_seconds)} on {plan.num_slots} worker{'s' if plan.num_slots > 1 else ''} "
-        f"of this machine, at most. Estimated from {plan.rates.source}."
+        f"of this machine, at most. Estimated from {plan.rates.source}.",
     )
 
 
 def print_summary(result: RunResult) -> None:
     """What became of a run: counts, barriers by cell and method, failures."""
     from lmc_sweep.analysis.summary import barrier_summary
+    from lmc_sweep.planning.items import KINDS
 
     out = console()
     plan, name = result.plan, result.plan.sweep.name
     if result.progress is None:
-        held = ", ".join(f"{len(plan.items[kind])} {KIND_NAMES[kind]}" for kind in plan.items)
-        out.print(f"Everything is there: {held}. Nothing to do for sweep {name}.")
+        held = ", ".join(f"{len(plan.items[kind])} {KIND_NAMES[kind]}" for kind in KINDS if plan.items[kind])
+        say(out, f"Everything is there: {held}. Nothing to do for sweep {name}.")
     columns, rows = barrier_summary(result.store, name)
     if rows:
         out.print(table("Mean loss barrier on train, in nats (pairs)", columns, rows))
@@ -97,13 +108,14 @@ def print_summary(result: RunResult) -> None:
         return
     counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in result.progress.kinds.items())
     ending = "Interrupted" if result.interrupted else "Stopped" if result.stop_reason else "Finished"
-    out.print(f"{ending} after {duration(result.seconds)}: {counts}. Store: {result.store.path}")
+    say(out, f"{ending} after {duration(result.seconds)}: {counts}. Store: {result.store.path}")
     if result.num_failed:
         failed = sum(k.failed for k in result.progress.kinds.values())
         blocked = sum(k.blocked for k in result.progress.kinds.values())
-        out.print(
+        say(
+            out,
             f"{failed} items failed, {blocked} more wait for them; the rest is stored. Causes: "
-            f'lmc-sweep query {result.store.path} "SELECT kind, error_type, message FROM failures"'
+            f'lmc-sweep query {result.store.path} "SELECT kind, error_type, message FROM failures"',
         )
     if result.interrupted or result.stop_reason:
-        out.print("The same command carries on from here.")
+        say(out, "The same command carries on from here.")

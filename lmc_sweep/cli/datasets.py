@@ -26,15 +26,16 @@ def datasets_command(context: typer.Context, as_json: AsJson = False) -> None:
     entries = known()
     if as_json:
         listed = [
-            {"name": e.name, "present": e.present, "location": str(e.location), "problem": e.problem} for e in entries
+            {"name": e.name, "present": e.present, "location": str(e.location), "problem": e.problem}
+            for e in entries
         ]
         typer.echo(json.dumps(listed, indent=2))
         return
-    from lmc_sweep.cli.console import console, table
+    from lmc_sweep.cli.console import console, say, table
 
     rows = [[e.name, "yes" if e.present else "no", e.location] for e in entries]
     console().print(table("", ["data set", "present", "where"], rows))
-    console().print(f"Root: {data_root()}. Fetch one with: lmc-sweep datasets fetch NAME", markup=False)
+    say(console(), f"Root: {data_root()}. Fetch one with: lmc-sweep datasets fetch NAME")
 
 
 @app.command("fetch")

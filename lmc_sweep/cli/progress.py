@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
-from lmc_sweep.cli.console import KIND_NAMES, duration, table
+from lmc_sweep.cli.console import KIND_NAMES, duration, say, table
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.driver import Progress
@@ -43,10 +44,13 @@ class ConsoleReporter:
 
     def started(self, plan: Plan, executor: Executor) -> None:
         """Says what is going to happen, and where."""
-        left = ", ".join(f"{plan.num_to_do(kind)} {KIND_NAMES[kind]}" for kind in plan.items if plan.num_to_do(kind))
-        self._console.print(
+        left = ", ".join(
+            f"{plan.num_to_do(kind)} {KIND_NAMES[kind]}" for kind in plan.items if plan.num_to_do(kind)
+        )
+        say(
+            self._console,
             f"Sweep {plan.sweep.name}: {left} to do in {len(plan.batches)} batches, "
-            f"about {duration(plan.wall_seconds)} at most. {executor.description}."
+            f"about {duration(plan.wall_seconds)} at most. {executor.description}.",
         )
         self._start_done = {kind: len(done) for kind, done in plan.done.items()}
         self._last_line = time.monotonic()
@@ -63,9 +67,12 @@ class ConsoleReporter:
         if now - self._last_line < PLAIN_SECONDS:
             return
         self._last_line = now
-        counts = ", ".join(f"{KIND_NAMES[kind]} {k.done}/{k.total}" for kind, k in progress.kinds.items() if k.total)
-        self._console.print(
-            f"[{duration(progress.elapsed_seconds)}] {counts}; ETA {duration(progress.eta_seconds)}", markup=False
+        counts = ", ".join(
+            f"{KIND_NAMES[kind]} {k.done}/{k.total}" for kind, k in progress.kinds.items() if k.total
+        )
+        say(
+            self._console,
+            f"[{duration(progress.elapsed_seconds)}] {counts}; ETA {duration(progress.eta_seconds)}",
         )
 
     def failed(self, failure: ItemFailure, attempts: int) -> None:
@@ -74,13 +81,13 @@ class ConsoleReporter:
         if cause in self._shown_causes:
             return
         self._shown_causes.add(cause)
-        self._console.print(f"Failed: {failure.kind} {failure.item_ids[0]}: {cause}", markup=False)
+        say(self._console, f"Failed: {failure.kind} {failure.item_ids[0]}: {cause}")
 
     def noticed(self, text: str) -> None:
         """Prints the line."""
-        self._console.print(text, markup=False)
+        say(self._console, text)
 
-    def _table(self, progress: Progress) -> object:
+    def _table(self, progress: Progress) -> Table:
         rows = []
         for kind, k in progress.kinds.items():
             if not k.total:

@@ -47,12 +47,12 @@ def query_command(
       lmc-sweep query runs/quickstart "SELECT width, world, method, avg(loss_barrier) AS barrier
       FROM barriers WHERE split = 'train' GROUP BY ALL ORDER BY ALL"
     """
-    from lmc_sweep.cli.console import console
+    from lmc_sweep.cli.console import console, say
     from lmc_sweep.store.store import Store
 
     opened = Store(store)
     for problem in opened.problems():
-        console().print(f"set aside: {problem.path}: {problem.reason}", markup=False)
+        say(console(), f"set aside: {problem.path}: {problem.reason}")
     if sql is None:
         _list_tables()
         return
@@ -61,12 +61,13 @@ def query_command(
 
 
 def _list_tables() -> None:
-    from lmc_sweep.store.schema import SCHEMAS
+    from lmc_sweep.store.schema import TABLES
 
-    for name, schema in SCHEMAS.items():
+    for name, listed in TABLES.items():
         typer.echo(name)
-        for field in schema:
-            typer.echo(f"  {field.name}: {field.type}")
+        for column in listed.columns:
+            unit = f", {column.unit}" if column.unit not in ("", "1") else ""
+            typer.echo(f"  {column.name:24} {column.sql_type:12} {column.meaning}{unit}")
 
 
 def _write(result: pa.Table, format_: Format, output: Path | None) -> None:
@@ -90,9 +91,9 @@ def _write(result: pa.Table, format_: Format, output: Path | None) -> None:
         sys.stdout.buffer.write(buffer.getvalue())
         sys.stdout.buffer.flush()
         return
-    from lmc_sweep.store.publish import replace_file
+    from lmc_sweep.store.publish import publish
 
-    replace_file(output, buffer.getvalue())
+    publish(output, [buffer.getvalue()], replace=True)
 
 
 def _rows(result: pa.Table) -> list[list[Any]]:

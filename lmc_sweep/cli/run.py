@@ -30,7 +30,8 @@ def run_command(
     ] = False,
     overrides: Overrides = None,
     max_failures: Annotated[
-        int | None, typer.Option("--max-failures", min=1, metavar="N", help="Stop in order after N failed items.")
+        int | None,
+        typer.Option("--max-failures", min=1, metavar="N", help="Stop in order after N failed items."),
     ] = None,
 ) -> None:
     """Run a sweep: plan it, execute what the store does not hold, print a summary.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmc_sweep.cli.arguments import AsJson, Overrides
 from lmc_sweep.errors import SweepError
+
+if TYPE_CHECKING:
+    from workers.specs import ArchitectureSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -21,27 +25,22 @@ def spec_command(
     ] = None,
     overrides: Overrides = None,
     dataset: Annotated[
-        str, typer.Option("--dataset", metavar="NAME", help="Whose input shape and classes the network takes.")
+        str,
+        typer.Option("--dataset", metavar="NAME", help="Whose input shape and classes the network takes."),
     ] = "digits",
     as_json: AsJson = False,
 ) -> None:
     """Show which axes of which parameters each group of hidden units permutes.
 
-      lmc-sweep spec --architecture mlp --set architecture.width=64 --set architecture.depth=3
+    lmc-sweep spec --architecture mlp --set architecture.width=64 --set architecture.depth=3
     """
-    from lmc_sweep.config import load_architecture
-
-    if architecture is None:
-        raise SweepError("lmc-sweep spec: give --architecture NAME; known: mlp")
-    asked = load_architecture(architecture, overrides or ())
+    asked = _architecture(architecture, dataset, overrides or ())
     import torch
 
     from workers.architectures import build
     from workers.datasets.definitions import DATASETS
     from workers.permutation.derive import derive_permutation_spec
 
-    if dataset not in DATASETS:
-        raise SweepError(f"--dataset {dataset}: unknown data set. Known: {', '.join(DATASETS)}")
     definition = DATASETS[dataset]
     program = build(asked, definition)
     example = program.prepare(torch.zeros(1, *definition.shape, device="meta"))
@@ -59,3 +58,18 @@ def spec_command(
     out = console()
     out.print(table("Axes that move", ["parameter", "shape", "axis", "group"], rows))
     out.print(table("Groups", ["group", "units"], [[name, units] for name, units in derived.groups.items()]))
+
+
+def _architecture(name: str | None, dataset: str, overrides: Sequence[str]) -> ArchitectureSpec:
+    """The architecture asked for, checked by the rules of a sweep file that asks for nothing else."""
+    from lmc_sweep.config import parse_sweep
+    from workers.specs import ARCHITECTURES
+
+    if name is None:
+        raise SweepError(f"lmc-sweep spec: --architecture NAME is missing. Known: {', '.join(ARCHITECTURES)}")
+    entry = f"{{dataset: {dataset}, architecture: {{name: {name}}}, seeds: 1}}"
+    changes = [f"networks[0].{change}" for change in overrides]
+    sweep = parse_sweep(f"{{name: spec, store: none, networks: [{entry}]}}", "lmc-sweep spec", changes)
+    if len(sweep.networks) != 1:
+        raise SweepError("lmc-sweep spec: one architecture at a time; give single values, not lists")
+    return sweep.networks[0].architecture

@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def status_command(
     store: StorePath,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds until complete.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again every two seconds until complete.")
+    ] = False,
     sweep: SweepName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,27 +66,30 @@ def _statuses(store: Store, sweep: str | None) -> list[SweepStatus]:
 
 
 def _show(out: Console, store: Store, statuses: list[SweepStatus]) -> None:
-    from lmc_sweep.cli.console import KIND_NAMES, duration, table
+    from lmc_sweep.cli.console import KIND_NAMES, duration, say, table
 
     for status in statuses:
         rows = [
-            [KIND_NAMES[kind], f"{k['done']}/{k['total']}", k["failed"] or ""] for kind, k in status.kinds.items()
+            [KIND_NAMES[kind], f"{k['done']}/{k['total']}", k["failed"] or ""]
+            for kind, k in status.kinds.items()
         ]
         out.print(table(f"Sweep {status.sweep}: {status.state}", ["", "done", "failed"], rows))
         if status.state == "running":
             rate = f"{status.rate_per_second:.2g} items/s, " if status.rate_per_second else ""
-            out.print(f"{rate}ETA {duration(status.eta_seconds)}")
+            say(out, f"{rate}ETA {duration(status.eta_seconds)}")
         if status.estimate_error is not None:
-            out.print(
+            say(
+                out,
                 f"Last run: estimated {duration(status.estimated_seconds)} of worker time for what it did, "
-                f"took {duration(status.measured_seconds)} ({status.estimate_error:+.0%})."
+                f"took {duration(status.measured_seconds)} ({status.estimate_error:+.0%}).",
             )
         for cause in status.failures:
-            text = f"{cause['num_items']} {cause['kind']} items failed: {cause['error_type']}: {cause['message']}"
-            out.print(text, markup=False)
+            count = f"{cause['num_items']} {cause['kind']} items failed"
+            text = f"{count}: {cause['error_type']}: {cause['message']}"
+            say(out, text)
     if not statuses:
-        out.print(f"{store.path} holds no sweep yet.")
+        say(out, f"{store.path} holds no sweep yet.")
     for problem in store.problems():
-        out.print(f"set aside: {problem.path}: {problem.reason}", markup=False)
+        say(out, f"set aside: {problem.path}: {problem.reason}")
     for finding in store.nondeterminism():
-        out.print(f"nondeterminism: {finding}", markup=False)
+        say(out, f"nondeterminism: {finding}")

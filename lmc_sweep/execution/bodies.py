@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from workers.training.train import train
 
 from lmc_sweep import data
 from lmc_sweep.planning.identity import canonical_json
@@ -31,7 +32,6 @@ from workers.permutation.check import check_function_preserved
 from workers.permutation.derive import derive_permutation_spec
 from workers.permutation.spec import PermutationSpec
 from workers.specs import NetworkSpec
-from workers.training.train import train
 
 CHECKED_EXAMPLES = 64
 CHECKED_TOLERANCE = 1e-3  # relative, in float32: the order of sums changes
@@ -41,12 +41,14 @@ CHECKED_TOLERANCE = 1e-3  # relative, in float32: the order of sums changes
 def _inputs(dataset: str, split: str, device: str) -> Tensor:
     """Normalized images of a split on a device, kept between the batches of this process."""
     loaded = data.load(dataset)
-    return normalize(loaded.images(split).to(device), loaded.definition)
+    images: Tensor = normalize(loaded.images(split).to(device), loaded.definition)
+    return images
 
 
 @lru_cache(maxsize=32)
 def _labels(dataset: str, split: str, label_noise: float, device: str) -> Tensor:
-    return data.load(dataset).labels(split, label_noise).to(device)
+    labels: Tensor = data.load(dataset).labels(split, label_noise).to(device)
+    return labels
 
 
 def _program(spec: NetworkSpec) -> tuple[StackedProgram, PermutationSpec]:
@@ -103,7 +105,10 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
     """Aligns groups of networks of one architecture by one method."""
     cell, method = items[0].cell, items[0].method
     program, spec = _program(cell)
-    stored = [_on(store.load_networks([item.networks[m] for item in items]), device) for m in range(len(items[0].networks))]
+    stored = [
+        _on(store.load_networks([item.networks[m] for item in items]), device)
+        for m in range(len(items[0].networks))
+    ]
     starts = [_random_starts(items, spec, member) for member in range(len(stored))]
     members = [permute.apply(params, start, spec) for params, start in zip(stored, starts, strict=True)]
     inputs = program.prepare(_inputs(cell.dataset, "train", device))
@@ -123,10 +128,17 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
         check_function_preserved(program, params, total, spec, inputs[:CHECKED_EXAMPLES], CHECKED_TOLERANCE)
     path = store.write_tensors(
         "permutations",
-        {f"member{m}.{group}": index for m, total in enumerate(totals) for group, index in total.items() if m > 0},
+        {
+            f"member{m}.{group}": index
+            for m, total in enumerate(totals)
+            for group, index in total.items()
+            if m > 0
+        },
         {"spec": spec.to_json()},
     )
-    read = store.fetch("networks", sorted({n for item in items for n in item.networks}), ["network_id", "checkpoint", "row"])
+    read = store.fetch(
+        "networks", sorted({n for item in items for n in item.networks}), ["network_id", "checkpoint", "row"]
+    )
     origin = {entry["network_id"]: [entry["checkpoint"], entry["row"]] for entry in read}
     rows = [
         {
@@ -153,7 +165,9 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
     store.commit("alignments", rows)
 
 
-def _random_starts(items: Sequence[AlignmentItem], spec: PermutationSpec, member: int) -> permute.PermutationStack:
+def _random_starts(
+    items: Sequence[AlignmentItem], spec: PermutationSpec, member: int
+) -> permute.PermutationStack:
     """The permutation from which each item's member starts: of world ``model`` uniform, else none.
 
     It derives from (network_id, k) and the member alone, so every method starts from the same one.
@@ -177,14 +191,18 @@ def measure_batch(store: Store, items: Sequence[BarrierItem], device: str) -> No
     by_members: dict[tuple[int, int], list[BarrierItem]] = defaultdict(list)
     for item in items:
         by_members[item.member_a, item.member_b].append(item)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (a, b), of_members in by_members.items():
         rows += _measure(store, of_members, aligned, (a, b), device)
     store.commit("barriers", rows)
 
 
 def _measure(
-    store: Store, items: Sequence[BarrierItem], aligned: dict[str, dict[str, Any]], members: tuple[int, int], device: str
+    store: Store,
+    items: Sequence[BarrierItem],
+    aligned: dict[str, dict[str, Any]],
+    members: tuple[int, int],
+    device: str,
 ) -> Iterable[dict[str, Any]]:
     """Rows of the curves between two members, all alignments of a split together."""
     alignments = list({item.alignment.id: item.alignment for item in items}.values())
@@ -195,7 +213,11 @@ def _measure(
     ends = []
     for member in members:
         params = _on(store.load_networks([alignment.networks[member] for alignment in alignments]), device)
-        own = {group: permutations[f"member{member}.{group}"] for group in spec.groups if f"member{member}.{group}" in permutations}
+        own = {
+            group: permutations[f"member{member}.{group}"]
+            for group in spec.groups
+            if f"member{member}.{group}" in permutations
+        }
         ends.append(permute.apply(params, own, spec) if own else params)
     position = {alignment.id: k for k, alignment in enumerate(alignments)}
     by_split: dict[str, list[BarrierItem]] = defaultdict(list)
@@ -215,8 +237,12 @@ def _measure(
         seconds = (time.perf_counter() - start) / len(of_split)
         for k, item in enumerate(of_split):
             source = aligned[item.alignment.id]
-            yield {**_described(item), **_measured(curves, k, item), "measure_seconds": seconds,
-                   "inputs_json": json.dumps({"permutations": [source["permutations"], source["row"]]})}
+            yield {
+                **_described(item),
+                **_measured(curves, k, item),
+                "measure_seconds": seconds,
+                "inputs_json": json.dumps({"permutations": [source["permutations"], source["row"]]}),
+            }
 
 
 def _described(item: BarrierItem) -> dict[str, Any]:
@@ -265,7 +291,11 @@ def _measured(curves: Curves, k: int, item: BarrierItem) -> dict[str, Any]:
         "loss_midpoint_barrier": derived(midpoint_barrier, curves.losses),
         "error_midpoint_barrier": derived(midpoint_barrier, curves.errors),
         # A permutation keeps the function, so a network never disagrees with itself: rounding aside, zero.
-        "endpoint_disagreement": 0.0 if same_network else float(curves.endpoint_disagreement[k]) if finite else None,
+        "endpoint_disagreement": 0.0
+        if same_network
+        else float(curves.endpoint_disagreement[k])
+        if finite
+        else None,
     }
 
 

@@ -101,8 +101,8 @@ class DriverState:
     done: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     blocked: Counter[str] = field(default_factory=Counter)
-    estimated: Counter[str] = field(default_factory=Counter)
-    measured: Counter[str] = field(default_factory=Counter)
+    estimated: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+    measured: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
 
 
 class Driver:
@@ -117,7 +117,13 @@ class Driver:
         stop: StopRequest,
         max_failures: int | None = None,
     ) -> None:
-        self._plan, self._store, self._executor, self._reporter, self._stop = plan, store, executor, reporter, stop
+        self._plan, self._store, self._executor, self._reporter, self._stop = (
+            plan,
+            store,
+            executor,
+            reporter,
+            stop,
+        )
         self._max_failures = max_failures
         self._serial = itertools.count()
         self._start = time.monotonic()
@@ -192,7 +198,9 @@ class Driver:
             if len(state.running) >= max(self._executor.num_slots(batch.kind), 1) + WINDOW_BEYOND_SLOTS:
                 return
             _, _, batch, attempt = heapq.heappop(state.ready)
-            left = tuple(item for item in batch.items if not self.state.unavailable.intersection(item.requires))
+            left = tuple(
+                item for item in batch.items if not self.state.unavailable.intersection(item.requires)
+            )
             if not left:
                 continue
             execution = self._plan.sweep.execution
@@ -291,9 +299,14 @@ def advice(plan: Plan, progress: Progress, stop: StopRequest) -> dict[str, objec
     """What ``status`` can be told while a driver runs, and after: advice, never truth."""
     left = any(k.done + k.failed + k.blocked < k.total for k in progress.kinds.values())
     return {
-        "state": "running" if progress.running or (left and not stop.reason) else "stopped" if left else "finished",
+        "state": "running"
+        if progress.running or (left and not stop.reason)
+        else "stopped"
+        if left
+        else "finished",
         "stop_reason": stop.reason,
-        "num_ended": sum(k.done for k in progress.kinds.values()) - sum(len(done) for done in plan.done.values()),
+        "num_ended": sum(k.done for k in progress.kinds.values())
+        - sum(len(done) for done in plan.done.values()),
         "updated_at": time.time(),
         "elapsed_seconds": round(progress.elapsed_seconds, 3),
         "eta_seconds": None if progress.eta_seconds is None else round(progress.eta_seconds, 3),

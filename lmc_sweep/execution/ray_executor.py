@@ -2,7 +2,7 @@
 
 Decisions that come from what Ray does:
 
-- ``address="local"`` always means a cluster of our own. Plain ``ray.init()`` would attach to any that it finds.
+- ``address="local"`` always means a cluster of our own. Plain ``ray.init()`` attaches to any that it finds.
 - A local cluster gets a random token in the environment of this process and its children, so that nobody
   else on the machine can run code in it and no token file is left in the home directory.
 - Ray's own retries are off: the driver retries, and knows why.
@@ -58,8 +58,9 @@ class RayExecutor:
                 cpus, gpus = execution.resources(kind)
                 self.close()
                 raise SweepError(
-                    f"execution: a task of kind {kind} asks for {cpus:g} CPUs and {gpus:g} GPUs, and {where} has "
-                    f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}. Lower execution.num_cpus or execution.num_gpus."
+                    f"execution: a task of kind {kind} asks for {cpus:g} CPUs and {gpus:g} GPUs, and {where} "
+                    f"has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}. Lower execution.num_cpus or "
+                    "execution.num_gpus."
                 )
 
     def num_slots(self, kind: str) -> int:
@@ -129,8 +130,8 @@ def _connect(address: str) -> Any:
         ) from error
     except ray.exceptions.AuthenticationError as error:
         raise SweepError(
-            f"--address {address}: the cluster wants a token. Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or the "
-            f"file ~/.ray/auth_token as on the head node."
+            f"--address {address}: the cluster wants a token. Set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN or the file ~/.ray/auth_token as on the head node."
         ) from error
     return ray
 

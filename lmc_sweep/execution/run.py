@@ -19,7 +19,7 @@ from lmc_sweep.execution.driver import Driver, Progress, Reporter, StopRequest
 from lmc_sweep.execution.executor import Executor, InlineExecutor
 from lmc_sweep.execution.task import ItemFailure
 from lmc_sweep.planning.plan import Plan, make_plan
-from lmc_sweep.store.store import Store
+from lmc_sweep.store.store import Store, open_if_exists, require_writable
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,12 @@ def run(
     for name in dict.fromkeys(cell.dataset for cell in asked.networks):
         data.require(name)
     listener = reporter or SilentReporter()
-    kept = Store.create(store or asked.store)
-    plan = make_plan(asked, kept, num_local_slots(asked, inline))
-    executor: Executor | None = None
-    if plan.batches:
-        executor = _executor(asked, address, inline)
+    uri = store or asked.store
+    require_writable(uri)
+    existing = open_if_exists(uri)
+    plan = make_plan(asked, existing, num_local_slots(asked, inline))
+    executor = _executor(asked, address, inline) if plan.batches else None
+    kept = existing or Store.create(uri)  # nothing is written before everything else is known to be there
     items = [(kind, item.id) for kind, of_kind in plan.items.items() for item in of_kind]
     kept.record_sweep(asked.name, asked.text, items)
     if executor is None:

@@ -8,6 +8,7 @@ it is large enough to share. How items are batched never changes a result, only 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -68,7 +69,9 @@ def batches(
         groups: dict[tuple[object, ...], list[Item]] = defaultdict(list)
         for item in items.get(kind, []):
             groups[group_key(item)].append(item)
-        of_kind = [batch for group in groups.values() for batch in _split(group, seconds, max_stack_bytes, num_slots)]
+        of_kind = [
+            batch for group in groups.values() for batch in _split(group, seconds, max_stack_bytes, num_slots)
+        ]
         made += sorted(of_kind, key=lambda batch: -batch.seconds)
     return made
 
@@ -87,6 +90,5 @@ def _split(
     parts = min(max(parts, 1), len(group))
     bounds = [round(i * len(group) / parts) for i in range(parts + 1)]
     return [
-        Batch(group[0].kind, tuple(group[a:b]), sum(estimates[a:b]))
-        for a, b in zip(bounds, bounds[1:], strict=False)
+        Batch(group[0].kind, tuple(group[a:b]), sum(estimates[a:b])) for a, b in itertools.pairwise(bounds)
     ]

@@ -39,7 +39,9 @@ def canonical(value: Any) -> Any:
 
 def canonical_json(value: Any) -> str:
     """Canonical JSON text of a spec."""
-    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def identify(kind: str, value: Any) -> str:

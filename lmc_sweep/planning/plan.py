@@ -50,9 +50,7 @@ class Plan:
     @property
     def wall_seconds(self) -> float:
         """Estimated duration on ``num_slots`` workers: their share of the work, or the longest chain."""
-        chain = sum(
-            max((b.seconds for b in self.batches if b.kind == kind), default=0.0) for kind in KINDS
-        )
+        chain = sum(max((b.seconds for b in self.batches if b.kind == kind), default=0.0) for kind in KINDS)
         return max(self.seconds() / self.num_slots, chain)
 
     def summary(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def rate_key(item: Item) -> RateKey:
     return (item.kind, item.alignment.cell.dataset, item.alignment.cell.architecture)
 
 
-def machine_flops_per_second(size: int = 512, repeats: int = 5) -> float:
+def machine_flops_per_second(size: int = 512, repeats: int = 20) -> float:
     """Single-precision matrix-product rate of one core, measured in some milliseconds."""
     import os
 
