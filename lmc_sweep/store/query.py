@@ -1,8 +1,9 @@
 """The guard of ``lmc-sweep query``: one SELECT over the store's tables, and nothing else.
 
-Two checks on what DuckDB itself parsed, because one does not suffice: the statement's type refuses COPY,
-ATTACH, PRAGMA, SET and the like, and the parse tree refuses data-changing CTEs, which DuckDB 2.0 counts
-as SELECT (``WITH x AS (COPY ... TO 'file') FROM x`` writes the file). Files are closed by the connection.
+DuckDB's own parser is asked twice, because once does not suffice: the statement's type refuses COPY,
+ATTACH, PRAGMA, SET and the like, and the parse tree refuses what DuckDB 2.0 still counts as SELECT:
+data-changing CTEs (``WITH x AS (COPY ... TO 'file') FROM x`` writes the file) and table functions that
+open files or run SQL given as text. The connection, besides, can open the record files alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,28 @@ from lmc_sweep.errors import StoreError
 from lmc_sweep.store.schema import TABLES
 
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_TABLE_FUNCTIONS = {
+    "duckdb_columns",
+    "duckdb_functions",
+    "duckdb_settings",
+    "duckdb_tables",
+    "duckdb_types",
+    "duckdb_views",
+    "generate_series",
+    "json_each",
+    "json_tree",
+    "pragma_table_info",
+    "pragma_version",
+    "range",
+    "repeat",
+    "repeat_row",
+    "summary",
+    "unnest",
+}
+_NAMES = {
+    "MULTI": "several in one, as PIVOT is (write it with GROUP BY and FILTER)",
+    "LOAD": "INSTALL or LOAD",
+}
 
 
 def guarded(connection: Any, query: str) -> Any:
@@ -29,35 +52,55 @@ def guarded(connection: Any, query: str) -> Any:
         raise StoreError(f"query: one SELECT statement is expected, and the text holds {len(statements)}")
     kind = statements[0].type.name
     if kind != "SELECT":
-        raise StoreError(
-            f"query: only SELECT is allowed, and this is {_ARTICLE.get(kind, kind)}. The store is read-only"
-        )
+        raise _only_select(f"this is {_NAMES.get(kind, kind)}")
+    tree = _parse_tree(connection, query)
+    _check(tree)
     try:
-        tree = json.loads(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
-        changing = sorted(set(_nodes(tree)) - _READING_NODES)
-        if tree.get("error") or changing:
-            what = changing[0].split("_")[0] if changing else str(tree.get("error_message"))
-            raise StoreError(
-                f"query: only SELECT is allowed, and a part of this is {what}. The store is read-only"
-            )
         return connection.sql(query)
     except duckdb.Error as error:
-        raise StoreError(f"query: {_explained(connection, query, error)}") from error
+        raise StoreError(f"query: {_explained(error, tree)}") from error
 
 
-_ARTICLE = {
-    "MULTI": "several in one, such as PIVOT; write it with GROUP BY and FILTER",
-    "LOAD": "INSTALL or LOAD",
-    "EXTENSION": "an extension's statement",
-}
+def answer(connection: Any, query: str) -> Any:
+    """The Arrow table that one SELECT answers; StoreError also for what fails while it runs."""
+    import duckdb
+
+    relation = guarded(connection, query)
+    try:
+        return relation.to_arrow_table()
+    except duckdb.Error as error:
+        raise StoreError(f"query: {_first_lines(error)}") from error
 
 
-def _nodes(tree: Any) -> Iterator[str]:
-    """The type of every query node in a parse tree."""
+def _parse_tree(connection: Any, query: str) -> Any:
+    """DuckDB's parse tree of a SELECT, as plain values."""
+    tree = json.loads(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
+    if tree["error"]:
+        raise _only_select(f"of this DuckDB says: {tree['error_message']}")
+    return tree
+
+
+def _check(tree: Any) -> None:
+    """Raises StoreError where a part of a parse tree could do more than read the tables."""
+    for node in _nodes(tree):
+        kind = node["type"]
+        if kind.endswith("_NODE") and kind not in _READING_NODES:
+            raise _only_select(f"a part of this is {kind.split('_')[0]}")
+        if (
+            kind == "TABLE_FUNCTION"
+            and (name := node["function"]["function_name"].lower()) not in _TABLE_FUNCTIONS
+        ):
+            raise StoreError(
+                f"query: {name}() is not allowed: a query reads the store's own tables. "
+                f"Tables: {', '.join(TABLES)}. Functions that make rows: {', '.join(sorted(_TABLE_FUNCTIONS))}."
+            )
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every typed node of a parse tree."""
     if isinstance(tree, dict):
-        node = tree.get("type")
-        if isinstance(node, str) and node.endswith("_NODE"):
-            yield node
+        if isinstance(tree.get("type"), str):
+            yield tree
         for value in tree.values():
             yield from _nodes(value)
     elif isinstance(tree, list):
@@ -65,18 +108,22 @@ def _nodes(tree: Any) -> Iterator[str]:
             yield from _nodes(value)
 
 
-def _explained(connection: Any, query: str, error: Exception) -> str:
-    """The first lines of DuckDB's error and what the user could have named instead."""
+def _only_select(what: str) -> StoreError:
+    """The refusal of a statement."""
+    return StoreError(f"query: only SELECT is allowed, and {what}. The store is read-only here.")
+
+
+def _explained(error: Exception, tree: Any) -> str:
+    """The first lines of DuckDB's error, and what the user could have named instead."""
     import duckdb
 
     text = _first_lines(error)
-    if isinstance(error, duckdb.PermissionException):
-        return f"{text}\nA query reads the store's tables alone: {', '.join(TABLES)}"
-    if isinstance(error, duckdb.CatalogException):
+    if isinstance(error, duckdb.CatalogException | duckdb.PermissionException):
         return f"{text}\nTables: {', '.join(TABLES)}"
     if isinstance(error, duckdb.BinderException):
-        used = [name for name in TABLES if name in connection.get_table_names(query)]
-        return "\n".join([text, *(f"Columns of {name}: {', '.join(TABLES[name].by_name)}" for name in used)])
+        read = {node["table_name"].lower() for node in _nodes(tree) if node["type"] == "BASE_TABLE"}
+        known = (f"Columns of {name}: {', '.join(TABLES[name].by_name)}" for name in TABLES if name in read)
+        return "\n".join([text, *known])
     return text
 
 

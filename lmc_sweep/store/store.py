@@ -84,6 +84,12 @@ class Store:
 
         return guarded(self._connect(), query)
 
+    def answer(self, query: str) -> Any:
+        """Arrow table that one SELECT answers; StoreError also where it fails while it runs."""
+        from lmc_sweep.store.query import answer
+
+        return answer(self._connect(), query)
+
     def ids(self, kind: str) -> set[str]:
         """Identities of all results of a kind: "network", "alignment" or "barrier"."""
         if kind not in TABLE_OF_KIND:
@@ -220,7 +226,7 @@ def require_writable(uri: str | Path) -> None:
     if not nearest.is_dir():
         raise StoreError(f"{root}: {nearest} is a file. Choose a directory, for instance runs/quickstart.")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StoreError(f"{root}: {nearest} cannot be written. Choose another directory, or mend its rights.")
+        raise StoreError(f"{root}: {nearest} cannot be written. Choose another directory, or allow it.")
 
 
 def _table(name: str) -> Table:

@@ -85,7 +85,7 @@ def _open(root: Path, path: str) -> Any:
         return safe_open(root / path, framework="pt", device="cpu")
     except (OSError, SafetensorError) as error:
         raise StoreError(
-            f"{root / path}: cannot be read: {error}. Run the sweep again: what it held is computed anew."
+            f"{root / path}: cannot be read: {error}. Delete it and run the sweep again: it is computed anew."
         ) from error
 
 
