@@ -11,7 +11,7 @@ from torch import Tensor
 
 from workers.architectures.program import StackedProgram
 from workers.device import threads
-from workers.evaluation import example_chunks, network_chunks, score, usable_threads
+from workers.evaluation import example_chunks, network_chunks, tally, usable_threads
 from workers.interpolation.barriers import check_alphas
 from workers.params import ParamStack, num_networks
 
@@ -99,12 +99,12 @@ def _sums(
     losses = torch.zeros((num_pairs, len(alphas)), dtype=torch.float64, device=inputs.device)
     mistakes = torch.zeros_like(losses)
     differing = torch.zeros(num_pairs, dtype=torch.float64, device=inputs.device)
-    for chosen, truth in example_chunks(inputs, labels.expand(num_pairs, -1)):
+    for start, stop, chosen in example_chunks(inputs):
         predictions = []
         for k, logits in enumerate(program.logits_on_segment(params_a, params_b, alphas, chosen)):
-            loss_sums, predicted = score(logits, truth)
-            losses[:, k] += loss_sums
-            mistakes[:, k] += (predicted != truth).sum(1)
-            predictions.append(predicted)
+            part = tally(logits[..., : stop - start], labels[..., start:stop])
+            losses[:, k] += part.loss_sums
+            mistakes[:, k] += part.num_mistakes
+            predictions.append(part.predictions)
         differing += (predictions[0] != predictions[-1]).sum(1)
     return losses, mistakes, differing
