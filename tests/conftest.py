@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))  # modules that several tests share
 
 # Before torch is imported anywhere: two suites on two cores must not fight over threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,3 +28,26 @@ settings.load_profile("suite")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kept data set tensors go to a folder of the test run, never to the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+MEASURED_COLUMNS = {
+    "networks": "network_id, epochs_trained, stop_reason, train_loss, train_error, test_loss, test_error",
+    "alignments": "alignment_id, networks, objective, objective_start, objective_end, num_evaluations, outcome",
+    "barriers": "barrier_id, alignment_id, losses, errors, loss_barrier, error_barrier, loss_midpoint_barrier, "
+    "endpoint_disagreement",
+}
+
+
+@pytest.fixture
+def measured_tables() -> Callable[[Path], dict[str, list[tuple[Any, ...]]]]:
+    """A function from a store's path to all that was measured: ids and numbers, without times and places."""
+    from lmc_sweep.store.store import Store
+
+    def read(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+        store = Store(path)
+        return {
+            table: store.sql(f"SELECT {columns} FROM {table} ORDER BY 1").fetchall()
+            for table, columns in MEASURED_COLUMNS.items()
+        }
+
+    return read

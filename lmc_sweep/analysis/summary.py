@@ -42,10 +42,7 @@ def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[lis
         methods.setdefault(method_json, json.loads(method_json))
         sums[dataset, architecture, depth, width, noise][method_json, world].append(value)
     names = method_names(methods)
-    keys = sorted(
-        {key for of_row in sums.values() for key in of_row},
-        key=lambda k: (k[1] != "real", list(names).index(k[0])),
-    )
+    keys = sorted({key for of_row in sums.values() for key in of_row}, key=lambda key: _place(key, names))
     columns = ["cell", *[f"{names[method]}, {world}" for method, world in keys]]
     rows = []
     for (dataset, architecture, depth, width, noise), of_row in sorted(sums.items()):
@@ -55,6 +52,12 @@ def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[lis
         cells = [_cell(of_row[key]) if key in of_row else "-" for key in keys]
         rows.append([label, *cells])
     return columns, rows
+
+
+def _place(key: tuple[str, str], names: dict[str, str]) -> tuple[bool, bool, str]:
+    """World real first; in a world the identity first, the others by name."""
+    method, world = key
+    return world != "real", names[method] != "identity", names[method]
 
 
 def method_names(methods: dict[str, dict[str, Any]]) -> dict[str, str]:

@@ -229,7 +229,7 @@ class Driver:
             self._reporter.noticed(f"A {kind} batch of {len(batch.items)} ran out of memory and was halved.")
         for failure in outcome.failures:
             self._give_up(failure, running.attempt)
-        self._release(outcome, completion.key)
+        self._release(outcome)
 
     def _lost(self, batch: Batch, attempt: int, lost: Lost) -> None:
         """Tries a batch again whose worker was lost, or gives its items up."""
@@ -243,7 +243,7 @@ class Driver:
         ids = tuple(item.id for item in batch.items)
         failure = ItemFailure(batch.kind, ids, lost.error_type, lost.message)
         self._give_up(failure, attempt)
-        self._release(Receipt(done=(), failures=(failure,)), batch.id)
+        self._release(Receipt(done=(), failures=(failure,)))
 
     def _give_up(self, failure: ItemFailure, attempts: int) -> None:
         """Records items that failed for good."""
@@ -266,17 +266,21 @@ class Driver:
         if self._max_failures is not None and sum(self.state.failed.values()) >= self._max_failures:
             self._stop.reason = self._stop.reason or f"--max-failures {self._max_failures} was reached"
 
-    def _release(self, receipt: Receipt, key: str) -> None:
+    def _release(self, receipt: Receipt) -> None:
         """Lets the batches go whose last requirement has been met, or has failed."""
         failed = {item_id for failure in receipt.failures for item_id in failure.item_ids}
         self.state.unavailable |= failed
+        available = set(receipt.done)
         settled = [*receipt.done, *failed]
         while settled:
             for batch in self.state.waiting.pop(settled.pop(), ()):
-                missing = self.state.missing[batch.id]
-                missing -= set(receipt.done) | self.state.unavailable
+                missing = self.state.missing.get(batch.id)
+                if missing is None:
+                    continue  # released by another of the ids that settled with this one
+                missing -= available | self.state.unavailable
                 if missing:
                     continue
+                del self.state.missing[batch.id]
                 blocked = [i for i in batch.items if self.state.unavailable.intersection(i.requires)]
                 newly = {item.id for item in blocked} - self.state.unavailable
                 self.state.blocked[batch.kind] += len(newly)

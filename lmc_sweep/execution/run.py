@@ -118,8 +118,9 @@ def run(
     except KeyboardInterrupt:
         interrupted = True
     finally:
+        progress = driver.progress()
         executor.close()
-    return RunResult(plan, kept, driver.progress(), interrupted, stop.reason, time.monotonic() - start)
+    return RunResult(plan, kept, progress, interrupted, stop.reason, time.monotonic() - start)
 
 
 def _executor(sweep: Sweep, address: str, inline: bool) -> Executor:

@@ -96,10 +96,11 @@ def execute(task: Task) -> Receipt:
 
 def _run(store: Store, task: Task, items: tuple[Item, ...], account: _Account) -> None:
     """Runs items as one stack; halves them when that fails."""
-    from lmc_sweep.execution.bodies import BODIES
     from workers.device import is_out_of_memory
 
     try:
+        from lmc_sweep.execution.bodies import BODIES
+
         BODIES[task.kind](store, items, task.device)
     except Exception as error:  # the task boundary: whatever went wrong is recorded as text
         if len(items) == 1:

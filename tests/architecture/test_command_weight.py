@@ -1,0 +1,74 @@
+"""What the command line loads, and that every command is documented."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+
+from lmc_sweep.cli.app import app
+
+HEAVY = ("torch", "ray", "torchvision", "pyarrow", "duckdb", "matplotlib", "sklearn", "scipy")
+ROOT = Path(__file__).parents[2]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Heavy packages that a statement loads in a fresh interpreter."""
+    program = f"import sys\n{statement}\nprint(*[n for n in {HEAVY!r} if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stdout.split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """The command line, with all its commands, loads none of the heavy packages."""
+    assert set() == loaded_by("import lmc_sweep.cli.app")
+
+
+def test_planning_loads_no_torch_and_no_ray() -> None:
+    """A plan is made without torch and Ray: a rerun that finds everything answers in seconds."""
+    statement = (
+        "from pathlib import Path; from lmc_sweep.config import load_sweep; from lmc_sweep.planning.plan import make_plan;"
+        "make_plan(load_sweep(Path('configs/quickstart.yaml')), None, 2); import lmc_sweep.execution.run"
+    )
+    assert set() == loaded_by(statement) & {"torch", "ray", "torchvision", "matplotlib", "sklearn"}
+
+
+def test_workers_load_no_driver() -> None:
+    """The numeric floor loads neither the driver nor what only the driver may use."""
+    statement = (
+        "import workers.training.train, workers.alignment.align, workers.interpolation.interpolate;"
+        "print(*[n for n in ('lmc_sweep',) if n in sys.modules])"
+    )
+    assert set() == loaded_by(statement) & {"ray", "pyarrow", "duckdb", "matplotlib", "lmc_sweep"}
+
+
+def test_help_answers_in_under_half_a_second() -> None:
+    """The fastest of five runs of lmc-sweep --help, the machine being shared."""
+    command = Path(sys.executable).with_name("lmc-sweep")
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([str(command), "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+COMMANDS = [name for name in typer.main.get_command(app).commands]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name: str) -> None:
+    """The README names each command of the command line."""
+    assert f"lmc-sweep {name}" in (ROOT / "README.md").read_text()
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    """Every command that exists is one that was promised."""
+    promised = {"run", "plan", "status", "query", "plot", "spec", "export", "datasets"}
+    assert promised == set(COMMANDS)

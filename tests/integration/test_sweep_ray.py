@@ -1,0 +1,165 @@
+"""Sweeps on a private local Ray cluster, by the real entry point: run, resume, interrupt, kill."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lmc_sweep.config import parse_sweep
+from lmc_sweep.execution.run import run
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+
+SWEEP = """
+name: small
+store: store
+networks:
+  - dataset: digits
+    architecture: {name: mlp, width: [4, 8, 16, 32], depth: [1, 2]}
+    training: {max_epochs: 15}
+    seeds: 4
+barriers:
+  alignments:
+    - {method: identity}
+    - {method: weight_matching}
+    - {method: simulated_annealing, steps: 300}
+  interpolation: {alphas: 5}
+"""
+COUNTS = {"networks": 32, "alignments": 96, "barriers": 192}
+Tables = Callable[[Path], dict[str, list[tuple[Any, ...]]]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same sweep, run inline and left in peace."""
+    path = tmp_path_factory.mktemp("undisturbed") / "store"
+    assert 0 == run(parse_sweep(SWEEP), store=str(path), inline=True).exit_code
+    return path
+
+
+@pytest.fixture
+def _nothing_left_behind() -> Iterator[None]:
+    """No process that a test started outlives it."""
+    yield
+    deadline = time.monotonic() + 20
+    while left := [
+        p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE
+    ]:
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.2)
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Starts ``lmc-sweep run`` in a process group of its own."""
+    (folder / "sweep.yaml").write_text(SWEEP)
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("lmc-sweep")), "run", "sweep.yaml"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Waits for the end; what was said."""
+    return process.communicate(timeout=300)[1]
+
+
+@pytest.mark.usefixtures("_nothing_left_behind")
+def test_ray_and_inline_give_the_same_tables(
+    tmp_path: Path, undisturbed: Path, measured_tables: Tables
+) -> None:
+    """Ids are identical and numbers equal bit for bit, whoever computed them; again does nothing in 10 s."""
+    process = start(tmp_path)
+    said = finish(process)
+    assert 0 == process.returncode, said
+    tables = measured_tables(tmp_path / "store")
+    assert COUNTS == {name: len(rows) for name, rows in tables.items()}
+    assert measured_tables(undisturbed) == tables
+    began = time.monotonic()
+    again = start(tmp_path)
+    assert "Everything is there" in finish(again)
+    assert (0, True) == (again.returncode, time.monotonic() - began < 10)
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("_nothing_left_behind")
+def test_a_driver_killed_at_random_moments_loses_nothing(
+    tmp_path: Path, undisturbed: Path, measured_tables: Tables
+) -> None:
+    """kill -9 of the driver, three times; then the same command ends with the tables of an undisturbed run."""
+    moments = random.Random(20261122)
+    for _ in range(3):
+        process = start(tmp_path)
+        time.sleep(moments.uniform(8, 20))
+        process.kill()
+        process.communicate()
+    published = records(tmp_path)
+    process = start(tmp_path)
+    said = finish(process)
+    assert 0 == process.returncode, said
+    assert published <= records(tmp_path)
+    assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
+
+
+def records(folder: Path) -> set[str]:
+    """Names of the record files that were published."""
+    return {path.name for path in (folder / "store" / "records").rglob("*.parquet") if path.name[0] != "."}
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("_nothing_left_behind")
+def test_ctrl_c_stops_in_order(tmp_path: Path, undisturbed: Path, measured_tables: Tables) -> None:
+    """SIGINT to the whole process group, as a terminal sends it: exit code 130, and a rerun completes."""
+    process = start(tmp_path)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "store" / "records" / "networks").glob("*.parquet")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    said = finish(process)
+    assert 130 == process.returncode, said
+    assert "Stopping" in said
+    assert "Traceback" not in said
+    assert 0 == run(parse_sweep(SWEEP), store=str(tmp_path / "store"), inline=True).exit_code
+    assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("_nothing_left_behind")
+def test_a_killed_worker_costs_its_batch_alone(
+    tmp_path: Path, undisturbed: Path, measured_tables: Tables
+) -> None:
+    """kill -9 of busy Ray workers: their batches are tried again, everything ends exactly once."""
+    process = start(tmp_path)
+    killed, deadline = 0, time.monotonic() + 120
+    while killed < 2 and process.poll() is None and time.monotonic() < deadline:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if "ray::execute_on_ray" in " ".join(_command(child)) and killed < 2:
+                child.kill()
+                killed += 1
+        time.sleep(1.0)
+    said = finish(process)
+    assert 0 == process.returncode, said
+    assert killed > 0
+    assert "A worker was lost" in said
+    assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
