@@ -42,8 +42,8 @@ def line(row: dict[str, Any]) -> str:
     """One row of the table."""
     target = row.get("target")
     verdict = "" if target is None else ("ok  " if row["ratio"] >= target else "MISS") + f" target {target:g}"
-    unit = row.get("unit", "")
-    return f"{row['name']:58} {row['ours']:11.4g} {row['baseline']:11.4g} {unit:22} {row['ratio']:7.2f} {verdict}"
+    figures = f"{row['ours']:11.4g} {row['baseline']:11.4g} {row.get('unit', ''):22} {row['ratio']:7.2f}"
+    return f"{row['name']:58} {figures} {verdict}"
 
 
 if __name__ == "__main__":

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))  # modules that several tests share
 
@@ -32,9 +37,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 MEASURED_COLUMNS = {
     "networks": "network_id, epochs_trained, stop_reason, train_loss, train_error, test_loss, test_error",
-    "alignments": "alignment_id, networks, objective, objective_start, objective_end, num_evaluations, outcome",
-    "barriers": "barrier_id, alignment_id, losses, errors, loss_barrier, error_barrier, loss_midpoint_barrier, "
-    "endpoint_disagreement",
+    "alignments": "alignment_id, networks, objective_start, objective_end, num_evaluations, outcome",
+    "barriers": "barrier_id, alignment_id, losses, errors, loss_barrier, error_barrier, endpoint_disagreement",
 }
 
 

@@ -235,7 +235,7 @@ class Driver:
         """Tries a batch again whose worker was lost, or gives its items up."""
         if attempt <= self._plan.sweep.execution.retries:
             self._reporter.noticed(
-                f"A worker was lost ({lost.error_type}) with a batch of {len(batch.items)} {batch.kind} items; "
+                f"A worker was lost ({lost.error_type}) with {len(batch.items)} {batch.kind} items; "
                 f"attempt {attempt + 1} follows."
             )
             self._enqueue(batch, attempt + 1)

@@ -33,7 +33,8 @@ def test_help_loads_nothing_heavy() -> None:
 def test_planning_loads_no_torch_and_no_ray() -> None:
     """A plan is made without torch and Ray: a rerun that finds everything answers in seconds."""
     statement = (
-        "from pathlib import Path; from lmc_sweep.config import load_sweep; from lmc_sweep.planning.plan import make_plan;"
+        "from pathlib import Path; from lmc_sweep.config import load_sweep;"
+        "from lmc_sweep.planning.plan import make_plan;"
         "make_plan(load_sweep(Path('configs/quickstart.yaml')), None, 2); import lmc_sweep.execution.run"
     )
     assert set() == loaded_by(statement) & {"torch", "ray", "torchvision", "matplotlib", "sklearn"}
@@ -59,7 +60,7 @@ def test_help_answers_in_under_half_a_second() -> None:
     assert min(seconds) < 0.5
 
 
-COMMANDS = [name for name in typer.main.get_command(app).commands]  # type: ignore[attr-defined]
+COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

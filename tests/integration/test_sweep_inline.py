@@ -79,7 +79,8 @@ def test_more_seeds_train_only_the_new_networks(tmp_path: Path) -> None:
 def test_model_pairs_share_the_network_and_never_disagree(store: Store) -> None:
     """World model joins a network with its permutation: no disagreement, equal ends."""
     rows = store.sql(
-        "SELECT network_a = network_b, endpoint_disagreement, losses[1] - losses[-1] FROM barriers WHERE world = 'model'"
+        "SELECT network_a = network_b, endpoint_disagreement, losses[1] - losses[-1] FROM barriers "
+        "WHERE world = 'model'"
     ).fetchall()
     assert all(
         same and disagreement == 0.0 and abs(difference) < 1e-5 for same, disagreement, difference in rows
@@ -242,7 +243,7 @@ def test_out_of_memory_halves_the_stack(tmp_path: Path, monkeypatch: pytest.Monk
 def test_batching_changes_no_number(store: Store, tmp_path: Path) -> None:
     """One network per batch gives the rows that whole stacks gave, bit for bit."""
     run_tiny(tmp_path / "s", "execution={max_stack_bytes: 1}")
-    query = "SELECT barrier_id, losses, errors, loss_barrier, endpoint_disagreement FROM barriers ORDER BY barrier_id"
+    query = "SELECT barrier_id, losses, errors, endpoint_disagreement FROM barriers ORDER BY barrier_id"
     assert store.sql(query).fetchall() == Store(tmp_path / "s").sql(query).fetchall()
 
 

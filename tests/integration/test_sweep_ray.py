@@ -98,7 +98,7 @@ def test_ray_and_inline_give_the_same_tables(
 def test_a_driver_killed_at_random_moments_loses_nothing(
     tmp_path: Path, undisturbed: Path, measured_tables: Tables
 ) -> None:
-    """kill -9 of the driver, three times; then the same command ends with the tables of an undisturbed run."""
+    """kill -9 of the driver, three times; then the same command ends with the undisturbed tables."""
     moments = random.Random(20261122)
     for _ in range(3):
         process = start(tmp_path)
@@ -147,10 +147,10 @@ def test_a_killed_worker_costs_its_batch_alone(
     killed, deadline = 0, time.monotonic() + 120
     while killed < 2 and process.poll() is None and time.monotonic() < deadline:
         for child in psutil.Process(process.pid).children(recursive=True):
-            if "ray::execute_on_ray" in " ".join(_command(child)) and killed < 2:
+            if killed < 2 and _command(child).startswith(("ray::network", "ray::alignment", "ray::barrier")):
                 child.kill()
                 killed += 1
-        time.sleep(1.0)
+        time.sleep(0.1)
     said = finish(process)
     assert 0 == process.returncode, said
     assert killed > 0
@@ -158,8 +158,9 @@ def test_a_killed_worker_costs_its_batch_alone(
     assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
 
 
-def _command(process: psutil.Process) -> list[str]:
+def _command(process: psutil.Process) -> str:
+    """The title of a process; a busy Ray worker's is the name of its task."""
     try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
