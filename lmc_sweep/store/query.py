@@ -92,7 +92,7 @@ def _check(tree: Any) -> None:
         ):
             raise StoreError(
                 f"query: {name}() is not allowed: a query reads the store's own tables. "
-                f"Tables: {', '.join(TABLES)}. Functions that make rows: {', '.join(sorted(_TABLE_FUNCTIONS))}."
+                f"Tables: {', '.join(TABLES)}. Functions: {', '.join(sorted(_TABLE_FUNCTIONS))}."
             )
 
 

@@ -54,9 +54,10 @@ def _read(listing: Listing, places: Sequence[Place], columns: Sequence[str]) -> 
         by_file.setdefault(place.path, []).append(place)
     rows: dict[Place, dict[str, Any]] = {}
     for path, wanted in by_file.items():
-        present = [name for name in columns if name in listing.files[path].columns]
+        key = listing.table.key  # read in any case: without a column Arrow forgets the number of rows
+        present = [key, *(name for name in columns if name in listing.files[path].columns and name != key)]
         data = pq.read_table(listing.root / path, columns=present, partitioning=None, memory_map=False)
         chosen = data.take([place.row for place in wanted]).to_pylist()
-        empty = dict.fromkeys(columns)
-        rows |= {place: {**empty, **row} for place, row in zip(wanted, chosen, strict=True)}
+        for place, values in zip(wanted, chosen, strict=True):
+            rows[place] = {name: values.get(name) for name in columns}
     return rows

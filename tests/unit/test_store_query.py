@@ -36,7 +36,7 @@ def _record(store: Store) -> Path:
         ("WITH wide AS (SELECT * FROM barriers WHERE width > 2) SELECT count(*) FROM wide", [(1,)]),
         ("SELECT 1 UNION ALL SELECT 2 ORDER BY 1", [(1,), (2,)]),
         (
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT max(i) FROM n",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i + 1 FROM n WHERE i < 3) FROM n SELECT max(i)",
             [(3,)],
         ),
         ("SELECT losses[1], unnest(alphas) FROM barriers LIMIT 1", [(0.0, 0.0)]),

@@ -17,11 +17,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "store.md"
 # The public contract, in its order; columns that the contract does not name follow it.
 CONTRACT = {
     "networks": """
-        network_id cell_id dataset architecture width depth seed label_noise learning_rate batch_size max_epochs
-        epochs_trained stop_reason train_loss train_error test_loss test_error num_parameters checkpoint row
-        train_seconds device created_at spec_json""",
+        network_id cell_id dataset architecture width depth seed label_noise learning_rate batch_size
+        max_epochs
+        epochs_trained stop_reason train_loss train_error test_loss test_error num_parameters checkpoint
+        row train_seconds device created_at spec_json""",
     "alignments": """
-        alignment_id cell_id pair_id world method method_json networks permutations row objective objective_start
+        alignment_id cell_id pair_id world method method_json networks permutations row objective
+        objective_start
         objective_end num_evaluations align_seconds outcome created_at""",
     "barriers": """
         barrier_id alignment_id cell_id pair_id world method method_json dataset architecture width depth
