@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +35,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 MEASURED_COLUMNS = {
     "networks": "network_id, epochs_trained, stop_reason, train_loss, train_error, test_loss, test_error",
     "alignments": "alignment_id, networks, objective_start, objective_end, num_evaluations, outcome",
-    "barriers": "barrier_id, alignment_id, losses, errors, loss_barrier, error_barrier, endpoint_disagreement",
+    "barriers": "barrier_id, losses, errors, loss_barrier, error_barrier, endpoint_disagreement",
 }
 
 

@@ -42,5 +42,5 @@ def with_global_seed(seed: int, make: Callable[[], T]) -> T:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return make()

@@ -33,7 +33,9 @@ NETWORKS = {
     "noise": network(label_noise=0.2),
     "mnist": network(dataset="mnist"),
     "training": network(
-        training=TrainingSpec(learning_rate=0.1, momentum=0.0, weight_decay=1e-4, schedule="cosine", stop_train_loss=None)
+        training=TrainingSpec(
+            learning_rate=0.1, momentum=0.0, weight_decay=1e-4, schedule="cosine", stop_train_loss=None
+        )
     ),
     "spawn": network(training=TrainingSpec(spawn_at_step=10)),
     "init_seed": network(training=TrainingSpec(init_seed=0)),

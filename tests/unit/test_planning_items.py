@@ -6,7 +6,9 @@ from lmc_sweep.config import parse_sweep
 from lmc_sweep.planning.items import AlignmentItem, NetworkItem, items
 
 
-def asked(seeds: str = "6", pairs: str = "3", worlds: str = "[real, model]", more: str = "") -> dict[str, list]:
+def asked(
+    seeds: str = "6", pairs: str = "3", worlds: str = "[real, model]", more: str = ""
+) -> dict[str, list]:
     """Items of a small sweep."""
     return items(
         parse_sweep(
@@ -49,7 +51,9 @@ def test_model_pair_repeats_the_first_member_of_the_real_pair() -> None:
     by_world: dict[str, list[AlignmentItem]] = {"real": [], "model": []}
     for alignment in asked()["alignment"]:
         by_world[alignment.world].append(alignment)
-    assert [(a.networks[0], a.networks[0]) for a in by_world["real"]] == [a.networks for a in by_world["model"]]
+    assert [(a.networks[0], a.networks[0]) for a in by_world["real"]] == [
+        a.networks for a in by_world["model"]
+    ]
 
 
 def test_pair_id_is_shared_by_all_methods() -> None:
@@ -82,14 +86,14 @@ def test_requirements_name_items_that_exist() -> None:
     """Every required id is the id of an item."""
     found = asked()
     ids = {item.id for of_kind in found.values() for item in of_kind}
-    assert all(required in ids for of_kind in found.values() for item in of_kind for required in item.requires)
+    assert all(
+        required in ids for of_kind in found.values() for item in of_kind for required in item.requires
+    )
 
 
 def test_networks_shared_by_two_entries_are_one_item() -> None:
     """The same cell in two entries gives each network once."""
     entry = "{dataset: digits, architecture: {name: mlp, width: 4}, seeds: %s}"
-    found = items(
-        parse_sweep(f"{{name: twice, store: s, networks: [{entry % 2}, {entry % 4}]}}")
-    )
+    found = items(parse_sweep(f"{{name: twice, store: s, networks: [{entry % 2}, {entry % 4}]}}"))
     assert 4 == len(found["network"])
     assert all(isinstance(item, NetworkItem) for item in found["network"])

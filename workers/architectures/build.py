@@ -10,4 +10,6 @@ from workers.specs import ArchitectureSpec
 
 def build(spec: ArchitectureSpec, dataset: DatasetDefinition) -> StackedProgram:
     """The program of an architecture for the shape and the classes of a data set."""
-    return MLPProgram(num_inputs=dataset.num_inputs, width=spec.width, depth=spec.depth, num_classes=dataset.num_classes)
+    return MLPProgram(
+        num_inputs=dataset.num_inputs, width=spec.width, depth=spec.depth, num_classes=dataset.num_classes
+    )
