@@ -1,0 +1,65 @@
+"""A store of every released schema version can be read for ever."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmc_sweep.store.schema import SCHEMA_VERSION, TABLES
+from lmc_sweep.store.store import Store
+
+GOLDEN = Path(__file__).parent
+
+
+@pytest.fixture
+def store() -> Store:
+    """The store that schema version 1 wrote."""
+    return Store(GOLDEN / "store_v1")
+
+
+def test_every_version_has_a_golden_store() -> None:
+    """There is one golden store for each schema version up to today's."""
+    expected = [f"store_v{version}" for version in range(1, SCHEMA_VERSION + 1)]
+    assert expected == sorted(path.name for path in GOLDEN.glob("store_v*"))
+
+
+def test_nothing_of_it_is_set_aside(store: Store) -> None:
+    """No file of the old store is a problem, and all of today's columns can be asked for."""
+    assert [] == store.problems()
+    for name, table in TABLES.items():
+        assert list(table.by_name) == store.relation(name).columns
+
+
+def test_its_rows_are_those_that_were_written(store: Store) -> None:
+    """Identities, numbers, nulls, lists and times of the old store come out as they went in."""
+    assert {"network0", "network1", "diverged"} == store.ids("network")
+    networks = store.sql("SELECT network_id, width, seed, train_loss, created_at FROM networks ORDER BY seed")
+    assert [
+        ("network0", 3, 0, 0.5, datetime(2026, 1, 2, 12)),
+        ("network1", 3, 1, 0.5, datetime(2026, 1, 2, 12)),
+        ("diverged", 3, 2, None, datetime(2026, 1, 2, 12, 1)),
+    ] == networks.fetchall()
+    assert [("barrier", 0.25, [0.0, 0.5, 1.0])] == store.sql(
+        "SELECT barrier_id, loss_barrier, alphas FROM barriers"
+    ).fetchall()
+    assert [("failure", ["missing"])] == store.sql("SELECT failure_id, item_ids FROM failures").fetchall()
+    items = store.sql("SELECT kind, item_id FROM sweep_items WHERE sweep = 'golden' ORDER BY kind")
+    assert [("barrier", "barrier"), ("network", "network0")] == items.fetchall()
+    assert ["golden"] == store.sweeps()
+
+
+def test_its_weights_and_permutations_load(store: Store) -> None:
+    """Tensors of the old store have their names, shapes, types and values; a null path is the identity."""
+    loaded = store.load_networks(["network1", "network0"])
+    assert torch.equal(torch.arange(12.0).reshape(2, 3, 2).flip(0), loaded["layers.0.weight"])
+    rows = store.fetch("alignments", ["real", "model"], ["permutations", "row"])
+    assert [[0, 1, 2], [2, 0, 1]] == store.load_permutations(rows)["member1.layers.0"].tolist()
+
+
+def test_its_doubled_barrier_is_reported(store: Store) -> None:
+    """The old store's one id with two results is reported with both."""
+    (found,) = store.nondeterminism()
+    assert ("barrier", "loss_barrier", (0.25, 0.75)) == (found.id, found.column, found.values)
