@@ -111,11 +111,13 @@ def size_problem(path: Path) -> str | None:
             if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
                 return "truncated: its header is not whole"
             header = json.loads(file.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        expected = 8 + length + max(ends, default=0)
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    except ValueError:
+    except (ValueError, TypeError, LookupError, AttributeError):
         return "its header is not that of a safetensors file"
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     expected = 8 + length + max(ends, default=0)
