@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +10,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from workers.architectures.program import StackedProgram
-from workers.device import threads
+from workers.device import map_on_threads
 from workers.params import ParamStack, num_networks
 
 CHUNK_EXAMPLES = 512
@@ -56,8 +55,9 @@ def evaluate(
     float64. The predicted class is the first of those with the largest logit; a network whose logits
     are not numbers predicts C, which is no class, so its error is 1.
 
-    The figures of a network do not depend on which others are evaluated with it, bit for bit on CPU:
-    see ``usable_threads``.
+    The figures of a network depend neither on which others are evaluated with it nor on the number of
+    threads, bit for bit on CPU: chunks of networks and examples are taken side by side, each on one
+    thread, where the rounding of a product was measured not to depend on its neighbors.
 
     Args:
         program: The architecture.
@@ -67,16 +67,61 @@ def evaluate(
         with_predictions: Whether to return the predicted classes.
     """
     num, num_examples = num_networks(params), inputs.shape[0]
-    losses = torch.empty(num, dtype=torch.float64, device=inputs.device)
-    errors = torch.empty_like(losses)
+    loss_sums = torch.zeros(num, dtype=torch.float64)
+    num_mistakes = torch.zeros(num, dtype=torch.int64)
     predictions = torch.empty((num, num_examples), dtype=torch.int64) if with_predictions else None
-    for start, stop in network_chunks(program, num, inputs):
-        part = {name: tensor[start:stop] for name, tensor in params.items()}
-        own = labels if labels.ndim == 1 else labels[start:stop]
-        with threads(usable_threads(stop - start)):
-            into = predictions[start:stop] if predictions is not None else None
-            losses[start:stop], errors[start:stop] = _evaluate_chunk(program, part, inputs, own, into)
-    return Evaluation(losses=losses.cpu(), errors=errors.cpu(), predictions=predictions)
+
+    def tally_chunk(chunk: Chunk) -> Tally:
+        part = {name: tensor[chunk.networks] for name, tensor in params.items()}
+        return tally(*chunk.scored(program.logits(part, chunk.inputs_of(inputs)), labels))
+
+    chunks = chunks_of(program, num, inputs)
+    for chunk, found in zip(chunks, map_on_threads(tally_chunk, chunks), strict=True):
+        loss_sums[chunk.networks] += found.loss_sums.cpu()
+        num_mistakes[chunk.networks] += found.num_mistakes.cpu()
+        if predictions is not None:
+            predictions[chunk.networks, chunk.examples] = found.predictions.cpu()
+    return Evaluation(loss_sums / num_examples, num_mistakes.to(torch.float64) / num_examples, predictions)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some networks and some examples."""
+
+    networks: slice
+    examples: slice
+
+    def inputs_of(self, inputs: Tensor) -> Tensor:
+        """The examples, padded: the last one is repeated up to a multiple of 16.
+
+        The products of all networks of a stack then start aligned alike.
+        """
+        chosen = inputs[self.examples]
+        missing = -chosen.shape[0] % 16
+        return torch.cat([chosen, chosen[-1:].expand(missing, *chosen.shape[1:])]) if missing else chosen
+
+    def scored(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and labels of the examples, without the padding."""
+        own = labels if labels.ndim == 1 else labels[self.networks]
+        return logits[..., : self.examples.stop - self.examples.start], own[..., self.examples]
+
+
+def chunks_of(program: StackedProgram, num: int, inputs: Tensor) -> list[Chunk]:
+    """All networks and examples in chunks of nearly equal numbers of networks; those of a network in order.
+
+    The activations of a chunk stay within CHUNK_FLOATS; the inputs are shared by all networks and do
+    not count.
+    """
+    num_examples = inputs.shape[0]
+    own_floats = max(1, program.floats_per_example() - inputs[0].numel())
+    most = max(1, CHUNK_FLOATS // (own_floats * CHUNK_EXAMPLES))
+    count = -(-num // most)
+    bounds = [num * index // count for index in range(count + 1)]
+    return [
+        Chunk(slice(first, last), slice(start, min(start + CHUNK_EXAMPLES, num_examples)))
+        for first, last in pairwise(bounds)
+        for start in range(0, num_examples, CHUNK_EXAMPLES)
+    ]
 
 
 def usable_threads(num_together: int) -> int:
@@ -87,26 +132,6 @@ def usable_threads(num_together: int) -> int:
     alone and in company, on one thread and on many (measured; tests hold it).
     """
     return min(num_together, torch.get_num_threads())
-
-
-def network_chunks(program: StackedProgram, num: int, inputs: Tensor) -> list[tuple[int, int]]:
-    """Ranges of networks, of nearly equal length, whose activations stay within CHUNK_FLOATS.
-
-    The inputs are shared by all networks and do not count. A chunk has at least as many networks as there
-    are threads, where there are so many: see ``usable_threads``.
-    """
-    own_floats = max(1, program.floats_per_example() - inputs[0].numel())
-    most = max(torch.get_num_threads(), CHUNK_FLOATS // (own_floats * CHUNK_EXAMPLES))
-    count = -(-num // most)
-    bounds = [num * index // count for index in range(count + 1)]
-    return list(pairwise(bounds))
-
-
-def example_chunks(inputs: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-    """Ranges of examples and the examples themselves, which are more than the range where padded."""
-    for start in range(0, inputs.shape[0], CHUNK_EXAMPLES):
-        stop = min(start + CHUNK_EXAMPLES, inputs.shape[0])
-        yield start, stop, _padded(inputs[start:stop])
 
 
 def tally(logits: Float[Tensor, "N C B"], labels: Int64[Tensor, " B"] | Int64[Tensor, "N B"]) -> Tally:
@@ -136,25 +161,3 @@ def _first_largest(logits: Float[Tensor, "N C B"]) -> Int64[Tensor, "N B"]:
     is_largest = logits == logits.amax(1, keepdim=True)
     from_last = torch.arange(num_classes, 0, -1, dtype=kind, device=logits.device).unsqueeze(-1)
     return num_classes - (is_largest * from_last).amax(1).to(torch.int64)
-
-
-def _evaluate_chunk(
-    program: StackedProgram, params: ParamStack, inputs: Tensor, labels: Tensor, predictions: Tensor | None
-) -> tuple[Float64[Tensor, " N"], Float64[Tensor, " N"]]:
-    """Loss and error of a few networks, over chunks of examples; predictions go to the tensor given."""
-    num, num_examples = num_networks(params), inputs.shape[0]
-    loss_sums = torch.zeros(num, dtype=torch.float64, device=inputs.device)
-    num_mistakes = torch.zeros(num, dtype=torch.int64, device=inputs.device)
-    for start, stop, chosen in example_chunks(inputs):
-        part = tally(program.logits(params, chosen)[..., : stop - start], labels[..., start:stop])
-        loss_sums.add_(part.loss_sums)
-        num_mistakes.add_(part.num_mistakes)
-        if predictions is not None:
-            predictions[:, start:stop] = part.predictions
-    return loss_sums / num_examples, num_mistakes.to(torch.float64) / num_examples
-
-
-def _padded(inputs: Tensor) -> Tensor:
-    """The examples, the last one repeated up to a multiple of 16: all products then start aligned alike."""
-    missing = -inputs.shape[0] % 16
-    return torch.cat([inputs, inputs[-1:].expand(missing, *inputs.shape[1:])]) if missing else inputs

@@ -10,8 +10,8 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from workers.architectures.program import StackedProgram
-from workers.device import threads
-from workers.evaluation import example_chunks, network_chunks, tally, usable_threads
+from workers.device import map_on_threads
+from workers.evaluation import Chunk, chunks_of, tally
 from workers.interpolation.barriers import check_alphas
 from workers.params import ParamStack, num_networks
 
@@ -46,8 +46,9 @@ def interpolate(
     """Loss and error of theta(alpha) = (1 - alpha) * theta_a + alpha * theta_b for every pair and alpha.
 
     Pair p joins row p of the two stacks. At alpha 0 and 1 the figures are those that ``evaluate`` gives
-    for the endpoints, bit for bit; those of a pair do not depend on which others are measured with it,
-    bit for bit on CPU. Logits are of the weights' type (float32 in sweeps), sums over examples float64.
+    for the endpoints, bit for bit; those of a pair depend neither on which others are measured with it
+    nor on the number of threads, bit for bit on CPU. Logits are of the weights' type (float32 in sweeps),
+    sums over examples float64.
 
     Pairs and examples are taken in chunks whose activations stay in the cache, alphas innermost, so
     that what is common to all alphas is computed once per chunk.
@@ -65,46 +66,29 @@ def interpolate(
     """
     check_alphas(torch.tensor(alphas, dtype=torch.float64))
     num_pairs, num_examples = num_networks(params_a), inputs.shape[0]
-    losses = torch.empty((num_pairs, len(alphas)), dtype=torch.float64)
-    errors = torch.empty_like(losses)
-    disagreement = torch.empty(num_pairs, dtype=torch.float64)
-    for start, stop in network_chunks(program, num_pairs, inputs):
-        chunk_a = {name: tensor[start:stop] for name, tensor in params_a.items()}
-        chunk_b = {name: tensor[start:stop] for name, tensor in params_b.items()}
-        own = labels if labels.ndim == 1 else labels[start:stop]
-        with torch.no_grad(), threads(usable_threads(stop - start)):
-            loss_sums, mistakes, differing = _sums(program, chunk_a, chunk_b, list(alphas), inputs, own)
-        losses[start:stop] = loss_sums / num_examples
-        errors[start:stop] = mistakes / num_examples
-        disagreement[start:stop] = differing / num_examples
+    sums = torch.zeros((num_pairs, len(alphas), 2), dtype=torch.float64)
+    num_differing = torch.zeros(num_pairs, dtype=torch.int64)
+
+    def tally_chunk(chunk: Chunk) -> tuple[Float64[Tensor, "P A 2"], Int64[Tensor, " P"]]:
+        a, b = (
+            {name: tensor[chunk.networks] for name, tensor in params.items()}
+            for params in (params_a, params_b)
+        )
+        segment = program.logits_on_segment(a, b, list(alphas), chunk.inputs_of(inputs))
+        tallies = [tally(*chunk.scored(logits, labels)) for logits in segment]
+        figures = [torch.stack([found.loss_sums, found.num_mistakes.double()], -1) for found in tallies]
+        differing = tallies[0].predictions != tallies[-1].predictions
+        return torch.stack(figures, 1).cpu(), differing.sum(1).cpu()
+
+    chunks = chunks_of(program, num_pairs, inputs)
+    for chunk, (chunk_sums, chunk_differing) in zip(chunks, map_on_threads(tally_chunk, chunks), strict=True):
+        sums[chunk.networks] += chunk_sums
+        num_differing[chunk.networks] += chunk_differing
+    losses, errors = (sums / num_examples).unbind(-1)
     return Curves(
         alphas=tuple(alphas),
         losses=losses,
         errors=errors,
-        endpoint_disagreement=disagreement,
+        endpoint_disagreement=num_differing.to(torch.float64) / num_examples,
         num_examples=num_examples,
     )
-
-
-def _sums(
-    program: StackedProgram,
-    params_a: ParamStack,
-    params_b: ParamStack,
-    alphas: list[float],
-    inputs: Tensor,
-    labels: Tensor,
-) -> tuple[Float64[Tensor, "P A"], Float64[Tensor, "P A"], Float64[Tensor, " P"]]:
-    """Sums over the examples: losses, mistakes, and examples on which the endpoints differ."""
-    num_pairs = num_networks(params_a)
-    losses = torch.zeros((num_pairs, len(alphas)), dtype=torch.float64, device=inputs.device)
-    mistakes = torch.zeros_like(losses)
-    differing = torch.zeros(num_pairs, dtype=torch.float64, device=inputs.device)
-    for start, stop, chosen in example_chunks(inputs):
-        predictions = []
-        for k, logits in enumerate(program.logits_on_segment(params_a, params_b, alphas, chosen)):
-            part = tally(logits[..., : stop - start], labels[..., start:stop])
-            losses[:, k] += part.loss_sums
-            mistakes[:, k] += part.num_mistakes
-            predictions.append(part.predictions)
-        differing += (predictions[0] != predictions[-1]).sum(1)
-    return losses, mistakes, differing
