@@ -128,7 +128,7 @@ def test_the_ends_of_a_curve_are_the_endpoints_bit_for_bit(scene: Scene) -> None
 @quick
 @given(scene=scenes, data=st.data())
 def test_a_pair_has_the_same_curve_in_any_company(scene: Scene, data: st.DataObject) -> None:
-    """Any choice of pairs, in any order, on any number of threads, gives the rows of the stack bit for bit."""
+    """Any choice of pairs, in any order, on any number of threads, gives the same rows bit for bit."""
     chosen = data.draw(st.lists(st.integers(0, scene.num_pairs - 1), min_size=1, max_size=4))
     num_threads = data.draw(st.integers(1, 3))
     whole = scene.curves(scene.a, scene.b)
