@@ -87,6 +87,8 @@ def _split(
     parts = max(math.ceil(len(group) / per_memory), math.ceil(total / TARGET_SECONDS))
     if total > TARGET_SECONDS / 4:
         parts = max(parts, min(num_slots, len(group) // SMALLEST_SHARED_STACK))
+    if parts > 1:  # whole rounds, so that no slot idles while the last parts run
+        parts = math.ceil(parts / num_slots) * num_slots
     parts = min(max(parts, 1), len(group))
     bounds = [round(i * len(group) / parts) for i in range(parts + 1)]
     return [
