@@ -56,8 +56,7 @@ def query_command(
     if sql is None:
         _list_tables()
         return
-    result = opened.sql(sql).arrow()
-    _write(result if hasattr(result, "num_rows") else result.read_all(), format_, output)
+    _write(opened.answer(sql), format_, output)
 
 
 def _list_tables() -> None:

@@ -199,6 +199,14 @@ class StoreContract:
             found.values,
         )
 
+    def test_a_relation_outlives_later_commits(self, store: Store) -> None:
+        """A relation that was taken before a commit still answers, with what was there when it was taken."""
+        store.commit("barriers", [row("barriers", "a")])
+        taken = store.barriers()
+        store.commit("barriers", [row("barriers", "b")])
+        assert ["a", "b"] == ids_of(store.barriers(), "barrier_id")
+        assert ["a"] == ids_of(taken, "barrier_id")
+
     def test_a_store_travels_as_its_path(self, store: Store) -> None:
         """A copy of a store object, as made to send it to a process, holds the path and reads the same."""
         store.commit("barriers", [row("barriers", "a")])
