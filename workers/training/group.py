@@ -1,0 +1,92 @@
+"""How networks of one architecture take their steps together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from workers.architectures.mlp import MLPProgram
+from workers.architectures.program import StackedProgram
+from workers.params import Params
+from workers.training.mlp_step import MLPGroup
+
+GROUP_BYTES = 3 << 20
+"""Bytes that the networks of a group and their batches may fill together on a CPU.
+
+Fitted to measurement (float32, batch 64, one core with 1 MiB of L2): the fastest groups of 1 to 64
+networks filled 1.7 MiB (width 4 on digits, the most tried) to 3 MiB (widths 16 to 1024 on digits, 16 on
+MNIST). Larger groups save more overhead, but weights and velocities leave the cache between two steps.
+"""
+
+
+@runtime_checkable
+class TrainingGroup(Protocol):
+    """Networks in numbered slots that train epoch by epoch, each as if it were alone."""
+
+    @property
+    def num_slots(self) -> int:
+        """N."""
+        ...
+
+    def prepare(self, inputs: Tensor) -> Tensor:
+        """All training examples, from ``StackedProgram.prepare``, as ``epoch`` takes them."""
+        ...
+
+    def load(self, slot: int, params: Params) -> None:
+        """Puts a network into a slot, at rest."""
+        ...
+
+    def read(self, slot: int) -> Params:
+        """A copy of the network in a slot."""
+        ...
+
+    def keep(self, slots: Sequence[int]) -> None:
+        """Drops all slots but these, which are numbered anew in the order given."""
+        ...
+
+    def epoch(
+        self,
+        inputs: Tensor,
+        order: Int64[Tensor, "N examples"],
+        labels: Int64[Tensor, "N examples"],
+        learning_rates: Sequence[float],
+        weight_decays: Sequence[float],
+    ) -> Float64[Tensor, " N"]:
+        """Trains every network for one epoch; the mean of its minibatches' mean losses, in nats."""
+        ...
+
+
+def open_group(
+    program: StackedProgram,
+    num_networks: int,
+    *,
+    batch_size: int,
+    momentum: float,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> TrainingGroup:
+    """A group for an architecture, of as many slots as pay for its shape, at most ``num_networks``."""
+    if not isinstance(program, MLPProgram):
+        raise TypeError(f"no training kernel for {type(program).__name__}; there is one for MLPProgram")
+    num_slots = min(num_networks, _slots_by_shape(program, batch_size, device))
+    return MLPGroup(program, num_slots, batch_size=batch_size, momentum=momentum, dtype=dtype, device=device)
+
+
+def _slots_by_shape(program: MLPProgram, batch_size: int, device: torch.device) -> int:
+    """How many networks of this shape fill GROUP_BYTES, an even number.
+
+    At least one per thread, since a product never uses more threads than networks; 1024 on devices
+    where every network saves a launch and there is no such cache.
+    """
+    if device.type != "cpu":
+        return 1024
+    num_inputs, num_classes = program.num_inputs, program.num_classes
+    width, depth = program.width, program.depth
+    weights = width * (num_inputs + (depth - 1) * width + num_classes)
+    per_example = num_inputs + (depth + 2) * width + 2 * num_classes
+    fitting = GROUP_BYTES // (4 * (2 * weights + batch_size * per_example))
+    return max(torch.get_num_threads(), fitting // 2 * 2)

@@ -1,0 +1,254 @@
+"""Stochastic gradient descent for a group of MLPs of one shape, forward and backward by hand.
+
+Layout. Activations are (N, W, B), logits (N, C, B): examples lie innermost, so every entrywise
+operation, and the log-softmax over classes, runs along contiguous rows. The weights of all layers lie
+in one flat buffer, layer after layer with the network axis first in each, biases behind them; the
+velocities in a second one. A product that forms a weight's gradient adds it to the decayed velocity
+as it goes, so that gradient is never stored, and one subtraction updates everything.
+
+Arithmetic. The velocity u holds learning_rate * v, where v is the momentum buffer of ``torch.optim.SGD``:
+
+    u <- momentum * u + learning_rate * (gradient + weight_decay * w),    w <- w - u
+
+and is rescaled when the learning rate changes. The rate enters through the gradient of the logits, C
+numbers per example, so rates may differ between networks at no cost and all are rounded alike.
+
+Same bits in any company. Measured on CPU: batched products give a network the same bits at any place
+among any number of others if its matrices always start alike modulo 16 bytes and no more threads than
+networks take part, and products with one row or column are left out. So sizes are rounded up to
+multiples of 4: inputs by zero columns, hidden units by dead ones, batches by examples without gradient.
+All of these contribute exact zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from workers.architectures.mlp import MLPProgram
+from workers.device import threads
+from workers.evaluation import usable_threads
+from workers.params import Params
+from workers.training.minibatches import Minibatches, minibatches, rounded_up
+
+
+class _Buffers(NamedTuple):
+    """What one step of one batch size writes."""
+
+    inputs: Tensor  # (N, B, inputs)
+    hidden: list[Tensor]  # (N, W, B) per hidden layer
+    hidden_gradients: list[Tensor]  # two of (N, W, B), used in turn
+    logits: Tensor  # (N, C, B), then their gradient
+    log_probabilities: Tensor  # (N, C, B)
+    minus_one: Tensor  # (N * B)
+
+
+class MLPGroup:
+    """MLPs that take their steps together, one in each slot.
+
+    Networks in different slots may belong to different cells and be in different epochs. They share
+    the momentum, which is a scalar of the products.
+
+    Args:
+        program: The architecture.
+        num_slots: N.
+        batch_size: Examples of a batch; the last one of an epoch may be smaller.
+        momentum: Of every network.
+        dtype: Of weights and activations.
+        device: Where they live.
+    """
+
+    def __init__(
+        self,
+        program: MLPProgram,
+        num_slots: int,
+        *,
+        batch_size: int,
+        momentum: float,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.program, self.batch_size, self.momentum = program, batch_size, momentum
+        inputs, width, depth, classes = program.num_inputs, program.width, program.depth, program.num_classes
+        self._sizes = [inputs, *[width] * depth, classes]
+        self._padded = [rounded_up(inputs), *[rounded_up(width)] * depth, classes]
+        num_entries = num_slots * sum(i * o + o for i, o in zip(self._padded, self._padded[1:], strict=False))
+        options = {"dtype": dtype, "device": device}
+        self._rates = torch.zeros(num_slots, dtype=torch.float64)
+        self._place(torch.zeros(num_entries, **options), torch.zeros(num_entries, **options))  # type: ignore[call-overload]
+
+    @property
+    def num_slots(self) -> int:
+        """N."""
+        return len(self._rates)
+
+    def prepare(self, inputs: Float[Tensor, "examples inputs"]) -> Float[Tensor, "examples padded_inputs"]:
+        """All training examples as ``epoch`` takes them: zero columns behind, up to a multiple of 4."""
+        missing = self._padded[0] - self._sizes[0]
+        return torch.nn.functional.pad(inputs, (0, missing)) if missing else inputs
+
+    def load(self, slot: int, params: Params) -> None:
+        """Puts a network into a slot, at rest."""
+        for block, velocity, name in zip(self._blocks, self._velocity_blocks, self._names(), strict=True):
+            value = params[name]
+            velocity[slot].zero_()
+            block[slot].zero_()[tuple(slice(length) for length in value.shape)] = value
+        self._rates[slot] = 0.0
+
+    def read(self, slot: int) -> Params:
+        """A copy of the network in a slot."""
+        params = {}
+        for index, (num_in, num_out) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
+            params[f"layers.{index}.weight"] = self._weights[index][slot, :num_out, :num_in].clone()
+            params[f"layers.{index}.bias"] = self._biases[index][slot, :num_out].clone()
+        return params
+
+    def keep(self, slots: Sequence[int]) -> None:
+        """Drops all slots but these, which are numbered anew in the order given."""
+        index = torch.tensor(slots, device=self._flat.device)
+        self._rates = self._rates[slots]
+        self._place(
+            torch.cat([block[index].flatten() for block in self._blocks]),
+            torch.cat([block[index].flatten() for block in self._velocity_blocks]),
+        )
+
+    def epoch(
+        self,
+        inputs: Float[Tensor, "examples padded_inputs"],
+        order: Int64[Tensor, "N examples"],
+        labels: Int64[Tensor, "N examples"],
+        learning_rates: Sequence[float],
+        weight_decays: Sequence[float],
+    ) -> Float64[Tensor, " N"]:
+        """Trains every network for one epoch and returns the mean of its minibatches' mean losses, in nats.
+
+        Args:
+            inputs: From ``prepare``, of the group's type and on its device.
+            order: Per network, the rows of ``inputs`` in the order in which it sees them.
+            labels: Per network, the true classes in that same order.
+            learning_rates: Of this epoch, per network.
+            weight_decays: Per network.
+        """
+        rates = torch.tensor(learning_rates, dtype=torch.float64)
+        self._rescale_velocities(rates)
+        decays = rates * torch.tensor(weight_decays, dtype=torch.float64)
+        decay = self._per_network(decays) if decays.any() else None
+        means = []
+        with threads(usable_threads(self.num_slots)):
+            for batches in minibatches(order, labels, self.batch_size, self.program.num_classes):
+                means.append(self._steps(inputs, batches, self._per_network(rates / batches.size), decay))
+        return torch.cat(means, dim=1).mean(1)
+
+    def _steps(
+        self, inputs: Tensor, batches: Minibatches, rate: Tensor, decay: Tensor | None
+    ) -> Float64[Tensor, "N steps"]:
+        """Consecutive steps of one batch size; per network and step, the mean loss of the minibatch."""
+        buffers = self._buffers(batches.padded_size)
+        picked = torch.empty_like(batches.rows, dtype=inputs.dtype)
+        for rows, picks, into in zip(batches.rows, batches.picks, picked, strict=True):
+            self._forward(inputs, rows, buffers)
+            torch.ops.aten._log_softmax.out(buffers.logits, 1, False, out=buffers.log_probabilities)
+            torch.take(buffers.log_probabilities, picks, out=into)
+            self._logit_gradient(buffers, picks, rate, batches.size)
+            self._backward(buffers)
+            if decay is not None:
+                self._decay_weights(decay)
+            self._flat.sub_(self._flat_velocity)
+        losses = picked.view(-1, self.num_slots, batches.padded_size)[..., : batches.size]
+        return losses.to(torch.float64).mean(-1).T.contiguous().neg_()
+
+    def _forward(self, inputs: Tensor, rows: Tensor, buffers: _Buffers) -> None:
+        """Hidden activations and logits of the chosen rows."""
+        torch.index_select(inputs, 0, rows, out=buffers.inputs.flatten(0, 1))
+        below = buffers.inputs.mT
+        for weight, bias, hidden in zip(self._weights, self._bias_columns, buffers.hidden, strict=False):
+            below = torch.baddbmm(bias, weight, below, out=hidden).relu_()
+        torch.baddbmm(self._bias_columns[-1], self._weights[-1], below, out=buffers.logits)
+
+    @staticmethod
+    def _logit_gradient(buffers: _Buffers, picks: Tensor, rate: Tensor, size: int) -> None:
+        """rate * (probabilities - one-hot) in place of the logits; zero for the examples beyond ``size``."""
+        gradient = torch.exp(buffers.log_probabilities, out=buffers.logits)
+        gradient.view(-1).index_add_(0, picks, buffers.minus_one)
+        gradient.mul_(rate)
+        if size < gradient.shape[2]:
+            gradient[..., size:].zero_()
+
+    def _backward(self, buffers: _Buffers) -> None:
+        """Velocities decayed by the momentum, plus the scaled gradient."""
+        gradient = buffers.logits
+        for layer in reversed(range(len(self._weights))):
+            below = buffers.hidden[layer - 1].mT if layer else buffers.inputs
+            self._weight_velocities[layer].baddbmm_(gradient, below, beta=self.momentum)
+            torch.sum(gradient, 2, out=self._bias_gradients[layer])
+            if layer:
+                hidden, into = buffers.hidden[layer - 1], buffers.hidden_gradients[layer % 2]
+                torch.bmm(self._weights[layer].mT, gradient, out=into)
+                gradient = torch.ops.aten.threshold_backward.grad_input(into, hidden, 0, grad_input=into)
+        self._flat_bias_velocity.mul_(self.momentum).add_(self._flat_bias_gradient)
+
+    def _decay_weights(self, decay: Tensor) -> None:
+        """Velocities plus learning_rate * weight_decay * w, product and sum rounded one after the other."""
+        for block, velocity in zip(self._blocks, self._velocity_blocks, strict=True):
+            velocity.add_(block * decay.view(-1, *[1] * (block.ndim - 1)))
+
+    def _rescale_velocities(self, rates: Tensor) -> None:
+        """Velocities of the new learning rates; a network at rest stays so."""
+        ratio = torch.where(self._rates > 0, rates / self._rates, 1.0)
+        self._rates = rates
+        if (ratio != 1.0).any():
+            factor = self._per_network(ratio)
+            for velocity in self._velocity_blocks:
+                velocity.mul_(factor.view(-1, *[1] * (velocity.ndim - 1)))
+
+    def _per_network(self, values: Float64[Tensor, " N"]) -> Float[Tensor, "N 1 1"]:
+        """One factor per network, of the group's type."""
+        return values.to(self._flat).view(-1, 1, 1)
+
+    def _names(self) -> list[str]:
+        """State-dict names in the order of the blocks: all weights, then all biases."""
+        layers = range(len(self._weights))
+        return [f"layers.{index}.weight" for index in layers] + [f"layers.{index}.bias" for index in layers]
+
+    def _place(self, flat: Tensor, flat_velocity: Tensor) -> None:
+        """Takes over two flat buffers and lays the views of all layers on them."""
+        num, depth = self.num_slots, len(self._padded) - 1
+        shapes: list[tuple[int, ...]] = [
+            *((num, o, i) for i, o in zip(self._padded, self._padded[1:], strict=False)),
+            *((num, o) for o in self._padded[1:]),
+        ]
+        self._flat, self._flat_velocity = flat, flat_velocity
+        self._blocks, self._velocity_blocks = _split(flat, shapes), _split(flat_velocity, shapes)
+        self._weights, self._biases = self._blocks[:depth], self._blocks[depth:]
+        self._bias_columns = [bias.unsqueeze(-1) for bias in self._biases]
+        self._weight_velocities = self._velocity_blocks[:depth]
+        num_bias_entries = num * sum(self._padded[1:])
+        self._flat_bias_velocity = flat_velocity[flat.numel() - num_bias_entries :]
+        self._flat_bias_gradient = torch.empty_like(self._flat_bias_velocity)
+        self._bias_gradients = _split(self._flat_bias_gradient, shapes[depth:])
+        self._buffers_by_size: dict[int, _Buffers] = {}
+
+    def _buffers(self, size: int) -> _Buffers:
+        """The buffers for batches of ``size`` examples, kept until the group shrinks."""
+        if size not in self._buffers_by_size:
+            num, width, num_classes = self.num_slots, self._padded[1], self._padded[-1]
+            hidden = [self._flat.new_empty(num, width, size) for _ in range(self.program.depth + 2)]
+            self._buffers_by_size[size] = _Buffers(
+                inputs=self._flat.new_empty(num, size, self._padded[0]),
+                hidden=hidden[:-2],
+                hidden_gradients=hidden[-2:],
+                logits=self._flat.new_empty(num, num_classes, size),
+                log_probabilities=self._flat.new_empty(num, num_classes, size),
+                minus_one=self._flat.new_full((num * size,), -1.0),
+            )
+        return self._buffers_by_size[size]
+
+
+def _split(flat: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """Consecutive parts of a flat buffer, of these shapes."""
+    lengths = [torch.Size(shape).numel() for shape in shapes]
+    return [part.view(shape) for part, shape in zip(torch.split(flat, lengths), shapes, strict=True)]
