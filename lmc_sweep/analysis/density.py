@@ -1,0 +1,219 @@
+"""What the density plot shows: barriers of the real world against those of our model."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from lmc_sweep.analysis.agreement import SOLVED, Agreement, agreement
+from lmc_sweep.analysis.pairing import PointsBy, paired
+from lmc_sweep.analysis.summary import method_names
+
+Quantity = Literal["loss", "error"]
+Extent = Literal["supremum", "midpoint"]
+
+CONTROLS = ("identity", "random")
+"""Methods that search nothing."""
+
+NUM_POINTS_LEAST = 12
+"""Points below which a kernel density shows the kernel and not the points."""
+
+COLUMNS = (
+    "cell_id",
+    "pair_id",
+    "world",
+    "method_json",
+    "dataset",
+    "architecture",
+    "network_a",
+    "network_b",
+    "member_a",
+    "member_b",
+    "split",
+    "correction",
+    "alphas",
+)
+"""Columns of ``barriers`` that are read, besides the barrier asked for."""
+
+
+@dataclass(frozen=True)
+class DensityQuestion:
+    """Which barriers are compared, and how.
+
+    Attributes:
+        quantity: Of the loss, in nats, or of the error, as a fraction.
+        extent: The largest height over the grid of alphas, or the height at alpha 1/2.
+        split: Examples that were measured: train or test.
+        correction: What was done to interpolated networks before they were measured.
+        points: One point per cell and pair rank, or one per cell: its means.
+        methods: ``all``, each by itself; ``best``, for every pair the lowest barrier that any search
+            found for it, beside the controls; or names of methods.
+    """
+
+    quantity: Quantity = "loss"
+    extent: Extent = "supremum"
+    split: str = "train"
+    correction: str = "none"
+    points: PointsBy = "rank"
+    methods: str | tuple[str, ...] = "all"
+
+    @property
+    def column(self) -> str:
+        """The column of ``barriers`` that holds the figure."""
+        return (
+            f"{self.quantity}_barrier" if self.extent == "supremum" else f"{self.quantity}_midpoint_barrier"
+        )
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The points of one method, and what they say."""
+
+    method: str
+    searches: bool
+    points: Float64[ndarray, "points 2"]
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Density:
+    """All of a density plot but its looks. ``missing`` says in words what could not be shown."""
+
+    question: DensityQuestion
+    clouds: tuple[Cloud, ...]
+    datasets: tuple[str, ...]
+    architectures: tuple[str, ...]
+    num_networks: int
+    num_cells: int
+    num_real_pairs: int
+    num_model_pairs: int
+    num_alphas: int
+    missing: tuple[str, ...]
+
+    @property
+    def has_density(self) -> bool:
+        """Whether there are points enough for a kernel density, and not all of them on a line."""
+        points = np.concatenate([np.empty((0, 2)), *(cloud.points for cloud in self.clouds)])
+        if len(points) < NUM_POINTS_LEAST:
+            return False
+        return bool(np.linalg.svd(points - points.mean(0), compute_uv=False)[1] > SOLVED)
+
+
+Pair = tuple[str, str, int, int]
+"""World, pair_id, member_a, member_b."""
+
+
+def density(rows: Iterable[Sequence[Any]], question: DensityQuestion) -> Density:
+    """The points of each method with their correlation.
+
+    Of one pair measured on several grids of alphas, the finest counts. Pairs whose barrier is null,
+    because a network diverged, are left out and counted in ``missing``.
+
+    Args:
+        rows: Of the table ``barriers``: COLUMNS, then the column that ``question`` asks for.
+        question: What to show.
+    """
+    asked = [
+        dict(zip((*COLUMNS, "value"), row, strict=True))
+        for row in rows
+        if row[COLUMNS.index("split")] == question.split
+        and row[COLUMNS.index("correction")] == question.correction
+    ]
+    asked = _finest(asked)
+    found = [row for row in asked if row["value"] is not None and np.isfinite(row["value"])]
+    by_method = _values_by_method(found, question)
+    cells = sorted({row["cell_id"] for row in asked})
+    clouds = tuple(_cloud(name, cells, values, question.points) for name, values in by_method.items())
+    return Density(
+        question=question,
+        clouds=clouds,
+        datasets=tuple(sorted({row["dataset"] for row in found})),
+        architectures=tuple(sorted({row["architecture"] for row in found})),
+        num_networks=len({row[end] for row in found for end in ("network_a", "network_b")}),
+        num_cells=len({row["cell_id"] for row in found}),
+        num_real_pairs=len({_pair(row) for row in found if row["world"] == "real"}),
+        num_model_pairs=len({_pair(row) for row in found if row["world"] == "model"}),
+        num_alphas=max((len(row["alphas"]) for row in found), default=0),
+        missing=tuple(_missing(question, asked, len(asked) - len(found), by_method)),
+    )
+
+
+def _finest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per pair and method: that of the finest grid."""
+    finest: dict[tuple[str, Pair], dict[str, Any]] = {}
+    for row in rows:
+        key = row["method_json"], _pair(row)
+        if key not in finest or len(finest[key]["alphas"]) < len(row["alphas"]):
+            finest[key] = row
+    return list(finest.values())
+
+
+def _values_by_method(
+    rows: list[dict[str, Any]], question: DensityQuestion
+) -> dict[str, dict[tuple[str, str], ndarray]]:
+    """Method as it is called in the plot, to (cell, world), to barriers; controls first."""
+    options = {row["method_json"]: json.loads(row["method_json"]) for row in rows}
+    names = method_names(options)
+    grouped: dict[str, dict[tuple[str, str], dict[Pair, float]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        name, searches = names[row["method_json"]], options[row["method_json"]]["method"] not in CONTROLS
+        if question.methods == "best":
+            name = "best of all searches" if searches else name
+        elif question.methods != "all" and not {name, name.split(" ")[0]} & set(question.methods):
+            continue
+        of_cell = grouped[name][row["cell_id"], row["world"]]
+        of_cell[_pair(row)] = min(row["value"], of_cell.get(_pair(row), np.inf))
+    order = sorted(grouped, key=lambda name: (name.split(" ")[0] not in CONTROLS, name))
+    return {
+        name: {key: np.array(list(pairs.values())) for key, pairs in grouped[name].items()} for name in order
+    }
+
+
+def _cloud(
+    method: str, cells: Sequence[str], values: dict[tuple[str, str], ndarray], points: PointsBy
+) -> Cloud:
+    """One method's points and agreement."""
+    none = np.empty(0)
+    worlds = [(values.get((cell, "real"), none), values.get((cell, "model"), none)) for cell in cells]
+    return Cloud(
+        method=method,
+        searches=method.split(" ")[0] not in CONTROLS,
+        points=np.concatenate([np.empty((0, 2)), *(paired(real, model, points) for real, model in worlds)]),
+        agreement=agreement(worlds),
+    )
+
+
+def _missing(
+    question: DensityQuestion,
+    asked: list[dict[str, Any]],
+    num_null: int,
+    by_method: dict[str, dict[tuple[str, str], ndarray]],
+) -> Iterable[str]:
+    """Sentences on what was asked for and is not shown."""
+    if not asked:
+        yield f"no barriers on {question.split} with correction {question.correction!r} in this store"
+        return
+    if isinstance(question.methods, tuple):
+        for name in question.methods:
+            if not any(name in (found, found.split(" ")[0]) for found in by_method):
+                yield f"{name}: no barriers in this store"
+    if num_null:
+        yield f"{num_null} barrier{'s' * (num_null > 1)} left out because a network diverged"
+    num_cells = len({row["cell_id"] for row in asked})
+    for name, values in by_method.items():
+        for world in ("real", "model"):
+            lacking = num_cells - len({cell for cell, of in values if of == world})
+            if lacking:
+                yield f"{name}: no barriers in world {world} in {lacking} of {num_cells} cells"
+
+
+def _pair(row: dict[str, Any]) -> Pair:
+    """What makes two rows barriers of the same pair, before and after different methods."""
+    return row["world"], row["pair_id"], row["member_a"], row["member_b"]

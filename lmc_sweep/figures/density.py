@@ -1,0 +1,175 @@
+"""The density plot: barriers in the real world (x) against our model (y).
+
+After the right panel of figure 1 in Entezari et al. 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmc_sweep.analysis.density import COLUMNS, Cloud, Density, DensityQuestion, density
+from lmc_sweep.figures.density_caption import caption
+from lmc_sweep.figures.options import Option, settled
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    from lmc_sweep.store.store import Store
+
+OPTIONS = (
+    Option("quantity", "loss", "barrier of the loss (nats) or of the error (fraction)", ("loss", "error")),
+    Option(
+        "barrier",
+        "supremum",
+        "largest height over all alphas, or the height at 1/2",
+        ("supremum", "midpoint"),
+    ),
+    Option("split", "train", "examples that were measured", ("train", "test")),
+    Option("correction", "none", "what was done to interpolated networks before they were measured"),
+    Option("points", "rank", "one point per cell and pair rank, or per cell: its means", ("rank", "cell")),
+    Option(
+        "methods",
+        "all",
+        "all, each by itself; best, the lowest barrier that any search found for a pair; or names: a,b",
+    ),
+)
+
+WIDTH_INCHES = 3.5
+CAPTION_POINTS = 6.5
+CAPTION_CHARACTERS = 72
+# Colors of Okabe and Ito, which people with any common color blindness tell apart; markers differ as well.
+CONTROL_LOOKS = (("o", "#5b5b5b"), ("D", "#a0a0a0"))
+SEARCH_LOOKS = (("^", "#0072b2"), ("s", "#d55e00"), ("v", "#009e73"), ("P", "#cc79a7"), ("X", "#e69f00"))
+# Below this the axes are linear, above logarithmic: barriers range over decades, and many are exactly 0.
+LINEAR_BELOW = {"loss": 1e-2, "error": 1e-2}
+
+
+def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
+    """The density plot of a store, or of one sweep in it, as a matplotlib ``Figure``."""
+    values = settled("density", OPTIONS, options)
+    methods = values["methods"]
+    named = methods if methods in ("all", "best") else tuple(name.strip() for name in methods.split(","))
+    question = DensityQuestion(
+        quantity=values["quantity"],  # type: ignore[arg-type]
+        extent=values["barrier"],  # type: ignore[arg-type]
+        split=values["split"],
+        correction=values["correction"],
+        points=values["points"],  # type: ignore[arg-type]
+        methods=named,
+    )
+    columns = ", ".join(("barrier_id", *COLUMNS, question.column))
+    rows = store.barriers().project(columns).fetchall()
+    if sweep is None:
+        return drawing(density([row[1:] for row in rows], question))
+    asked = store.item_ids(sweep, "barrier")
+    found = [row for row in rows if row[0] in asked]
+    unfinished = f"{len(found)} of the sweep's {len(asked)} barriers are measured so far"
+    return drawing(
+        density([row[1:] for row in found], question), [unfinished] if len(found) < len(asked) else []
+    )
+
+
+def drawing(shown: Density, notes: list[str] | None = None) -> Any:
+    """A matplotlib ``Figure`` of one column's width; ``notes`` end the caption."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = caption(shown, notes or [], CAPTION_CHARACTERS)
+    line_inches = CAPTION_POINTS * 1.3 / 72
+    height = WIDTH_INCHES + line_inches * len(lines)
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    FigureCanvasAgg(figure)
+    bottom = (line_inches * len(lines) + 0.5) / height
+    axes = figure.add_axes((0.15, bottom, 0.81, 0.81 * WIDTH_INCHES / height))
+    _axes(axes, shown)
+    _background(axes, shown)
+    size, opacity = _weight(sum(len(cloud.points) for cloud in shown.clouds))
+    for cloud, (marker, color) in zip(shown.clouds, _looks(shown.clouds), strict=True):
+        axes.scatter(
+            cloud.points[:, 0],
+            cloud.points[:, 1],
+            s=size,
+            alpha=opacity,
+            marker=marker,
+            facecolors=color if cloud.searches else "none",
+            edgecolors="white" if cloud.searches else color,
+            linewidths=(0.025 if cloud.searches else 0.055) * size,
+            label=_label(cloud),
+            zorder=3,
+            clip_on=False,
+        )
+    if any(len(cloud.points) for cloud in shown.clouds):
+        legend = axes.legend(loc="upper left", fontsize=6.5, frameon=False, handletextpad=0.2)
+        for handle in filter(None, legend.legend_handles):
+            handle.set(sizes=[16], alpha=1, linewidths=0.6)
+    else:
+        axes.text(0.3, 0.8, "nothing to show yet", transform=axes.transAxes, ha="center", fontsize=8)
+    figure.text(
+        0.03, 0.012, "\n".join(lines), fontsize=CAPTION_POINTS, va="bottom", linespacing=1.25, color="#222222"
+    )
+    return figure
+
+
+def _label(cloud: Cloud) -> str:
+    """A method's name in the legend."""
+    name = cloud.method.replace("_", " ")
+    return f"after {name}" if cloud.searches else "before alignment" if cloud.method == "identity" else name
+
+
+def _looks(clouds: tuple[Cloud, ...]) -> list[tuple[str, str]]:
+    """Marker and color of each cloud; they repeat only after all have been used."""
+    used = {True: 0, False: 0}
+    looks = []
+    for cloud in clouds:
+        choices = SEARCH_LOOKS if cloud.searches else CONTROL_LOOKS
+        looks.append(choices[used[cloud.searches] % len(choices)])
+        used[cloud.searches] += 1
+    return looks
+
+
+def _weight(num_points: int) -> tuple[float, float]:
+    """Size and opacity of a marker, both smaller where there are many points, so that their density shows."""
+    return max(3.0, min(16.0, 16.0 * (80 / max(num_points, 1)) ** 0.5)), 1.0 if num_points < 300 else 0.55
+
+
+def _axes(axes: Any, shown: Density) -> None:
+    """Shared scales and limits, labels, and the diagonal."""
+    unit = "nats" if shown.question.quantity == "loss" else "fraction"
+    every = np.concatenate([np.zeros((1, 2)), *(cloud.points for cloud in shown.clouds)])
+    linear = LINEAR_BELOW[shown.question.quantity]
+    top = max(every.max() * 1.4, 10 * linear)
+    low = min(every.min() * 1.4, -0.15 * linear)
+    what = {
+        "supremum": f"{shown.question.quantity} barrier",
+        "midpoint": f"{shown.question.quantity} barrier at 1/2",
+    }
+    for axis, set_label, world in (("x", axes.set_xlabel, "real world"), ("y", axes.set_ylabel, "our model")):
+        getattr(axes, f"set_{axis}scale")("symlog", linthresh=linear, linscale=0.6)
+        getattr(axes, f"set_{axis}lim")(low, top)
+        set_label(f"{what[shown.question.extent].capitalize()}, {world} ({unit})", fontsize=8, labelpad=2)
+    axes.tick_params(labelsize=7, length=2.5, width=0.6)
+    axes.plot([low, top], [low, top], color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=2)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _background(axes: Any, shown: Density) -> None:
+    """Kernel density of all points, estimated on the axes' own scale."""
+    from scipy.stats import gaussian_kde
+
+    if not shown.has_density:
+        return
+    points = np.concatenate([cloud.points for cloud in shown.clouds])
+    scale = axes.xaxis.get_transform()
+    positions: ndarray = scale.transform(points.ravel()).reshape(-1, 2).T
+    low, high = scale.transform(np.array(axes.get_xlim()))
+    grid = np.linspace(low, high, 160)
+    x, y = np.meshgrid(grid, grid)
+    heights = gaussian_kde(positions)(np.stack([x.ravel(), y.ravel()])).reshape(x.shape)
+    edges = scale.inverted().transform(grid)
+    levels = heights.max() * np.array([0.05, 0.15, 0.3, 0.5, 0.7, 0.9, 1.01])
+    shades = ["#f3f6fa", "#e7edf5", "#d9e3ef", "#c9d8e9", "#b8cce2", "#a7bfda"]
+    axes.contourf(edges, edges, heights, levels=levels, colors=shades, zorder=1)
