@@ -14,8 +14,8 @@ from rich.text import Text
 from lmc_sweep.cli.console import KIND_NAMES, duration, say, table
 
 if TYPE_CHECKING:
-    from lmc_sweep.execution.driver import Progress
     from lmc_sweep.execution.executor import Executor
+    from lmc_sweep.execution.progress import Progress
     from lmc_sweep.execution.task import ItemFailure
     from lmc_sweep.planning.plan import Plan
 

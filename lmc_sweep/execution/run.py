@@ -15,8 +15,9 @@ from types import FrameType
 from lmc_sweep import data
 from lmc_sweep.config import load_sweep
 from lmc_sweep.config.sweep import Sweep
-from lmc_sweep.execution.driver import Driver, Progress, Reporter, StopRequest
+from lmc_sweep.execution.driver import Driver
 from lmc_sweep.execution.executor import Executor, InlineExecutor
+from lmc_sweep.execution.progress import Progress, Reporter, StopRequest
 from lmc_sweep.execution.task import ItemFailure
 from lmc_sweep.planning.plan import Plan, make_plan
 from lmc_sweep.store.store import Store, open_if_exists, require_writable

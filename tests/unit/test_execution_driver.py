@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lmc_sweep.config import parse_sweep
-from lmc_sweep.execution.driver import Driver, StopRequest
+from lmc_sweep.execution.driver import Driver
 from lmc_sweep.execution.executor import Completion, Lost
+from lmc_sweep.execution.progress import StopRequest
 from lmc_sweep.execution.run import SilentReporter
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.planning.plan import make_plan

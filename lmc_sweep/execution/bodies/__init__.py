@@ -1,0 +1,24 @@
+"""The bodies of the tasks: read, call the workers, commit. Nothing else.
+
+Artifacts are written before the record file that names them, so an attempt that dies leaves at most an
+unnamed file behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lmc_sweep.execution.bodies.align import align_batch
+from lmc_sweep.execution.bodies.measure import measure_batch
+from lmc_sweep.execution.bodies.train import train_batch
+from lmc_sweep.planning.items import AlignmentItem, BarrierItem, NetworkItem
+from lmc_sweep.store.store import Store
+
+__all__ = ["BODIES", "align_batch", "measure_batch", "train_batch"]
+
+BODIES: dict[str, Callable[[Store, Sequence[Any], str], None]] = {
+    NetworkItem.kind: train_batch,
+    AlignmentItem.kind: align_batch,
+    BarrierItem.kind: measure_batch,
+}

@@ -1,0 +1,93 @@
+"""How far a run is, who is told, and the wish to stop it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from lmc_sweep.execution.executor import Executor
+from lmc_sweep.execution.task import ItemFailure
+from lmc_sweep.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class KindProgress:
+    """How far one kind of items is."""
+
+    total: int
+    done: int
+    failed: int
+    blocked: int
+    """Items whose inputs failed, so that they cannot run."""
+    estimated_seconds: float
+    """Worker seconds that were estimated for the batches that have ended."""
+    measured_seconds: float
+    """Worker seconds that those batches took."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    kinds: dict[str, KindProgress]
+    running: int
+    elapsed_seconds: float
+    eta_seconds: float | None
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes. Every method may do nothing."""
+
+    def started(self, plan: Plan, executor: Executor) -> None:
+        """Called once, before the first batch."""
+        ...
+
+    def progressed(self, progress: Progress) -> None:
+        """Called after every change and now and then between."""
+        ...
+
+    def failed(self, failure: ItemFailure, attempts: int) -> None:
+        """Called for items that are given up."""
+        ...
+
+    def noticed(self, text: str) -> None:
+        """Called with one line that a person should read."""
+        ...
+
+
+class StopRequest:
+    """A wish to stop in order: nothing new starts, what runs is finished and stored."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+
+
+def advice(plan: Plan, progress: Progress, stop: StopRequest) -> dict[str, object]:
+    """What ``status`` can be told while a driver runs, and after: advice, never truth."""
+    left = any(k.done + k.failed + k.blocked < k.total for k in progress.kinds.values())
+    return {
+        "state": "running"
+        if progress.running or (left and not stop.reason)
+        else "stopped"
+        if left
+        else "finished",
+        "stop_reason": stop.reason,
+        "num_ended": sum(k.done for k in progress.kinds.values())
+        - sum(len(done) for done in plan.done.values()),
+        "updated_at": time.time(),
+        "elapsed_seconds": round(progress.elapsed_seconds, 3),
+        "eta_seconds": None if progress.eta_seconds is None else round(progress.eta_seconds, 3),
+        "estimated_wall_seconds": round(plan.wall_seconds, 3),
+        "kinds": {
+            kind: {
+                "estimated_seconds": round(k.estimated_seconds, 3),
+                "measured_seconds": round(k.measured_seconds, 3),
+                "done": k.done,
+                "failed": k.failed,
+                "blocked": k.blocked,
+                "total": k.total,
+            }
+            for kind, k in progress.kinds.items()
+        },
+    }
