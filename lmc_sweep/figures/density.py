@@ -132,7 +132,7 @@ def _looks(clouds: tuple[Cloud, ...]) -> list[tuple[str, str]]:
 
 def _weight(num_points: int) -> tuple[float, float]:
     """Size and opacity of a marker, both smaller where there are many points, so that their density shows."""
-    return max(3.0, min(16.0, 16.0 * (80 / max(num_points, 1)) ** 0.5)), 1.0 if num_points < 300 else 0.55
+    return max(3.0, min(16.0, 16.0 * (80 / max(num_points, 1)) ** 0.5)), 0.85 if num_points < 300 else 0.55
 
 
 def _axes(axes: Any, shown: Density) -> None:

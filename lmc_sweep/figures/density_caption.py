@@ -37,9 +37,7 @@ def _agreement(cloud: Cloud) -> str:
     found = cloud.agreement
     if found.num_cells == 0:
         return f"{name}: undefined, {found.undefined_because}."
-    told = (
-        f"{name}: {_correlation(found)}; means {found.real_mean:.3g} (real), {found.model_mean:.3g} (model)"
-    )
+    told = f"{name}: {_correlation(found)}; means {found.real_mean:.3g} real, {found.model_mean:.3g} model"
     if cloud.searches and found.num_solved and "exactly" not in (found.undefined_because or ""):
         told += f"; {found.num_solved} of {found.num_model_pairs} solved exactly in our model"
     return told + "."

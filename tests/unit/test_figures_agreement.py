@@ -45,6 +45,7 @@ def test_the_interval_holds_the_correlation_and_narrows_with_the_number_of_cells
         ([], [], "no cell has barriers in both worlds"),
         ([0.1, 0.2], [0.1, 0.3], "fewer than 3 cells"),
         ([0.1, 0.2, 0.3], [0.0, 0.0, 0.0], "no spread in our model, which it solves exactly"),
+        ([0.1, 0.2, 0.3], [0.0, -0.01, 0.0], "no spread in our model, which it solves exactly"),
         ([0.1, 0.2, 0.3], [0.5, 0.5, 0.5], "no spread in our model"),
         ([0.5, 0.5, 0.5], [0.1, 0.2, 0.3], "no spread in the real world"),
     ],
