@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.planning.items import Item
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 TRACEBACK_CHARACTERS = 8000
+Body = Callable[["Store", Sequence[Any], str], None]
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,24 @@ def open_store(uri: str) -> Store:
 
 
 def execute(task: Task) -> Receipt:
-    """Computes and commits what the store does not hold yet of a batch."""
-    start = time.perf_counter()
+    """Computes and commits what the store does not hold yet of a batch.
+
+    The receipt's seconds are those of the work: a process's first imports are not part of any rate.
+    """
     if task.import_path and task.import_path not in sys.path:
         sys.path.insert(0, task.import_path)
     store = open_store(task.store_uri)
     held = store.ids(task.kind)
     account = _Account(done=[item.id for item in task.items if item.id in held])
     missing = tuple(item for item in task.items if item.id not in held)
+    start = time.perf_counter()
     if missing:
+        from lmc_sweep.execution.bodies import BODIES
         from workers.device import threads
 
+        start = time.perf_counter()
         with threads(task.num_threads):
-            _run(store, task, missing, account)
+            _run(store, task, missing, account, BODIES[task.kind])
     return Receipt(
         done=tuple(account.done),
         failures=tuple(account.failures),
@@ -94,14 +101,12 @@ def execute(task: Task) -> Receipt:
     )
 
 
-def _run(store: Store, task: Task, items: tuple[Item, ...], account: _Account) -> None:
+def _run(store: Store, task: Task, items: tuple[Item, ...], account: _Account, body: Body) -> None:
     """Runs items as one stack; halves them when that fails."""
     from workers.device import is_out_of_memory
 
     try:
-        from lmc_sweep.execution.bodies import BODIES
-
-        BODIES[task.kind](store, items, task.device)
+        body(store, items, task.device)
     except Exception as error:  # the task boundary: whatever went wrong is recorded as text
         if len(items) == 1:
             account.failures.append(_failure(task.kind, items, error))
@@ -111,8 +116,8 @@ def _run(store: Store, task: Task, items: tuple[Item, ...], account: _Account) -
         account.done += [item.id for item in items]
         return
     middle = len(items) // 2
-    _run(store, task, items[:middle], account)
-    _run(store, task, items[middle:], account)
+    _run(store, task, items[:middle], account, body)
+    _run(store, task, items[middle:], account, body)
 
 
 def _failure(kind: str, items: tuple[Item, ...], error: Exception) -> ItemFailure:
