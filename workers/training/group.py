@@ -14,13 +14,17 @@ from workers.architectures.program import StackedProgram
 from workers.params import Params
 from workers.training.mlp_step import MLPGroup
 
-GROUP_BYTES = 3 << 20
+GROUP_BYTES = 10 << 20
 """Bytes that the networks of a group and their batches may fill together on a CPU.
 
-Fitted to measurement (float32, batch 64, one core with 1 MiB of L2): the fastest groups of 1 to 64
-networks filled 1.7 MiB (width 4 on digits, the most tried) to 3 MiB (widths 16 to 1024 on digits, 16 on
-MNIST). Larger groups save more overhead, but weights and velocities leave the cache between two steps.
+Fitted to measurement (float32, batch 64, digits at widths 4 to 1024 and MNIST at 16 to 1024, two cores
+with 1 MiB of L2 each and 32 MiB of L3 together): of 1 to 64 networks per group, the fastest filled 8 to
+20 MiB on two threads and 5 to 10 MiB on one; at 10 MiB few shapes are a tenth from their best. Larger
+groups save overhead, but their weights and velocities leave the cache between two steps.
 """
+
+GROUP_SLOTS = 64
+"""Networks of a group at most on a CPU: more save nothing, since overhead is a small part by then."""
 
 
 @runtime_checkable
@@ -77,7 +81,7 @@ def open_group(
 
 
 def _slots_by_shape(program: MLPProgram, batch_size: int, device: torch.device) -> int:
-    """How many networks of this shape fill GROUP_BYTES, an even number.
+    """How many networks of this shape fill GROUP_BYTES, an even number up to GROUP_SLOTS.
 
     At least one per thread, since a product never uses more threads than networks; 1024 on devices
     where every network saves a launch and there is no such cache.
@@ -89,4 +93,4 @@ def _slots_by_shape(program: MLPProgram, batch_size: int, device: torch.device) 
     weights = width * (num_inputs + (depth - 1) * width + num_classes)
     per_example = num_inputs + (depth + 2) * width + 2 * num_classes
     fitting = GROUP_BYTES // (4 * (2 * weights + batch_size * per_example))
-    return max(torch.get_num_threads(), fitting // 2 * 2)
+    return max(torch.get_num_threads(), min(GROUP_SLOTS, fitting // 2 * 2))
