@@ -4,76 +4,96 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
+Spec = dict[str, Any]
 
-def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[list[str], list[list[Any]]]:
-    """Column names and rows: one row per data set, architecture and noise, one column per method and world.
 
-    A cell of the table is the mean loss barrier in nats with the number of pairs in parentheses; pairs
-    whose loss is not finite are left out of both.
+def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[list[str], list[list[str]]]:
+    """Column names and rows of text: one row per cell, one column per world and method.
+
+    An entry is the mean loss barrier in nats with the number of pairs in parentheses; pairs whose loss
+    is not finite are left out of both.
     """
-    relation = store.barriers().project(
-        "barrier_id, dataset, architecture, width, depth, label_noise, world, method_json, split, "
-        "correction, loss_barrier"
-    )
     asked = store.item_ids(sweep, "barrier")
-    sums: dict[tuple[Any, ...], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
-    methods: dict[str, dict[str, Any]] = {}
-    for row in relation.fetchall():
-        (
-            barrier_id,
-            dataset,
-            architecture,
-            width,
-            depth,
-            noise,
-            world,
-            method_json,
-            row_split,
-            correction,
-            value,
-        ) = row
-        if barrier_id not in asked or row_split != split or correction != "none" or value is None:
-            continue
-        methods.setdefault(method_json, json.loads(method_json))
-        sums[dataset, architecture, depth, width, noise][method_json, world].append(value)
-    names = method_names(methods)
-    keys = sorted({key for of_row in sums.values() for key in of_row}, key=lambda key: _place(key, names))
-    columns = ["cell", *[f"{names[method]}, {world}" for method, world in keys]]
-    rows = []
-    for (dataset, architecture, depth, width, noise), of_row in sorted(sums.items()):
-        label = f"{dataset} {architecture} depth {depth} width {width}" + (
-            f" noise {noise:g}" if noise else ""
-        )
-        cells = [_cell(of_row[key]) if key in of_row else "-" for key in keys]
-        rows.append([label, *cells])
-    return columns, rows
+    found = store.barriers().project(
+        "barrier_id, cell_id, world, method_json, split, correction, loss_barrier"
+    )
+    entries: dict[str, dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+    for barrier_id, cell, world, method, of_split, correction, value in found.fetchall():
+        if barrier_id in asked and (of_split, correction) == (split, "none"):
+            kept = entries[cell][world, method]
+            if value is not None:
+                kept.append(value)
+    methods = {method for of_cell in entries.values() for _, method in of_cell}
+    names = method_names({method: json.loads(method) for method in methods})
+    keys = sorted(
+        {key for of_cell in entries.values() for key in of_cell}, key=lambda key: _place(key, names)
+    )
+    labels = _cell_labels(store, entries)
+    rows = [
+        [labels[cell], *(_entry(entries[cell].get(key, [])) for key in keys)]
+        for cell in sorted(entries, key=lambda cell: _natural(labels[cell]))
+    ]
+    return ["cell", *(f"{names[method]}, {world}" for world, method in keys)], rows
+
+
+def method_names(specs: dict[str, Spec]) -> dict[str, str]:
+    """Short names of methods: the method's own, and the options in which two of one name differ."""
+    names = {}
+    for key, spec in specs.items():
+        alike = [other for other in specs.values() if other["method"] == spec["method"]]
+        told = ", ".join(f"{option} {spec.get(option)}" for option in _differing(alike))
+        names[key] = f"{spec['method']} ({told})" if told else str(spec["method"])
+    return names
+
+
+def _cell_labels(store: Store, cells: dict[str, Any]) -> dict[str, str]:
+    """Data set and architecture of each cell, and the other settings in which the cells differ."""
+    rows = store.networks().project("cell_id, spec_json").fetchall()
+    specs = {cell: dict(_leaves(json.loads(text))) for cell, text in rows if cell in cells}
+    for spec in specs.values():
+        spec.pop("seed", None)
+    shown = ("dataset", "name", "depth", "width")
+    others = [option for option in _differing(list(specs.values())) if option not in shown]
+    labels = {}
+    for cell in cells:
+        spec = specs.get(cell, {})
+        base = f"{spec.get('dataset')} {spec.get('name')} depth {spec.get('depth')} width {spec.get('width')}"
+        labels[cell] = " ".join([base, *(f"{option} {spec.get(option, '-')}" for option in others)])
+    return labels
+
+
+def _differing(specs: list[Spec]) -> list[str]:
+    """Keys under which the mappings do not all hold the same."""
+    keys = sorted({key for spec in specs for key in spec})
+    return [key for key in keys if len({json.dumps(spec.get(key)) for spec in specs}) > 1]
+
+
+def _leaves(spec: Spec) -> Iterator[tuple[str, Any]]:
+    """Names and values of a spec's fields, those of its parts included."""
+    for key, value in spec.items():
+        if isinstance(value, dict):
+            yield from _leaves(value)
+        else:
+            yield key, value
 
 
 def _place(key: tuple[str, str], names: dict[str, str]) -> tuple[bool, bool, str]:
     """World real first; in a world the identity first, the others by name."""
-    method, world = key
+    world, method = key
     return world != "real", names[method] != "identity", names[method]
 
 
-def method_names(methods: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Short names that tell methods apart: the method's own, and the options in which equals differ."""
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for text, method in methods.items():
-        by_name[method["method"]].append(text)
-    names = {}
-    for name, texts in by_name.items():
-        options = {key for text in texts for key in methods[text]}
-        differing = [k for k in sorted(options) if len({json.dumps(methods[t].get(k)) for t in texts}) > 1]
-        for text in texts:
-            told = ", ".join(f"{key} {methods[text].get(key)}" for key in differing)
-            names[text] = f"{name} ({told})" if told else name
-    return names
+def _natural(label: str) -> list[tuple[bool, float, str]]:
+    """Words in order, numbers by value."""
+    words = label.split()
+    return [(True, float(w), "") if w.replace(".", "", 1).isdigit() else (False, 0.0, w) for w in words]
 
 
-def _cell(values: list[float]) -> str:
-    return f"{sum(values) / len(values):.3f} ({len(values)})"
+def _entry(values: list[float]) -> str:
+    return f"{sum(values) / len(values):.3f} ({len(values)})" if values else "-"

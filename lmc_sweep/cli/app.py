@@ -1,7 +1,7 @@
 """The entry point: the commands, how errors are shown, and the exit codes.
 
 0 all done; 1 finished, but some items failed; 2 bad usage or a bad sweep file, nothing started;
-130 interrupted. Heavy packages are imported inside the commands that need them.
+3 the program itself failed; 130 interrupted. Heavy packages are imported inside the commands that need them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from lmc_sweep.errors import SweepError
 _ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
 
 EXIT_USAGE = 2
+EXIT_BROKEN = 3
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -81,6 +82,10 @@ def main() -> None:
         code = EXIT_USAGE
     except BrokenPipeError:
         code = 0  # the reader of our output has seen enough
+    except Exception as error:  # a bug, or a machine that gives out: still one line, and what to do
+        told = " ".join(str(error).split())[:500]
+        _complain(f"lmc-sweep failed: {type(error).__name__}: {told}. --debug shows where.", debug)
+        code = EXIT_BROKEN
     sys.exit(code if isinstance(code, int) else 0)
 
 

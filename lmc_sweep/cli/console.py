@@ -9,12 +9,14 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.run import RunResult
+    from lmc_sweep.execution.task import ItemFailure
     from lmc_sweep.planning.plan import Plan
 
 KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barriers"}
 
 
 PIPE_COLUMNS = 200
+SHOWN_FAILURES = 20
 
 
 def console() -> Console:
@@ -112,6 +114,8 @@ def print_summary(result: RunResult) -> None:
     if result.num_failed:
         failed = sum(k.failed for k in result.progress.kinds.values())
         blocked = sum(k.blocked for k in result.progress.kinds.values())
+        for line in _failed_items(result.failures):
+            say(out, line)
         say(
             out,
             f"{failed} items failed, {blocked} more wait for them; the rest is stored. Causes: "
@@ -119,3 +123,16 @@ def print_summary(result: RunResult) -> None:
         )
     if result.interrupted or result.stop_reason:
         say(out, "The same command carries on from here.")
+
+
+def _failed_items(failures: tuple[ItemFailure, ...]) -> list[str]:
+    """One line per failure: kind, cause, and the items, a long list cut short."""
+    lines = []
+    for failure in failures[:SHOWN_FAILURES]:
+        first_line = failure.message.splitlines()[0] if failure.message else ""
+        ids = ", ".join(failure.item_ids[:3]) + (", ..." if len(failure.item_ids) > 3 else "")
+        count = len(failure.item_ids)
+        lines.append(f"failed: {count} {failure.kind} ({ids}): {failure.error_type}: {first_line}")
+    if len(failures) > SHOWN_FAILURES:
+        lines.append(f"... and {len(failures) - SHOWN_FAILURES} more failures")
+    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -117,7 +118,16 @@ def _json(result: pa.Table) -> str:
     import json
 
     named = [dict(zip(result.column_names, row, strict=True)) for row in _rows(result)]
-    return json.dumps(named, default=str, indent=1) + "\n"
+    return json.dumps([_without_nan(row) for row in named], default=str, indent=1, allow_nan=False) + "\n"
+
+
+def _without_nan(value: Any) -> Any:
+    """The value with null for numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table(result: pa.Table, limit: int | None) -> str:

@@ -68,6 +68,12 @@ def _architecture(name: str | None, dataset: str, overrides: Sequence[str]) -> A
     if name is None:
         raise SweepError(f"lmc-sweep spec: --architecture NAME is missing. Known: {', '.join(ARCHITECTURES)}")
     entry = f"{{dataset: {dataset}, architecture: {{name: {name}}}, seeds: 1}}"
+    for change in overrides:
+        if not change.startswith("architecture."):
+            raise SweepError(
+                f"lmc-sweep spec: --set {change} has no effect on what can be permuted; "
+                "give keys of the architecture, such as architecture.width=64"
+            )
     changes = [f"networks[0].{change}" for change in overrides]
     sweep = parse_sweep(f"{{name: spec, store: none, networks: [{entry}]}}", "lmc-sweep spec", changes)
     if len(sweep.networks) != 1:

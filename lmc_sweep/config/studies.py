@@ -10,7 +10,7 @@ from lmc_sweep.config import fields
 from lmc_sweep.config.grid import refuse_repeated, unroll
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Interpolation
-from workers.alignment.methods import METHODS, Method, SimulatedAnnealing
+from workers.alignment.methods import METHODS, Method, SimulatedAnnealing, WeightMatching
 from workers.datasets.definitions import DATASETS
 
 _EXAMPLE = "{alignments: [{method: identity}]}"
@@ -73,7 +73,20 @@ def _alignments(value: Any, cells: Sequence[Cell]) -> tuple[Method, ...]:
         methods[method] = point.path
         if isinstance(method, SimulatedAnnealing):
             _check_annealing(method, point.path, cells)
+        if isinstance(method, WeightMatching):
+            _check_matching(method, point.path, cells)
     return tuple(methods)
+
+
+def _check_matching(method: WeightMatching, path: str, cells: Sequence[Cell]) -> None:
+    """Refuses options of the descent where every network has one group, which one assignment solves."""
+    if any(cell.architecture.depth > 1 for cell in cells):
+        return
+    default = WeightMatching()
+    for option in ("restarts", "max_sweeps", "tolerance"):
+        if getattr(method, option) != getattr(default, option):
+            text = "has no effect: with one hidden layer a single assignment is exact"
+            raise Refusal(join(path, option), f"{text}. Leave it out, or add deeper networks")
 
 
 def _check_annealing(method: SimulatedAnnealing, path: str, cells: Sequence[Cell]) -> None:
@@ -88,6 +101,10 @@ def _check_annealing(method: SimulatedAnnealing, path: str, cells: Sequence[Cell
         if method.num_examples is not None and method.num_examples > num_train:
             text = f"{dataset} has {num_train} training examples, not {method.num_examples}"
             raise Refusal(join(path, "num_examples"), f"{text}. Leave it out for all of them")
+    if cells and all(method.num_examples == DATASETS[cell.dataset].num_train for cell in cells):
+        raise Refusal(
+            join(path, "num_examples"), "names all training examples. Leave it out, which means the same"
+        )
 
 
 def _interpolation(value: Any, cells: Sequence[Cell]) -> Interpolation:

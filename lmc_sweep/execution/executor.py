@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +35,10 @@ class Executor(Protocol):
         """Tasks of a kind that can run at a time."""
         ...
 
+    def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
+        """Whether a task of a kind should be submitted beside so many running ones of each kind."""
+        ...
+
     def submit(self, key: str, task: Task, attempt: int) -> None:
         """Starts a task, or queues it. ``key`` comes back in its completion."""
         ...
@@ -58,6 +63,10 @@ class InlineExecutor:
     def num_slots(self, kind: str) -> int:
         """One."""
         return 1
+
+    def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
+        """Only when nothing runs: what is queued could not be stopped in order."""
+        return not any(running.values())
 
     def submit(self, key: str, task: Task, attempt: int) -> None:
         """Queues a task."""

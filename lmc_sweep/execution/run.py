@@ -34,6 +34,7 @@ class RunResult:
     interrupted: bool
     stop_reason: str | None
     seconds: float
+    failures: tuple[ItemFailure, ...] = ()
 
     @property
     def num_failed(self) -> int:
@@ -104,6 +105,8 @@ def run(
     existing = open_if_exists(uri)
     plan = make_plan(asked, existing, num_local_slots(asked, inline))
     executor = _executor(asked, address, inline) if plan.batches else None
+    if executor and executor.num_slots("network") != plan.num_slots:
+        plan = make_plan(asked, existing, executor.num_slots("network"))  # batches for the cluster's size
     kept = existing or Store.create(uri)  # nothing is written before everything else is known to be there
     items = [(kind, item.id) for kind, of_kind in plan.items.items() for item in of_kind]
     kept.record_sweep(asked.name, asked.text, items)
@@ -121,7 +124,8 @@ def run(
     finally:
         progress = driver.progress()
         executor.close()
-    return RunResult(plan, kept, progress, interrupted, stop.reason, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    return RunResult(plan, kept, progress, interrupted, stop.reason, seconds, tuple(driver.failures))
 
 
 def _executor(sweep: Sweep, address: str, inline: bool) -> Executor:

@@ -10,10 +10,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from lmc_sweep.errors import StoreError
 from lmc_sweep.planning.items import Item
 
 if TYPE_CHECKING:
@@ -75,24 +76,30 @@ def open_store(uri: str) -> Store:
 
 
 def execute(task: Task) -> Receipt:
-    """Computes and commits what the store does not hold yet of a batch.
+    """Computes and commits what the store does not hold yet of a batch; never raises.
 
     The receipt's seconds are those of the work: a process's first imports are not part of any rate.
     """
-    if task.import_path and task.import_path not in sys.path:
-        sys.path.insert(0, task.import_path)
-    store = open_store(task.store_uri)
-    held = store.ids(task.kind)
-    account = _Account(done=[item.id for item in task.items if item.id in held])
-    missing = tuple(item for item in task.items if item.id not in held)
+    account = _Account()
     start = time.perf_counter()
-    if missing:
-        from lmc_sweep.execution.bodies import BODIES
-        from workers.device import threads
+    try:
+        if task.import_path and task.import_path not in sys.path:
+            sys.path.insert(0, task.import_path)
+        store = open_store(task.store_uri)
+        held = store.ids(task.kind)
+        account.done += [item.id for item in task.items if item.id in held]
+        missing = tuple(item for item in task.items if item.id not in held)
+        if missing:
+            from lmc_sweep.execution.bodies import BODIES
+            from workers.device import threads
 
-        start = time.perf_counter()
-        with threads(task.num_threads):
-            _run(store, task, missing, account, BODIES[task.kind])
+            start = time.perf_counter()
+            with threads(task.num_threads):
+                _run(store, replace(task, items=missing), account, BODIES[task.kind])
+    except Exception as error:  # the task boundary: a store that is not there, a broken installation
+        known = {*account.done, *(item_id for failure in account.failures for item_id in failure.item_ids)}
+        left = tuple(item for item in task.items if item.id not in known)
+        account.failures.append(failure_of(replace(task, items=left), error))
     return Receipt(
         done=tuple(account.done),
         failures=tuple(account.failures),
@@ -101,29 +108,32 @@ def execute(task: Task) -> Receipt:
     )
 
 
-def _run(store: Store, task: Task, items: tuple[Item, ...], account: _Account, body: Body) -> None:
-    """Runs items as one stack; halves them when that fails."""
+def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
+    """Runs the items as one stack; halves them when that fails for a reason that may lie in one of them."""
     from workers.device import is_out_of_memory
 
     try:
-        body(store, items, task.device)
+        body(store, task.items, task.device)
+    except StoreError:
+        raise  # no item is to blame, and none of the others would fare better
     except Exception as error:  # the task boundary: whatever went wrong is recorded as text
-        if len(items) == 1:
-            account.failures.append(_failure(task.kind, items, error))
+        if len(task.items) == 1:
+            account.failures.append(failure_of(task, error))
             return
         account.num_memory_splits += is_out_of_memory(error)
     else:
-        account.done += [item.id for item in items]
+        account.done += [item.id for item in task.items]
         return
-    middle = len(items) // 2
-    _run(store, task, items[:middle], account, body)
-    _run(store, task, items[middle:], account, body)
+    middle = len(task.items) // 2
+    _run(store, replace(task, items=task.items[:middle]), account, body)
+    _run(store, replace(task, items=task.items[middle:]), account, body)
 
 
-def _failure(kind: str, items: tuple[Item, ...], error: Exception) -> ItemFailure:
+def failure_of(task: Task, error: Exception) -> ItemFailure:
+    """An error as a record of all items of a task."""
     return ItemFailure(
-        kind=kind,
-        item_ids=tuple(item.id for item in items),
+        kind=task.kind,
+        item_ids=tuple(item.id for item in task.items),
         error_type=type(error).__name__,
         message=str(error)[:1000],
         traceback="".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:],

@@ -46,6 +46,6 @@ def canonical_json(value: Any) -> str:
 
 def identify(kind: str, value: Any) -> str:
     """The id of a thing of one kind, from its spec."""
-    numerics = NUMERICS_VERSION.get(kind)
+    numerics = NUMERICS_VERSION.get("network" if kind == "cell" else kind)
     text = canonical_json({"kind": kind, "numerics": numerics, "spec": value})
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

@@ -77,8 +77,8 @@ class BarrierItem:
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """Id of the alignment that it measures."""
-        return (self.alignment.id,)
+        """Ids of the alignment that it measures, and of its networks, whose weights it reads."""
+        return (self.alignment.id, *self.alignment.requires)
 
 
 Item = NetworkItem | AlignmentItem | BarrierItem
@@ -107,7 +107,7 @@ def cell_identity(spec: NetworkSpec) -> str:
 def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[AlignmentItem]:
     """The alignments that a study asks of a cell's networks."""
     size = study.networks_per_alignment
-    num_pairs = len(cell) // size if study.pairs is None else study.pairs
+    num_pairs = study.num_pairs(len(cell))
     for world in study.worlds:
         for k in range(num_pairs):
             members = cell[k * size : (k + 1) * size]

@@ -201,7 +201,11 @@ BARRIERS = Table(
             "endpoint_disagreement", "share of examples that the endpoints classify differently", "fraction"
         ),
         _real("measure_seconds", "its share of the time of measuring the batch", "s"),
-        _text("inputs_json", "file and row of the permutations that it read, as JSON", nullable=True),
+        _text(
+            "inputs_json",
+            "file and row of the permutations and of the two checkpoints that it read, as JSON",
+            nullable=True,
+        ),
         _ENVIRONMENT,
     ),
     key="barrier_id",

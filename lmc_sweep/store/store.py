@@ -104,10 +104,20 @@ class Store:
 
     def load_networks(self, network_ids: Sequence[str]) -> ParamStack:
         """The networks' weights (and statistics) as one stack on the CPU, in the order given."""
+        return self.load_rows(self.origins(network_ids))
+
+    def origins(self, network_ids: Sequence[str]) -> list[tuple[str, int]]:
+        """Checkpoint and row of each network, in the order given; KeyError names a missing id."""
+        return [
+            (row["checkpoint"], row["row"])
+            for row in self.fetch("networks", network_ids, ["checkpoint", "row"])
+        ]
+
+    def load_rows(self, origins: Sequence[tuple[str, int]]) -> ParamStack:
+        """The weights that lie at these checkpoints and rows, as one stack on the CPU."""
         from lmc_sweep.store.weights import load_rows
 
-        rows = self.fetch("networks", network_ids, ["checkpoint", "row"])
-        return load_rows(self.path, [(row["checkpoint"], row["row"]) for row in rows])
+        return load_rows(self.path, origins)
 
     def load_network(self, network_id: str) -> Params:
         """One network's state dict on the CPU."""

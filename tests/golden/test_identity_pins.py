@@ -104,7 +104,7 @@ PINNED = {
     "random": "f90f64b2641c53ee276c17bd6e070d87",
     "weight_matching": "19bf0a3c530565c7cc3fe1e6f9d5deec",
     "annealing": "90ce59b55b440d2bf1d02485d99387d2",
-    "cell": "e7d50a5b2c65a930bd4d6535a35ada7f",
+    "cell": "b03db6f669f43a6799c38ec54f70b069",
     "pair_real": "a15b4324284afc44b70038e5900a4d83",
     "pair_model": "d922bda48bf72519021b221aa8aed133",
     "alignment_real": "680a83a219d85e0f4aa1c89d1e0a612c",

@@ -104,9 +104,10 @@ def test_alternatives_of_a_section() -> None:
 
 def test_grids_of_methods() -> None:
     """A list inside an entry of ``alignments`` is an axis."""
-    sweep = parse_sweep(SMALLEST + "barriers: {alignments: [{method: weight_matching, restarts: [1, 3]}]}")
+    study = "barriers: {alignments: [{method: simulated_annealing, steps: [10, 20]}]}"
+    sweep = parse_sweep(SMALLEST + study)
     assert sweep.barriers is not None
-    assert (WeightMatching(restarts=1), WeightMatching(restarts=3)) == sweep.barriers.alignments
+    assert (SimulatedAnnealing(steps=10), SimulatedAnnealing(steps=20)) == sweep.barriers.alignments
 
 
 def test_one_cell_from_two_entries() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,9 @@ class PretendedExecutor:
 
     def num_slots(self, kind: str) -> int:
         return self.slots
+
+    def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
+        return sum(running.values()) <= self.slots
 
     def submit(self, key: str, task: Task, attempt: int) -> None:
         self.submitted.append((key, task, attempt))

@@ -173,7 +173,3 @@ def _stack(permutations: Sequence[dict[str, torch.Tensor]]) -> PermutationStack:
     """Permutations of single networks as one of a stack."""
     return {group: torch.stack([one[group] for one in permutations]) for group in permutations[0]}
 
-
-def _is_finite(params: Params) -> bool:
-    """Whether every weight is."""
-    return all(bool(tensor.isfinite().all()) for tensor in params.values())

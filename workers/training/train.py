@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -64,7 +65,7 @@ def train(
     every epoch a network sees all examples in an order from its own stream (``epoch_orders``); the last
     batch may be smaller. At the end of an epoch it stops
 
-    - as ``diverged`` if the mean of the epoch's minibatch losses is not finite,
+    - as ``diverged`` if the mean of the epoch's minibatch losses, or the final loss, is not finite,
     - as ``loss_reached`` if that mean is below ``stop_train_loss``,
     - as ``max_epochs`` if there are no more epochs.
 
@@ -92,14 +93,18 @@ def train(
     train_loss, train_error = _figures(program, params, inputs, specs, dataset, "train")
     test_inputs = _inputs(program, dataset, "test", device, dtype)
     test_loss, test_error = _figures(program, params, test_inputs, specs, dataset, "test")
-    is_finite = [end.reason != "diverged" for end in ends]
+    # The last step of all may be the one that explodes: no epoch's mean has seen it.
+    is_finite = [
+        end.reason != "diverged" and math.isfinite(loss) for end, loss in zip(ends, train_loss, strict=True)
+    ]
+    reasons = [end.reason if finite else "diverged" for end, finite in zip(ends, is_finite, strict=True)]
     wall_seconds = time.perf_counter() - begun
     in_epochs = sum(end.seconds for end in ends)
     shares = [end.seconds / in_epochs if in_epochs else 1 / len(ends) for end in ends]
     return TrainedStack(
         params={name: tensor.cpu() for name, tensor in params.items()},
         epochs_trained=tuple(end.epochs_trained for end in ends),
-        stop_reason=tuple(end.reason for end in ends),
+        stop_reason=tuple(reasons),
         train_loss=_kept(train_loss, is_finite),
         train_error=_kept(train_error, is_finite),
         test_loss=_kept(test_loss, is_finite),

@@ -22,10 +22,8 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
     """Aligns groups of networks of one architecture by one method."""
     cell, method = items[0].cell, items[0].method
     program, spec = program_of(cell)
-    stored = [
-        on_device(store.load_networks([item.networks[m] for item in items]), device)
-        for m in range(len(items[0].networks))
-    ]
+    origins = [store.origins([item.networks[m] for item in items]) for m in range(len(items[0].networks))]
+    stored = [on_device(store.load_rows(of_member), device) for of_member in origins]
     starts = [_random_starts(items, spec, member) for member in range(len(stored))]
     members = [permute.apply(params, start, spec) for params, start in zip(stored, starts, strict=True)]
     inputs = program.prepare(inputs_of(cell.dataset, "train", device))
@@ -53,10 +51,6 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
         },
         {"spec": spec.to_json()},
     )
-    read = store.fetch(
-        "networks", sorted({n for item in items for n in item.networks}), ["network_id", "checkpoint", "row"]
-    )
-    origin = {entry["network_id"]: [entry["checkpoint"], entry["row"]] for entry in read}
     rows = [
         {
             "alignment_id": item.id,
@@ -75,7 +69,7 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
             "align_seconds": float(found.seconds[k]),
             "outcome": found.outcome[k],
             "details_json": json.dumps(found.details[k]),
-            "inputs_json": json.dumps({"networks": [origin[network] for network in item.networks]}),
+            "inputs_json": json.dumps({"networks": [of_member[k] for of_member in origins]}),
         }
         for k, item in enumerate(items)
     ]

@@ -23,7 +23,7 @@ from workers.permutation import permute
 def measure_batch(store: Store, items: Sequence[BarrierItem], device: str) -> None:
     """Measures the curves of aligned networks of one architecture on all their examples."""
     ids = list(dict.fromkeys(item.alignment.id for item in items))
-    fetched = store.fetch("alignments", ids, ["alignment_id", "permutations", "row"])
+    fetched = store.fetch("alignments", ids, ["alignment_id", "permutations", "row", "inputs_json"])
     aligned = {entry["alignment_id"]: entry for entry in fetched}
     by_members: dict[tuple[int, int], list[BarrierItem]] = defaultdict(list)
     for item in items:
@@ -46,17 +46,20 @@ def _measure(
     cell = alignments[0].cell
     program, spec = program_of(cell)
     sources = [aligned[alignment.id] for alignment in alignments]
+    # What the alignment read, not what the networks' records say by now: permutations belong to weights.
+    read = [json.loads(source["inputs_json"])["networks"] for source in sources]
     permutations = store.load_permutations(sources)
     ends = []
     for member in members:
         params = on_device(
-            store.load_networks([alignment.networks[member] for alignment in alignments]), device
+            store.load_rows([(of_pair[member][0], of_pair[member][1]) for of_pair in read]), device
         )
         own = {
             group: permutations[f"member{member}.{group}"]
             for group in spec.groups
             if f"member{member}.{group}" in permutations
         }
+        permute.validate(own, spec, len(alignments))
         ends.append(permute.apply(params, own, spec) if own else params)
     position = {alignment.id: k for k, alignment in enumerate(alignments)}
     by_split: dict[str, list[BarrierItem]] = defaultdict(list)
@@ -75,12 +78,17 @@ def _measure(
         )
         seconds = (time.perf_counter() - start) / len(of_split)
         for k, item in enumerate(of_split):
-            source = aligned[item.alignment.id]
+            source, networks = aligned[item.alignment.id], read[position[item.alignment.id]]
             yield {
                 **_described(item),
                 **_measured(curves, k, item),
                 "measure_seconds": seconds,
-                "inputs_json": json.dumps({"permutations": [source["permutations"], source["row"]]}),
+                "inputs_json": json.dumps(
+                    {
+                        "permutations": [source["permutations"], source["row"]],
+                        "networks": [networks[member] for member in members],
+                    }
+                ),
             }
 
 
