@@ -17,6 +17,7 @@ KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barr
 
 PIPE_COLUMNS = 200
 SHOWN_FAILURES = 20
+STARTUP_SECONDS = 20  # Ray, and torch in its workers, on two cores
 
 
 def console() -> Console:
@@ -64,8 +65,10 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> Table:
     return made
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: Plan, store: str) -> None:
     """A plan as a table, with what it would cost."""
+    from lmc_sweep.data import present
+
     summary = plan.summary()
     rows = [
         [
@@ -82,14 +85,18 @@ def print_plan(plan: Plan) -> None:
     ]
     out = console()
     columns = ["", "items", "done", "to do", "why", "batches", "worker time", "stored"]
-    out.print(table(f"Sweep {plan.sweep.name}, store {plan.sweep.store}", columns, rows))
+    out.print(table(f"Sweep {plan.sweep.name}, store {store}", columns, rows))
+    for name in dict.fromkeys(cell.dataset for cell in plan.sweep.networks):
+        if not present(name):
+            say(out, f"{name} is not here, and a run would refuse: lmc-sweep datasets fetch {name}")
     if plan.complete:
         say(out, "Everything is there; a run would do nothing.")
         return
     say(
         out,
         f"About {duration(plan.wall_seconds)} on {plan.num_slots} worker{'s' if plan.num_slots > 1 else ''} "
-        f"of this machine, at most. Estimated from {plan.rates.source}.",
+        f"of this machine, and some {STARTUP_SECONDS} s to start them. Networks are counted at max_epochs "
+        f"until some of their cell have stopped. Estimated from {plan.rates.source}.",
     )
 
 
@@ -103,9 +110,11 @@ def print_summary(result: RunResult) -> None:
     if result.progress is None:
         held = ", ".join(f"{len(plan.items[kind])} {KIND_NAMES[kind]}" for kind in KINDS if plan.items[kind])
         say(out, f"Everything is there: {held}. Nothing to do for sweep {name}.")
-    columns, rows = barrier_summary(result.store, name)
+    study = plan.sweep.barriers
+    split = "train" if study is None or "train" in study.interpolation.splits else "test"
+    columns, rows = barrier_summary(result.store, name, split)
     if rows:
-        out.print(table("Mean loss barrier on train, in nats (pairs)", columns, rows))
+        out.print(table(f"Mean loss barrier on {split}, in nats (pairs)", columns, rows))
     if result.progress is None:
         return
     counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in result.progress.kinds.items())

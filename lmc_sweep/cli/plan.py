@@ -30,8 +30,8 @@ def plan_command(
     sweep = load_sweep(sweep_file, overrides or ())
     made = make_plan(sweep, open_if_exists(store or sweep.store), num_local_slots(sweep, inline=False))
     if as_json:
-        typer.echo(json.dumps(made.summary(), indent=2))
+        typer.echo(json.dumps({**made.summary(), "store": store or sweep.store}, indent=2))
         return
     from lmc_sweep.cli.console import print_plan
 
-    print_plan(made)
+    print_plan(made, store or sweep.store)

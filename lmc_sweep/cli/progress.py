@@ -50,7 +50,7 @@ class ConsoleReporter:
         say(
             self._console,
             f"Sweep {plan.sweep.name}: {left} to do in {len(plan.batches)} batches, "
-            f"about {duration(plan.wall_seconds)} at most. {executor.description}.",
+            f"about {duration(plan.wall_seconds)} once the workers have started. {executor.description}.",
         )
         self._start_done = {kind: len(done) for kind, done in plan.done.items()}
         self._last_line = time.monotonic()

@@ -73,7 +73,8 @@ def _show(out: Console, store: Store, statuses: list[SweepStatus]) -> None:
             [KIND_NAMES[kind], f"{k['done']}/{k['total']}", k["failed"] or ""]
             for kind, k in status.kinds.items()
         ]
-        out.print(table(f"Sweep {status.sweep}: {status.state}", ["", "done", "failed"], rows))
+        say(out, f"Sweep {status.sweep}: {status.state}")
+        out.print(table("", ["", "done", "failed"], rows))
         if status.state == "running":
             rate = f"{status.rate_per_second:.2g} items/s, " if status.rate_per_second else ""
             say(out, f"{rate}ETA {duration(status.eta_seconds)}")
@@ -81,7 +82,7 @@ def _show(out: Console, store: Store, statuses: list[SweepStatus]) -> None:
             say(
                 out,
                 f"Last run: estimated {duration(status.estimated_seconds)} of worker time for what it did, "
-                f"took {duration(status.measured_seconds)} ({status.estimate_error:+.0%}).",
+                f"took {duration(status.measured_seconds)} (estimate off by {status.estimate_error:+.0%}).",
             )
         for cause in status.failures:
             count = f"{cause['num_items']} {cause['kind']} items failed"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmc_sweep.analysis.density import COLUMNS, Cloud, Density, DensityQuestion, density
+from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.density_caption import caption
 from lmc_sweep.figures.options import Option, settled
 
@@ -62,6 +63,7 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     )
     columns = ", ".join(("barrier_id", *COLUMNS, question.column))
     rows = store.barriers().project(columns).fetchall()
+    _refuse_unknown(store, question)
     if sweep is None:
         return drawing(density([row[1:] for row in rows], question))
     asked = store.item_ids(sweep, "barrier")
@@ -70,6 +72,20 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     return drawing(
         density([row[1:] for row in found], question), [unfinished] if len(found) < len(asked) else []
     )
+
+
+def _refuse_unknown(store: Store, question: DensityQuestion) -> None:
+    """Refuses names that no barrier of a store with barriers has: misspelled, most likely."""
+    asked = {
+        "method": question.methods if isinstance(question.methods, tuple) else (),
+        "split": (question.split,),
+    }
+    asked["correction"] = (question.correction,)
+    for column, names in asked.items():
+        known = sorted({row[0] for row in store.barriers().project(column).distinct().fetchall()})
+        unknown = [name for name in names if known and name not in known]
+        if unknown:
+            raise SweepError(f"density: no barrier has {column} {unknown[0]!r}. Here: {', '.join(known)}")
 
 
 def drawing(shown: Density, notes: list[str] | None = None) -> Any:

@@ -11,7 +11,10 @@ from lmc_sweep.store.store import Store
 
 
 def export_network(store: Store, network_id: str, output: Path) -> None:
-    """Writes the network's state dict as ``.safetensors``, replacing ``output`` in one step."""
+    """Writes the network's state dict as ``.safetensors``, replacing ``output`` in one step.
+
+    Its metadata name the network and hold its spec: data set, architecture, training, seed.
+    """
     if output.suffix != ".safetensors":
         raise StoreError(
             f"{output}: weights are written as safetensors. Name a file that ends in .safetensors."
@@ -25,4 +28,6 @@ def export_network(store: Store, network_id: str, output: Path) -> None:
             f"{store.path}: no network {network_id!r}. "
             f"`lmc-sweep query {store.path} 'SELECT network_id FROM networks'` lists them."
         ) from None
-    publish(output, serialize(weights, {"format": "pt", "network_id": network_id}), replace=True)
+    (row,) = store.fetch("networks", [network_id], ["spec_json"])
+    metadata = {"format": "pt", "network_id": network_id, "spec": row["spec_json"]}
+    publish(output, serialize(weights, metadata), replace=True)

@@ -19,8 +19,13 @@ def check(root: Path) -> None:
     try:
         found = json.loads((root / MARKER).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        what = "has no store.json, so it is not a store" if root.is_dir() else "no such directory"
-        raise StoreError(f"{root}: {what}. {_HOW_TO_MAKE.format(path=root)}.") from None
+        if root.is_dir() and any(root.iterdir()):
+            told = "is not a store (it has no store.json) and not empty. Name a store, or a new directory"
+        elif root.exists() and not root.is_dir():
+            told = "is a file, not a store. Name a directory"
+        else:
+            told = f"there is no store. {_HOW_TO_MAKE.format(path=root)}"
+        raise StoreError(f"{root}: {told}.") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{root / MARKER}: cannot be read: {error}") from error
     if not isinstance(found, dict) or found.get("format") != _FORMAT:

@@ -172,4 +172,3 @@ def _pair_by_pair(
 def _stack(permutations: Sequence[dict[str, torch.Tensor]]) -> PermutationStack:
     """Permutations of single networks as one of a stack."""
     return {group: torch.stack([one[group] for one in permutations]) for group in permutations[0]}
-

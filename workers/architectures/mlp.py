@@ -55,7 +55,13 @@ class MLPProgram:
         return {name: tensor.detach() for name, tensor in module.state_dict().items()}
 
     def prepare(self, images: Tensor) -> Float[Tensor, "B inputs"]:
-        """Images flattened."""
+        """Normalized images (B, channels, height, width), flattened.
+
+        Raises:
+            ValueError: For images that are still bytes: ``workers.datasets.tensors.normalize`` comes first.
+        """
+        if not images.is_floating_point():
+            raise ValueError(f"prepare takes normalized images, not {images.dtype}: call normalize first")
         return images.flatten(1)
 
     def logits(self, params: ParamStack, inputs: Float[Tensor, "B inputs"]) -> Float[Tensor, "N C B"]:
