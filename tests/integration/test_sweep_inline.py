@@ -254,3 +254,70 @@ def test_the_public_python_is_enough(store: Store) -> None:
     assert {"layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"} == set(
         opened.load_network(network_id)
     )
+
+
+def test_a_torn_network_record_is_trained_again_before_it_is_read(tmp_path: Path) -> None:
+    """Networks and barriers lost, alignments kept: the barriers wait for the networks they read."""
+    overrides = ["networks[0].architecture.width=4", "barriers.alignments=[{method: weight_matching}]"]
+    run_tiny(tmp_path / "s", *overrides)
+    before = Store(tmp_path / "s").sql("SELECT barrier_id, losses FROM barriers ORDER BY 1").fetchall()
+    for table in ("networks", "barriers"):
+        for record in (tmp_path / "s" / "records" / table).glob("*.parquet"):
+            record.unlink()
+    again = run_tiny(tmp_path / "s", *overrides)
+    assert 0 == again.exit_code
+    assert {"network": 4, "alignment": 0, "barrier": 8} == {
+        k: again.plan.num_to_do(k) for k in again.plan.items
+    }
+    assert (
+        before == Store(tmp_path / "s").sql("SELECT barrier_id, losses FROM barriers ORDER BY 1").fetchall()
+    )
+
+
+def test_a_store_that_refuses_commits_is_not_blamed_on_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk fails a batch once, without training it again in halves; a rerun mends it."""
+    from lmc_sweep.errors import StoreError
+    from lmc_sweep.execution import bodies
+
+    calls = []
+    whole = bodies.train_batch
+
+    def full(store: Store, items: list, device: str) -> None:
+        calls.append(len(items))
+        raise StoreError("no space left on device")
+
+    monkeypatch.setitem(bodies.BODIES, "network", full)
+    broken = run_tiny(tmp_path / "s")
+    assert 1 == broken.exit_code
+    assert 8 == sum(calls)
+    monkeypatch.setitem(bodies.BODIES, "network", whole)
+    assert 0 == run_tiny(tmp_path / "s").exit_code
+
+
+def test_the_closing_table_has_one_row_per_cell(tmp_path: Path) -> None:
+    """Cells that differ in the learning rate alone are told apart, and not averaged."""
+    from lmc_sweep.analysis.summary import barrier_summary
+
+    overrides = [
+        "networks[0].architecture.width=4",
+        "networks[0].training.learning_rate=[0.01, 0.1]",
+        "barriers.alignments=[{method: identity}]",
+    ]
+    result = run_tiny(tmp_path / "s", *overrides)
+    columns, rows = barrier_summary(result.store, "tiny")
+    assert ["cell", "identity, real", "identity, model"] == columns
+    assert ["learning_rate 0.01", "learning_rate 0.1"] == [row[0].split("width 4 ")[1] for row in rows]
+    assert all(entry.endswith("(2)") for row in rows for entry in row[1:])
+
+
+def test_a_last_step_that_explodes_is_divergence(tmp_path: Path) -> None:
+    """One full-batch epoch with a huge learning rate: the mean before it is fine."""
+    overrides = [
+        "networks[0].training={learning_rate: 1.0e+25, batch_size: 2000, max_epochs: 1}",
+        "barriers.alignments=[{method: identity}]",
+    ]
+    result = run_tiny(tmp_path / "s", *overrides)
+    found = result.store.sql("SELECT DISTINCT stop_reason, train_loss, train_error FROM networks").fetchall()
+    assert [("diverged", None, None)] == found

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmc_sweep.config import parse_sweep
+from lmc_sweep.errors import StoreError
 from lmc_sweep.execution.driver import Driver
 from lmc_sweep.execution.executor import Completion, Lost
 from lmc_sweep.execution.progress import StopRequest
@@ -39,6 +40,9 @@ class PretendedExecutor:
         self.largest_queue = 0
         self.lose: dict[str, int] = {}
         self.fail: set[str] = set()
+        self.deadly: set[str] = set()
+        self.lost_as = "WorkerCrashedError"
+        self.memory_items: int | None = None
 
     def num_slots(self, kind: str) -> int:
         return self.slots
@@ -53,8 +57,11 @@ class PretendedExecutor:
 
     def wait(self, timeout: float) -> list[Completion]:
         key, task, attempt = self.queue.pop(0)
-        if attempt <= self.lose.get(task.kind, 0):
-            return [Completion(key, Lost("WorkerCrashedError", "gone"))]
+        too_large = self.memory_items is None or len(task.items) > self.memory_items
+        if attempt <= self.lose.get(task.kind, 0) and too_large:
+            return [Completion(key, Lost(self.lost_as, "gone"))]
+        if not self.deadly.isdisjoint(item.id for item in task.items):
+            return [Completion(key, Lost(self.lost_as, "gone"))]
         bad = tuple(item.id for item in task.items if item.id in self.fail)
         good = tuple(item.id for item in task.items if item.id not in self.fail)
         failures = (ItemFailure(task.kind, bad, "ValueError", "bad"),) if bad else ()
@@ -96,7 +103,7 @@ def test_the_window_is_bounded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("lost_attempts", "failed"), [(1, 0), (2, 0), (3, 12)])
 def test_lost_batches_are_retried_up_to_the_limit(tmp_path: Path, lost_attempts: int, failed: int) -> None:
-    """With two retries, two losses are survived and three are recorded."""
+    """With two retries, two losses are survived; a third gives each item up once it stands alone."""
     executor = PretendedExecutor()
     executor.lose = {"network": lost_attempts}
     run = driver(tmp_path, executor)
@@ -143,3 +150,70 @@ def test_progress_has_an_eta_once_something_was_measured(tmp_path: Path) -> None
     assert run.progress().eta_seconds is None
     run.run()
     assert run.progress().eta_seconds == pytest.approx(0.0, abs=1e-6)
+
+
+def test_an_item_that_ends_its_workers_is_isolated(tmp_path: Path) -> None:
+    """Batches that hold one network always lose their worker; all other networks are done."""
+    executor = PretendedExecutor()
+    run = driver(tmp_path, executor)
+    victim = run._plan.items["network"][0].id
+    executor.deadly = {victim}
+    run.run()
+    assert {victim} == {item_id for failure in run.failures for item_id in failure.item_ids}
+    assert (11, 1) == (run.progress().kinds["network"].done, run.progress().kinds["network"].failed)
+
+
+def test_memory_that_runs_out_on_the_host_halves_at_once(tmp_path: Path) -> None:
+    """The first loss to the memory monitor is answered with smaller batches, not with the same one."""
+    executor = PretendedExecutor()
+    executor.lose = {"network": 1}
+    executor.lost_as = "OutOfMemoryError"
+    run = driver(tmp_path, executor)
+    executor.memory_items = 2
+    run.run()
+    assert 12 == run.progress().kinds["network"].done
+    assert [] == run.failures
+
+
+def test_a_worker_lost_after_its_commit_fails_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results that are in the store count as done, whatever became of the worker."""
+    executor = PretendedExecutor()
+    executor.lose = {"barrier": 99}
+    run = driver(tmp_path, executor)
+    stored = {item.id for item in run._plan.items["barrier"]}
+    monkeypatch.setattr(Store, "ids", lambda self, kind: stored if kind == "barrier" else set())
+    run.run()
+    assert 48 == run.progress().kinds["barrier"].done
+    assert [] == run.failures
+
+
+def test_advice_that_cannot_be_written_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """progress.json is advice: a run goes on without it."""
+
+    def refuse(*arguments: object) -> None:
+        raise StoreError("disk full")
+
+    monkeypatch.setattr(Store, "write_progress", refuse)
+    run = driver(tmp_path, PretendedExecutor())
+    run.run()
+    assert 48 == run.progress().kinds["barrier"].done
+
+
+def test_a_failure_that_cannot_be_recorded_stops_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that refuses records ends the run with a reason, not with an error."""
+
+    def refuse(*arguments: object) -> None:
+        raise StoreError("disk full")
+
+    executor = PretendedExecutor(slots=1)
+    run = driver(tmp_path, executor)
+    executor.fail = {item.id for item in run._plan.items["network"]}
+    monkeypatch.setattr(Store, "commit", refuse)
+    run.run()
+    assert run._stop.reason is not None
+    assert "disk full" in run._stop.reason
+    assert run.failures
