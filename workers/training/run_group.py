@@ -20,9 +20,9 @@ from workers.training.group import TrainingGroup
 from workers.training.schedule import learning_rate
 from workers.training.streams import epoch_orders, initial_params
 
-SHRINK_STEPS = 4
+SHRINK_STEPS = 2
 """Steps that a group could take in the time in which it drops slots, which copies weights and velocities
-and touches new buffers for the first time."""
+and touches new buffers for the first time. Measured between 1 and 3.4, digits and MNIST, widths 4 to 256."""
 
 
 @dataclass(frozen=True)
