@@ -73,6 +73,9 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         code = EXIT_INTERRUPTED
     except _ParserError as error:
+        if not arguments:  # nothing was asked: the error's text is the help
+            typer.echo(error.format_message(), err=True)  # type: ignore[attr-defined]
+            sys.exit(EXIT_USAGE)
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "lmc-sweep"
         _complain(f"{where}: {error.format_message()} See {where} --help.", debug)  # type: ignore[attr-defined]

@@ -40,10 +40,11 @@ OPTIONS = (
 
 WIDTH_INCHES = 3.5
 CAPTION_POINTS = 6.5
-CAPTION_CHARACTERS = 72
+CAPTION_CHARACTERS = 66
 # Colors of Okabe and Ito, which people with any common color blindness tell apart; markers differ as well.
 CONTROL_LOOKS = (("o", "#5b5b5b"), ("D", "#a0a0a0"))
 SEARCH_LOOKS = (("^", "#0072b2"), ("s", "#d55e00"), ("v", "#009e73"), ("P", "#cc79a7"), ("X", "#e69f00"))
+OWN_LOOKS = {"simulated_annealing": SEARCH_LOOKS[0], "weight_matching": SEARCH_LOOKS[1]}
 # Below this the axes are linear, above logarithmic: barriers range over decades, and many are exactly 0.
 LINEAR_BELOW = {"loss": 1e-2, "error": 1e-2}
 
@@ -136,13 +137,13 @@ def _label(cloud: Cloud) -> str:
 
 
 def _looks(clouds: tuple[Cloud, ...]) -> list[tuple[str, str]]:
-    """Marker and color of each cloud; they repeat only after all have been used."""
-    used = {True: 0, False: 0}
-    looks = []
+    """Marker and color of each cloud: a method's own in every figure, then those that are free."""
+    looks: list[tuple[str, str]] = []
     for cloud in clouds:
-        choices = SEARCH_LOOKS if cloud.searches else CONTROL_LOOKS
-        looks.append(choices[used[cloud.searches] % len(choices)])
-        used[cloud.searches] += 1
+        own = [look for name, look in OWN_LOOKS.items() if cloud.method.startswith(name)]
+        choices = [*own, *(SEARCH_LOOKS if cloud.searches else CONTROL_LOOKS)]
+        free = [look for look in choices if look not in looks]
+        looks.append((free or choices)[0])
     return looks
 
 
