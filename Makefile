@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check test test-long bench clean
+.PHONY: help install quickstart check test bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,8 +38,6 @@ test: $(READY) ## The whole test suite (aims at 15 minutes on 2 cores)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --durations=15
-
-test-long: test ## The suite and the long fault and load runs
 
 bench: $(READY) ## Ratios against named baselines, in one run; writes benchmarks/latest.json
 	$(BIN)/python -m benchmarks
