@@ -98,11 +98,11 @@ def test_ray_and_inline_give_the_same_tables(
 def test_a_driver_killed_at_random_moments_loses_nothing(
     tmp_path: Path, undisturbed: Path, measured_tables: Tables
 ) -> None:
-    """kill -9 of the driver, three times; then the same command ends with the undisturbed tables."""
+    """kill -9 of the driver, six times; then the same command ends with the undisturbed tables."""
     moments = random.Random(20261122)
-    for _ in range(3):
+    for _ in range(6):
         process = start(tmp_path)
-        time.sleep(moments.uniform(8, 20))
+        time.sleep(moments.uniform(5, 16))
         process.kill()
         process.communicate()
     published = records(tmp_path)

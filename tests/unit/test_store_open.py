@@ -36,11 +36,16 @@ def test_a_file_uri_is_a_path(tmp_path: Path) -> None:
 
 
 def test_what_is_not_a_store_says_how_to_make_one(tmp_path: Path) -> None:
-    """Opening a missing directory, one without store.json, or a foreign store.json names the command."""
-    with pytest.raises(StoreError, match=r"no such directory.*lmc-sweep run"):
+    """A missing or empty directory, a full one, a file, a foreign store.json: each says what would help."""
+    with pytest.raises(StoreError, match=r"there is no store.*lmc-sweep run"):
         Store(tmp_path / "missing")
-    with pytest.raises(StoreError, match=r"no store\.json.*lmc-sweep run"):
+    with pytest.raises(StoreError, match=r"there is no store.*lmc-sweep run"):
         Store(tmp_path)
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(StoreError, match=r"no store\.json.* and not empty.*new directory"):
+        Store(tmp_path)
+    with pytest.raises(StoreError, match=r"is a file"):
+        Store(tmp_path / "thesis.tex")
     (tmp_path / "store.json").write_text('{"name": "something else"}')
     with pytest.raises(StoreError, match="not the marker of a store"):
         Store(tmp_path)
