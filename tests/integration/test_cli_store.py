@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow  # each command is a process of its own
+
 SWEEP = """
 name: tiny
 store: store
