@@ -56,7 +56,11 @@ class RayExecutor:
         """
         self._execution = execution
         self._environment = {name: os.environ.get(name) for name in _OWN_TOKEN}
-        self._ray = _connect(address, uses_gpus=any(execution.resources(kind)[1] for kind in _KINDS))
+        try:
+            self._ray = _connect(address, uses_gpus=any(execution.resources(kind)[1] for kind in _KINDS))
+        except BaseException:
+            self._restore_environment()
+            raise
         self._remote = self._ray.remote(max_retries=0, max_calls=0)(execute_on_ray)
         self._tasks: dict[Any, tuple[str, Task]] = {}
         self._nodes: tuple[float, list[tuple[float, float]]] = (-math.inf, [])
@@ -111,6 +115,10 @@ class RayExecutor:
         """Leaves the cluster; a private one ends, with its workers."""
         self._tasks.clear()
         self._ray.shutdown()
+        self._restore_environment()
+
+    def _restore_environment(self) -> None:
+        """Takes a private cluster's token out of this process."""
         for name, value in self._environment.items():
             if value is None:
                 os.environ.pop(name, None)

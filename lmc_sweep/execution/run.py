@@ -15,10 +15,12 @@ from types import FrameType
 from lmc_sweep import data
 from lmc_sweep.config import load_sweep
 from lmc_sweep.config.sweep import Sweep
+from lmc_sweep.errors import SweepError
 from lmc_sweep.execution.driver import Driver
 from lmc_sweep.execution.executor import Executor, InlineExecutor
 from lmc_sweep.execution.progress import Progress, Reporter, StopRequest
 from lmc_sweep.execution.task import ItemFailure
+from lmc_sweep.planning.items import KINDS
 from lmc_sweep.planning.plan import Plan, make_plan
 from lmc_sweep.store.store import Store, open_if_exists, require_writable
 
@@ -69,8 +71,12 @@ def num_local_slots(sweep: Sweep, inline: bool) -> int:
     """Tasks that this machine can run at a time."""
     if inline:
         return 1
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, int(cpus / sweep.execution.num_cpus))
+    return max(1, int(num_cores() / sweep.execution.num_cpus))
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(
@@ -107,9 +113,14 @@ def run(
     executor = _executor(asked, address, inline) if plan.batches else None
     if executor and executor.num_slots("network") != plan.num_slots:
         plan = make_plan(asked, existing, executor.num_slots("network"))  # batches for the cluster's size
-    kept = existing or Store.create(uri)  # nothing is written before everything else is known to be there
-    items = [(kind, item.id) for kind, of_kind in plan.items.items() for item in of_kind]
-    kept.record_sweep(asked.name, asked.text, items)
+    try:
+        kept = existing or Store.create(uri)  # nothing is written before everything else is known to be there
+        items = [(kind, item.id) for kind, of_kind in plan.items.items() for item in of_kind]
+        kept.record_sweep(asked.name, asked.text, items)
+    except BaseException:
+        if executor:
+            executor.close()
+        raise
     if executor is None:
         return RunResult(plan, kept, None, False, None, time.monotonic() - start)
     stop = StopRequest()
@@ -130,10 +141,26 @@ def run(
 
 def _executor(sweep: Sweep, address: str, inline: bool) -> Executor:
     if inline:
+        _refuse_inline(sweep)
         return InlineExecutor()
     from lmc_sweep.execution.ray_executor import RayExecutor
 
     return RayExecutor(address, sweep.execution)
+
+
+def _refuse_inline(sweep: Sweep) -> None:
+    """Refuses resources that this process cannot give its tasks."""
+    cores = num_cores()
+    for kind in KINDS:
+        cpus, gpus = sweep.execution.resources(kind)  # type: ignore[arg-type]
+        if gpus:
+            raise SweepError(
+                f"execution: num_gpus is {gpus:g}, and --inline runs on the CPU. Leave it out, or run on Ray."
+            )
+        if cpus > cores:
+            raise SweepError(
+                f"execution: num_cpus is {cpus:g}, and this machine has {cores}. Lower it, or join a cluster."
+            )
 
 
 @contextmanager

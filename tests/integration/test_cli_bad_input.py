@@ -123,3 +123,24 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     """--debug, anywhere on the line, adds the traceback and keeps the exit code."""
     done = lmc_sweep("run", "none.yaml", "--debug", cwd=tmp_path)
     assert (2, True) == (done.returncode, "Traceback" in done.stderr)
+
+
+@pytest.mark.parametrize("override", ["execution.num_gpus=1", "execution.num_cpus=4096"])
+def test_resources_that_inline_cannot_give_are_refused(override: str, tmp_path: Path) -> None:
+    """GPUs, or more cores than there are: exit code 2, one line, nothing written."""
+    (tmp_path / "sweep.yaml").write_text(GOOD)
+    done = lmc_sweep("run", "sweep.yaml", "--inline", "--set", override, cwd=tmp_path)
+    assert 2 == done.returncode
+    assert 1 == len(done.stderr.splitlines())
+    assert ["sweep.yaml"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_resources_that_no_node_has_are_refused(tmp_path: Path) -> None:
+    """A private cluster without GPUs says what it has, and ends; nothing is written."""
+    (tmp_path / "sweep.yaml").write_text(GOOD)
+    done = lmc_sweep("run", "sweep.yaml", "--set", "execution.num_cpus=4096", cwd=tmp_path)
+    assert 2 == done.returncode
+    assert "4096 CPUs" in done.stderr
+    assert ["sweep.yaml"] == [path.name for path in tmp_path.iterdir()]
