@@ -44,6 +44,14 @@ def concatenate(stacks: Sequence[ParamStack]) -> ParamStack:
     return {name: torch.cat([part[name] for part in stacks]) for name in stacks[0]}
 
 
+def interpolated(params_a: ParamStack, params_b: ParamStack, alpha: float) -> ParamStack:
+    """(1 - alpha) * a + alpha * b; a tensor of whole numbers, such as a counter of batches, stays a's."""
+    return {
+        name: torch.lerp(tensor, params_b[name], alpha) if tensor.is_floating_point() else tensor
+        for name, tensor in params_a.items()
+    }
+
+
 def num_parameters(params: Params) -> int:
     """Entries of all tensors of one network."""
     return sum(tensor.numel() for tensor in params.values())

@@ -9,13 +9,13 @@ new option cannot orphan old results.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 
 Split = Literal["train", "test"]
 World = Literal["real", "model"]
-Correction = Literal["none"]
+Correction = Literal["none", "reset_bn", "repair"]
 StopReason = Literal["loss_reached", "max_epochs", "diverged"]
 
 
@@ -33,15 +33,124 @@ class MLPSpec:
     depth: Annotated[int, Ge(1)] = 1
 
 
-ArchitectureSpec = MLPSpec  # becomes a union as families are added
-ARCHITECTURES: dict[str, type[ArchitectureSpec]] = {"mlp": MLPSpec}
+@dataclass(frozen=True, kw_only=True)
+class ShallowCNNSpec:
+    """``depth`` convolutions of ``width`` channels with ReLU and biases, no pooling, no batch norm."""
+
+    name: Literal["shallow_cnn"] = "shallow_cnn"
+    width: Annotated[int, Ge(1)]
+    depth: Literal[2, 4, 6, 8] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class VGGSpec:
+    """VGG with batch norm and five max-pools; the stages have width x {1, 2, 4, 8, 8} channels."""
+
+    name: Literal["vgg"] = "vgg"
+    width: Annotated[int, Ge(1)] = 64
+    depth: Literal[11, 13, 16, 19] = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetSpec:
+    """ResNet with a 3x3 stem; the four stages have width x {1, 2, 4, 8} channels."""
+
+    name: Literal["resnet"] = "resnet"
+    width: Annotated[int, Ge(1)] = 64
+    depth: Literal[18, 34, 50] = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet20Spec:
+    """ResNet-20 of the CIFAR kind: three stages of 16 x ``width_multiplier`` x {1, 2, 4} channels."""
+
+    name: Literal["resnet20"] = "resnet20"
+    width_multiplier: Annotated[float, Gt(0)] = 1.0
+    norm: Literal["batch", "layer"] = "batch"
+
+    @property
+    def width(self) -> int:
+        """Channels of the first stage."""
+        return max(1, round(16 * self.width_multiplier))
+
+    @property
+    def depth(self) -> int:
+        """Layers with weights along the longest path."""
+        return 20
+
+
+Argument = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleSpec:
+    """A module of the user's own: what ``pkg.module:function`` returns for these arguments.
+
+    ``source_sha256`` is that of the file that defines the function, so that an edited module is another
+    architecture.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, Argument], ...] = ()
+    source_sha256: str
+
+    width: ClassVar[None] = None
+    depth: ClassVar[None] = None
+
+
+ArchitectureSpec = MLPSpec | ShallowCNNSpec | VGGSpec | ResNetSpec | ResNet20Spec | ModuleSpec
+ARCHITECTURES: dict[str, type[ArchitectureSpec]] = {
+    "mlp": MLPSpec,
+    "shallow_cnn": ShallowCNNSpec,
+    "vgg": VGGSpec,
+    "resnet": ResNetSpec,
+    "resnet20": ResNet20Spec,
+}
+"""The families that have a name of their own; any other name is ``pkg.module:function``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserDataset:
+    """What is known of a data set of the user's own without importing what makes it.
+
+    ``sha256`` is that of its arrays; ``mean`` and ``std`` normalize each channel.
+    """
+
+    sha256: str
+    shape: tuple[int, int, int]
+    num_classes: int
+    num_train: int
+    num_test: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """The examples of a network: a data set, whole or in part, at its own size or resized.
+
+    ``input_size`` resizes images to that many pixels a side. ``num_train`` and ``num_test`` keep so many
+    examples, drawn by ``subset_seed``. None means as the data set is.
+    """
+
+    dataset: str
+    input_size: int | None = None
+    num_train: int | None = None
+    num_test: int | None = None
+    subset_seed: int = 0
+    user: UserDataset | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSpec:
     """How one network is trained.
 
-    The last four fields choose which random streams networks share. ``init_seed`` and ``order_seed``
+    ``momentum`` is that of ``torch.optim.SGD``, or Adam's beta1 (its beta2 is 0.999, its epsilon 1e-8).
+    ``precision`` is that of the products in training: ``tf32`` and ``bfloat16`` (autocast) round their
+    operands; weights and evaluation stay float32. ``save_at`` makes this the network as it was after so
+    many epochs, or at its end if that came first; a trajectory of such networks is trained once.
+
+    The fields behind choose which random streams networks share. ``init_seed`` and ``order_seed``
     replace the network's own seed in one stream each. ``spawn_at_step`` lets all networks of a cell
     share initialization and batch order up to that step, after which each follows its own order: the
     instability analysis of Frankle et al. 2020. ``permute_init`` permutes the hidden units of the
@@ -49,7 +158,7 @@ class TrainingSpec:
     figure 1 in Entezari et al. 2021.
     """
 
-    optimizer: Literal["sgd"] = "sgd"
+    optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: Annotated[float, Gt(0)] = 0.01
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     weight_decay: Annotated[float, Ge(0)] = 0.0
@@ -57,18 +166,59 @@ class TrainingSpec:
     schedule: Literal["constant", "cosine"] = "constant"
     max_epochs: Annotated[int, Ge(0)] = 200
     stop_train_loss: Annotated[float, Gt(0)] | None = 0.01
+    precision: Literal["float32", "tf32", "bfloat16"] = neutral("float32")
+    save_at: Annotated[int, Ge(0)] | None = neutral(None)
     init_seed: Annotated[int, Ge(0)] | None = neutral(None)
     order_seed: Annotated[int, Ge(0)] | None = neutral(None)
     spawn_at_step: Annotated[int, Ge(0)] | None = neutral(None)
     permute_init: Annotated[int, Ge(0)] | None = neutral(None)
 
+    @property
+    def num_epochs(self) -> int:
+        """Epochs after which this network is taken at the latest."""
+        return self.max_epochs if self.save_at is None else min(self.save_at, self.max_epochs)
+
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSpec:
-    """One network: everything that decides its weights."""
+class NetworkKind:
+    """What a network is, however it came about: an architecture, and the examples it is measured on."""
 
     dataset: str
+    input_size: Annotated[int, Ge(1)] | None = neutral(None)
+    num_train: Annotated[int, Ge(1)] | None = neutral(None)
+    num_test: Annotated[int, Ge(1)] | None = neutral(None)
+    subset_seed: Annotated[int, Ge(0)] = neutral(0)
+    user_data: UserDataset | None = neutral(None)
     label_noise: Annotated[float, Ge(0), Lt(1)] = neutral(0.0)
     architecture: ArchitectureSpec
+
+    @property
+    def data(self) -> DataSpec:
+        """The examples, without their label noise."""
+        return DataSpec(
+            dataset=self.dataset,
+            input_size=self.input_size,
+            num_train=self.num_train,
+            num_test=self.num_test,
+            subset_seed=self.subset_seed,
+            user=self.user_data,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec(NetworkKind):
+    """One network that is trained here: everything that decides its weights."""
+
     training: TrainingSpec
+    seed: Annotated[int, Ge(0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSpec(NetworkKind):
+    """One network that was trained elsewhere: the weights with this content.
+
+    ``seed`` is its place among the files of its entry.
+    """
+
+    sha256: str
     seed: Annotated[int, Ge(0)]

@@ -6,7 +6,7 @@ The hidden layers have equal width, ReLU and biases; PyTorch's default initializ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -48,6 +48,20 @@ class MLPProgram:
         """The module on the ``meta`` device."""
         with torch.device("meta"):
             return self._make()
+
+    @property
+    def buffers(self) -> frozenset[str]:
+        """There are none."""
+        return frozenset()
+
+    @property
+    def statistics(self) -> frozenset[str]:
+        """There are none."""
+        return frozenset()
+
+    def with_statistics(self, params: ParamStack, batches: Sequence[Tensor]) -> ParamStack:
+        """The networks as they are."""
+        return params
 
     def initialize(self, seed: int) -> Params:
         """PyTorch's default initialization from one seed."""

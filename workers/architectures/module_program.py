@@ -1,0 +1,213 @@
+"""Any module as a stacked program: the networks of a stack one after another, or all in one call.
+
+On a CPU the networks take turns: turned into one call by ``vmap``, their convolutions become grouped
+ones, measured at 2.4 times the time of a loop. On a GPU one call saves most of the launches; which of
+the two is faster there is measured once for each shape (``workers.architectures.kernels``).
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from workers.params import Params, ParamStack, interpolated, num_networks, row, stack
+from workers.seeding import with_global_seed
+
+Mode = Literal["evaluation", "statistics", "training"]
+"""How a copy of the module is set.
+
+``evaluation``: as ``eval()``. ``training``: as ``train()``, but batch norm keeps no running averages.
+``statistics``: as ``eval()``, but batch norm normalizes by the batch and averages over batches.
+"""
+
+
+class ModuleProgram:
+    """A stack of networks of one module.
+
+    Args:
+        make: Returns the module with fresh weights, drawn from torch's global generator.
+        shape: Of an image: channels, height, width.
+        num_classes: C, if it is to be checked.
+        name: Of the architecture, for messages.
+
+    Raises:
+        ValueError: If the module does not take such images, or does not return logits (B, C).
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        shape: tuple[int, int, int],
+        num_classes: int,
+        name: str = "the module",
+    ) -> None:
+        self.make, self.shape, self.num_classes, self.name = make, shape, num_classes, name
+        self._copies: dict[Mode, list[nn.Module]] = {}
+        self._lock = threading.Lock()
+        self._takes_flat, self._floats = _inspect(with_global_seed(0, make), shape, num_classes, name)
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """The module on the ``meta`` device."""
+        made = with_global_seed(0, self.make)
+        return made.to("meta")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of a network's tensors: parameters, then the buffers that a state dict holds; ties once."""
+        held = self.module.state_dict().keys()
+        named = [name for name, _ in (*self.module.named_parameters(), *self.module.named_buffers())]
+        return tuple(name for name in named if name in held)
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Further names in the state dict of tensors that are held under another one."""
+        first: dict[int, str] = {}
+        tensors = self.module.state_dict(keep_vars=True)
+        for name in (*self.names, *tensors):
+            first.setdefault(id(tensors[name]), name)
+        return {name: first[id(tensor)] for name, tensor in tensors.items() if first[id(tensor)] != name}
+
+    @cached_property
+    def buffers(self) -> frozenset[str]:
+        """Names of the tensors that are not parameters."""
+        return frozenset(self.names) - {name for name, _ in self.module.named_parameters()}
+
+    @cached_property
+    def statistics(self) -> frozenset[str]:
+        """Running means and variances of every batch norm that keeps them."""
+        return frozenset(
+            f"{layer}.{kind}" if layer else kind
+            for layer, norm in self.module.named_modules()
+            if isinstance(norm, _BatchNorm) and norm.running_mean is not None
+            for kind in ("running_mean", "running_var")
+        )
+
+    def initialize(self, seed: int) -> Params:
+        """The module's own initialization from one seed."""
+        state = with_global_seed(seed, self.make).state_dict()
+        return {name: state[name].detach().clone() for name in self.names}
+
+    def prepare(self, images: Float[Tensor, "B channels height width"]) -> Tensor:
+        """Normalized images (B, channels, height, width), flattened where the first layer is linear.
+
+        Raises:
+            ValueError: For images that are still bytes: ``workers.datasets.tensors.normalize`` comes first.
+        """
+        if not images.is_floating_point():
+            raise ValueError(f"prepare takes normalized images, not {images.dtype}: call normalize first")
+        return images.flatten(1) if self._takes_flat else images
+
+    def logits(self, params: ParamStack, inputs: Tensor) -> Float[Tensor, "N C B"]:
+        """Logits of every network on the same inputs."""
+        with self.copy("evaluation") as module:
+            outputs = [
+                functional_call(module, row(params, k), (inputs,)) for k in range(num_networks(params))
+            ]
+        return torch.stack(outputs).mT.contiguous()
+
+    def logits_on_segment(
+        self, params_a: ParamStack, params_b: ParamStack, alphas: list[float], inputs: Tensor
+    ) -> Iterator[Float[Tensor, "P C B"]]:
+        """Logits along the segment, one item per alpha."""
+        for alpha in alphas:
+            if alpha in (0.0, 1.0):
+                yield self.logits(params_a if alpha == 0.0 else params_b, inputs)
+            else:
+                yield self.logits(interpolated(params_a, params_b, alpha), inputs)
+
+    def with_statistics(self, params: ParamStack, batches: Sequence[Tensor]) -> ParamStack:
+        """The same networks with batch-norm statistics measured on these inputs, averaged over batches."""
+        if not self.statistics:
+            return params
+        measured: list[Params] = []
+        with self.copy("statistics") as module, torch.no_grad():
+            for k in range(num_networks(params)):
+                state = {name: tensor.clone() for name, tensor in row(params, k).items()}
+                for name in self.buffers:
+                    if name.endswith("num_batches_tracked"):
+                        state[name].zero_()
+                for inputs in batches:
+                    functional_call(module, state, (inputs,))  # updates the statistics in place
+                measured.append({name: state[name] for name in self.statistics})
+        return {**params, **stack(measured)}
+
+    def floats_per_example(self) -> int:
+        """Inputs and outputs of all layers of one network on one example."""
+        return self._floats
+
+    @contextmanager
+    def copy(self, mode: Mode) -> Iterator[nn.Module]:
+        """A copy of the module that is the caller's own meanwhile: calls on it swap tensors in and out."""
+        with self._lock:
+            free = self._copies.setdefault(mode, [])
+            module = free.pop() if free else _set(copy.deepcopy(self.module), mode)
+        try:
+            yield module
+        finally:
+            with self._lock:
+                free.append(module)
+
+
+def _set(module: nn.Module, mode: Mode) -> nn.Module:
+    """The module set for a mode, in place."""
+    module.train(mode == "training")
+    for layer in module.modules():
+        if not isinstance(layer, _BatchNorm) or layer.running_mean is None:
+            continue
+        if mode == "training":
+            layer.track_running_stats = False
+            layer.running_mean = layer.running_var = layer.num_batches_tracked = None
+        elif mode == "statistics":
+            layer.train()
+            layer.momentum = None  # a simple average over batches
+    return module
+
+
+def _inspect(module: nn.Module, shape: tuple[int, int, int], num_classes: int, name: str) -> tuple[bool, int]:
+    """Whether the module takes flattened images, and its floats per example."""
+    first = next((m for m in module.modules() if next(m.parameters(recurse=False), None) is not None), None)
+    counted: list[int] = []
+    handles = [
+        layer.register_forward_hook(lambda _, __, out: counted.append(_numel(out)))
+        for layer in module.modules()
+        if not list(layer.children())
+    ]
+    module.eval()
+    images = torch.zeros(1, *shape)
+    attempts = (
+        [(True, images.flatten(1)), (False, images)] if isinstance(first, nn.Linear) else [(False, images)]
+    )
+    errors = []
+    for takes_flat, inputs in attempts:
+        counted.clear()
+        try:
+            with torch.no_grad():
+                logits = module(inputs)
+        except Exception as error:  # whatever the module does with images that it was not made for
+            errors.append(str(error).strip().partition("\n")[0])
+            continue
+        if not isinstance(logits, Tensor) or tuple(logits.shape) != (1, num_classes):
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ValueError(
+                f"{name} must return logits of shape (examples, {num_classes}), it returns {found}"
+            )
+        for handle in handles:
+            handle.remove()
+        return takes_flat, images.numel() + sum(counted)
+    raise ValueError(f"{name} does not take images of shape {shape}: {errors[0]}")
+
+
+def _numel(out: object) -> int:
+    """Entries of a layer's result."""
+    return out.numel() if isinstance(out, Tensor) else 0
