@@ -1,0 +1,42 @@
+"""The examples on which population statistics of batch norm are measured."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from workers.datasets.inputs import Inputs
+from workers.seeding import generator
+
+STATISTICS_EXAMPLES = 2048
+"""Training examples that population statistics are measured on, or all where there are fewer.
+
+A channel's mean over so many is known to a fortieth of its standard deviation even where an image
+gives a single value; most channels have hundreds of values per image.
+"""
+
+STATISTICS_BATCH = 256
+"""Examples of one batch; the statistics are the simple average over batches."""
+
+
+def statistics_batches(inputs: Inputs, dataset: str) -> list[Tensor]:
+    """The batches for ``StackedProgram.with_statistics``, the same for every network of a data set.
+
+    STATISTICS_EXAMPLES training examples, or all, from the stream ("statistics", data set, number of
+    training examples), in batches of STATISTICS_BATCH. A last batch of one example is left out: it
+    has no variance.
+
+    Args:
+        inputs: All training examples.
+        dataset: Name of the data set.
+    """
+    return [inputs[chosen] for chosen in statistics_examples(len(inputs), dataset)]
+
+
+def statistics_examples(num_train: int, dataset: str) -> list[Int64[Tensor, " B"]]:
+    """The rows of the training set in each batch."""
+    drawn = torch.randperm(num_train, generator=generator("statistics", dataset, num_train))
+    return [
+        chosen for chosen in torch.split(drawn[:STATISTICS_EXAMPLES], STATISTICS_BATCH) if len(chosen) > 1
+    ]
