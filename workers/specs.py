@@ -19,6 +19,14 @@ Correction = Literal["none", "reset_bn", "repair"]
 StopReason = Literal["loss_reached", "max_epochs", "diverged"]
 
 
+STATISTICS_EXAMPLES = 2048
+"""Training examples that population statistics are measured on, or all where there are fewer.
+
+A channel's mean over so many is known to a fortieth of its standard deviation even where an image
+gives a single value; most channels have hundreds of values per image.
+"""
+
+
 def neutral(value: Any) -> Any:
     """A field whose default is ``value``, and which is left out of identities at that value for ever."""
     return field(default=value, metadata={"neutral": value})

@@ -8,13 +8,7 @@ from torch import Tensor
 
 from workers.datasets.inputs import Inputs
 from workers.seeding import generator
-
-STATISTICS_EXAMPLES = 2048
-"""Training examples that population statistics are measured on, or all where there are fewer.
-
-A channel's mean over so many is known to a fortieth of its standard deviation even where an image
-gives a single value; most channels have hundreds of values per image.
-"""
+from workers.specs import STATISTICS_EXAMPLES
 
 STATISTICS_BATCH = 256
 """Examples of one batch; the statistics are the simple average over batches."""

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
 from workers.params import Params, ParamStack, interpolated, num_networks, row, stack
 from workers.seeding import with_global_seed
@@ -33,6 +34,9 @@ Mode = Literal["evaluation", "statistics", "training"]
 
 class ModuleProgram:
     """A stack of networks of one module.
+
+    ``num_parameters`` and ``num_products`` count its parameters, and the multiplications of its linear
+    and convolutional layers on one example.
 
     Args:
         make: Returns the module with fresh weights, drawn from torch's global generator.
@@ -54,7 +58,9 @@ class ModuleProgram:
         self.make, self.shape, self.num_classes, self.name = make, shape, num_classes, name
         self._copies: dict[Mode, list[nn.Module]] = {}
         self._lock = threading.Lock()
-        self._takes_flat, self._floats = _inspect(with_global_seed(0, make), shape, num_classes, name)
+        module = with_global_seed(0, make)
+        self.num_parameters = sum(parameter.numel() for parameter in module.parameters())
+        self._takes_flat, self._floats, self.num_products = _inspect(module, shape, num_classes, name)
 
     @cached_property
     def module(self) -> nn.Module:
@@ -174,23 +180,32 @@ def _set(module: nn.Module, mode: Mode) -> nn.Module:
     return module
 
 
-def _inspect(module: nn.Module, shape: tuple[int, int, int], num_classes: int, name: str) -> tuple[bool, int]:
-    """Whether the module takes flattened images, and its floats per example."""
+def _inspect(
+    module: nn.Module, shape: tuple[int, int, int], num_classes: int, name: str
+) -> tuple[bool, int, int]:
+    """Whether the module takes flattened images; its floats and its products per example."""
     first = next((m for m in module.modules() if next(m.parameters(recurse=False), None) is not None), None)
-    counted: list[int] = []
-    handles = [
-        layer.register_forward_hook(lambda _, __, out: counted.append(_numel(out)))
-        for layer in module.modules()
-        if not list(layer.children())
-    ]
+    floats: list[int] = []
+    products: list[int] = []
+
+    def count(layer: nn.Module, _: object, output: object) -> None:
+        if not isinstance(output, Tensor):
+            return
+        floats.append(output.numel())
+        weight = getattr(layer, "weight", None)
+        if isinstance(layer, nn.Linear | _ConvNd) and isinstance(weight, Tensor):
+            products.append(output.numel() * weight[0].numel())
+
+    handles = [layer.register_forward_hook(count) for layer in module.modules() if not list(layer.children())]
     module.eval()
     images = torch.zeros(1, *shape)
-    attempts = (
-        [(True, images.flatten(1)), (False, images)] if isinstance(first, nn.Linear) else [(False, images)]
-    )
+    attempts = [(False, images)]
+    if isinstance(first, nn.Linear):
+        attempts.insert(0, (True, images.flatten(1)))
     errors = []
     for takes_flat, inputs in attempts:
-        counted.clear()
+        floats.clear()
+        products.clear()
         try:
             with torch.no_grad():
                 logits = module(inputs)
@@ -204,10 +219,5 @@ def _inspect(module: nn.Module, shape: tuple[int, int, int], num_classes: int, n
             )
         for handle in handles:
             handle.remove()
-        return takes_flat, images.numel() + sum(counted)
+        return takes_flat, images.numel() + sum(floats), sum(products)
     raise ValueError(f"{name} does not take images of shape {shape}: {errors[0]}")
-
-
-def _numel(out: object) -> int:
-    """Entries of a layer's result."""
-    return out.numel() if isinstance(out, Tensor) else 0
