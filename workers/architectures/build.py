@@ -1,15 +1,11 @@
-"""From an architecture's spec to its program."""
+"""From an architecture's spec to its program; torch is imported where one is built."""
 
 from __future__ import annotations
 
 from functools import cache, partial
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from workers import user_code
-from workers.architectures.mlp import MLPProgram
-from workers.architectures.module_program import ModuleProgram
-from workers.architectures.program import StackedProgram
 from workers.datasets.definitions import DatasetDefinition
 from workers.specs import (
     ArchitectureSpec,
@@ -21,6 +17,11 @@ from workers.specs import (
     VGGSpec,
 )
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from workers.architectures.program import StackedProgram
+
 
 @cache
 def build(spec: ArchitectureSpec, dataset: DatasetDefinition) -> StackedProgram:
@@ -30,6 +31,9 @@ def build(spec: ArchitectureSpec, dataset: DatasetDefinition) -> StackedProgram:
         ValueError: If the architecture does not take images of this shape, or the user's own module is
             not there or does not return one.
     """
+    from workers.architectures.mlp import MLPProgram
+    from workers.architectures.module_program import ModuleProgram
+
     if isinstance(spec, MLPSpec):
         return MLPProgram(
             num_inputs=dataset.num_inputs, width=spec.width, depth=spec.depth, num_classes=dataset.num_classes
@@ -67,6 +71,8 @@ def user_module(spec: ModuleSpec) -> nn.Module:
     Raises:
         ValueError: If it is not there, fails, or returns no module.
     """
+    from torch import nn
+
     function = user_code.resolve(spec.name)
     try:
         made = function(**dict(spec.arguments))
