@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -64,9 +64,8 @@ class ModuleProgram:
 
     @cached_property
     def module(self) -> nn.Module:
-        """The module on the ``meta`` device."""
-        made = with_global_seed(0, self.make)
-        return made.to("meta")
+        """The module with its state on the ``meta`` device; what no state dict holds keeps its values."""
+        return _without_weights(with_global_seed(0, self.make))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -163,6 +162,19 @@ class ModuleProgram:
         finally:
             with self._lock:
                 free.append(module)
+
+
+def _without_weights(module: nn.Module) -> nn.Module:
+    """A copy of the module with its state on the ``meta`` device, tied tensors tied as before.
+
+    ``module.to("meta")`` would untie them, and take the values of buffers that no state dict holds.
+    """
+    moved: dict[int, Any] = {}
+    for tensor in module.state_dict(keep_vars=True).values():
+        empty = tensor.detach().to("meta")
+        is_parameter = isinstance(tensor, nn.Parameter)
+        moved[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
+    return copy.deepcopy(module, moved)
 
 
 def _set(module: nn.Module, mode: Mode) -> nn.Module:
