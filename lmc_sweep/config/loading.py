@@ -9,7 +9,7 @@ from typing import Any
 
 from lmc_sweep.config import document, fields, networks, overrides, studies
 from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys, shown
-from lmc_sweep.config.sweep import BarriersStudy, Execution, KindResources, Resources, Sweep
+from lmc_sweep.config.sweep import BarriersStudy, Cell, Execution, KindResources, Resources, Sweep
 from lmc_sweep.errors import SweepError
 
 _KEYS = [name for name in fields.field_names(Sweep) if name != "text"]
@@ -68,14 +68,21 @@ def _parse(text: str, changes: Sequence[str]) -> Sweep:
     name, store = _name(value["name"]), _store(value["store"])
     cells = networks.read(value["networks"])
     study = studies.read(value.get("barriers"), cells)
-    return Sweep(
-        name=name,
-        store=store,
-        networks=cells,
-        barriers=study,
-        execution=_execution(value.get("execution", {}), study),
-        text=text,
-    )
+    execution = _execution(value.get("execution", {}), study)
+    _refuse_tf32_without_gpu(cells, execution)
+    return Sweep(name=name, store=store, networks=cells, barriers=study, execution=execution, text=text)
+
+
+def _refuse_tf32_without_gpu(cells: Sequence[Cell], execution: Execution) -> None:
+    """Refuses a precision that only GPUs have where none is reserved."""
+    num_gpus = execution.resources("network")[1]
+    for cell in cells:
+        if cell.training is not None and cell.training.precision == "tf32" and not num_gpus:
+            raise Refusal(
+                f"{cell.origin}.training.precision",
+                "tf32 has no effect: CPUs do not have it, and execution.num_gpus is 0. "
+                "Reserve a GPU, or leave it out",
+            )
 
 
 def _name(value: Any) -> str:

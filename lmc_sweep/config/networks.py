@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
-from lmc_sweep.config import fields
+from lmc_sweep.config import architectures, checkpoints, examples, fields
 from lmc_sweep.config.grid import Located, refuse_repeated, unroll
-from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown, unknown
+from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import Cell
-from workers.datasets.definitions import DATASETS
-from workers.specs import ARCHITECTURES, NetworkSpec, TrainingSpec
+from workers.datasets.definitions import define
+from workers.specs import NetworkSpec, TrainingSpec
 
 _EXAMPLE = "{dataset: digits, architecture: {name: mlp, width: 64}, seeds: 10}"
-_KEYS = [name for name in fields.field_names(Cell) if name != "origin"]
+_TRAINED = (*examples.KEYS, "architecture", "training", "seeds")
+_IMPORTED = (*examples.KEYS, "checkpoints", "module", "architecture")
 _MAX_SEEDS = 1_000_000  # networks of one cell; a slip of the finger is refused before memory is gone
 
 
@@ -31,40 +33,67 @@ def read(value: Any) -> tuple[Cell, ...]:
 def _entry(value: Any, origin: str) -> list[Cell]:
     """The cells of one entry."""
     entry = fields.mapping(value, origin, _EXAMPLE)
-    refuse_unknown_keys(entry, _KEYS, origin)
-    for key in ("dataset", "architecture", "seeds"):
+    imported = "checkpoints" in entry
+    if imported:
+        refuse_unknown_keys(entry, _IMPORTED, origin)
+        required: tuple[str, ...] = ("dataset",)
+        if ("module" in entry) == ("architecture" in entry):
+            raise Refusal(origin, "checkpoints need either 'module' or 'architecture': what they load into")
+    else:
+        refuse_unknown_keys(entry, list(dict.fromkeys([*_TRAINED, *_IMPORTED])), origin)
+        required = ("dataset", "architecture", "seeds")
+        if "module" in entry:
+            raise Refusal(
+                join(origin, "module"), "belongs to checkpoints. To train it, name it in architecture"
+            )
+    for key in required:
         if key not in entry:
             raise Refusal(origin, f"'{key}' is missing, and has no default")
-    seeds = _seeds(entry["seeds"], join(origin, "seeds"))
+    seeds = () if imported else _seeds(entry["seeds"], join(origin, "seeds"))
     points = unroll({key: part for key, part in entry.items() if key != "seeds"}, origin)
     cells = [_cell(point, seeds, origin) for point in points]
     _refuse_equal_cells(cells, points)
     _refuse_without_effect(cells, points)
-    return cells
+    return _with_ends(cells)
 
 
 def _cell(point: Located, seeds: tuple[int, ...], origin: str) -> Cell:
     """The cell of one point of the grid."""
-    name = point.value["dataset"].plain()
-    if not isinstance(name, str) or name not in DATASETS:
-        raise Refusal(point.at("dataset"), unknown("data set", name, list(DATASETS), "data sets"))
-    noise = point.get("label_noise")
+    data, noise = examples.read(point)
+    if "checkpoints" in point.value:
+        return checkpoints.cell(point, data, noise, origin)
+    architecture = architectures.read(point, data)
     training = point.get("training") or Located({}, join(origin, "training"))
     fields.mapping(training.value, training.path, "{learning_rate: 0.01}")
+    spec = fields.dataclass_of(TrainingSpec, training)
+    if spec.save_at is not None and spec.save_at > spec.max_epochs:
+        raise Refusal(
+            point.at("training", "save_at"),
+            f"{spec.save_at} is beyond the end of training (max_epochs {spec.max_epochs}). Leave it out",
+        )
+    if spec.save_at == spec.max_epochs:  # the same network
+        spec = replace(spec, save_at=None)
     cell = Cell(
-        dataset=name,
-        label_noise=0.0
-        if noise is None
-        else fields.checked(fields.annotation(NetworkSpec, "label_noise"), noise.plain(), noise.path),
-        architecture=fields.chosen(
-            ARCHITECTURES, point.value["architecture"], "name", "architecture", "architectures"
-        ),
-        training=fields.dataclass_of(TrainingSpec, training),
+        data=data,
+        label_noise=noise,
+        architecture=architecture,
+        training=spec,
         seeds=seeds,
         origin=origin,
     )
     _refuse_identical_networks(cell, point)
     return cell
+
+
+def _with_ends(cells: list[Cell]) -> list[Cell]:
+    """The cells, and after those that are saved along the way the cell of their ends."""
+    made: dict[Cell, None] = {}
+    ends: dict[Cell, None] = {}
+    for cell in cells:
+        made[cell] = None
+        if cell.training is not None and cell.training.save_at is not None:
+            ends[replace(cell, training=replace(cell.training, save_at=None))] = None
+    return list(made | ends)
 
 
 def _seeds(value: Any, path: str) -> tuple[int, ...]:
@@ -103,7 +132,7 @@ def _refuse_equal_cells(cells: list[Cell], points: list[Located]) -> None:
 def _refuse_identical_networks(cell: Cell, point: Located) -> None:
     """Refuses several seeds where nothing is left that depends on the seed."""
     training = cell.training
-    if len(cell.seeds) == 1:
+    if len(cell.seeds) == 1 or training is None:
         return
     identical = f"all {len(cell.seeds)} networks of a cell would be identical"
     if training.spawn_at_step is None:
@@ -116,7 +145,7 @@ def _refuse_identical_networks(cell: Cell, point: Located) -> None:
                 f"{fixed} fixed{untrained}: {identical}. Leave one of them out, or name one seed",
             )
         return
-    num_steps = training.max_epochs * math.ceil(DATASETS[cell.dataset].num_train / training.batch_size)
+    num_steps = training.max_epochs * math.ceil(define(cell.data).num_train / training.batch_size)
     if training.spawn_at_step >= num_steps:
         raise Refusal(
             point.at("training", "spawn_at_step"),
@@ -130,7 +159,7 @@ def _refuse_without_effect(cells: list[Cell], points: list[Located]) -> None:
     reasons: dict[str, str] = {}
     with_effect: set[str] = set()
     for cell, point in zip(cells, points, strict=True):
-        inert = _inert(cell)
+        inert = examples.inert(point, cell.data) | _inert(cell)
         for keys, path in point.leaves():
             if keys in inert:
                 reasons.setdefault(path, inert[keys])
@@ -142,11 +171,15 @@ def _refuse_without_effect(cells: list[Cell], points: list[Located]) -> None:
 
 
 def _inert(cell: Cell) -> dict[tuple[str, ...], str]:
-    """The options that change nothing in this cell, and why."""
+    """The options of training that change nothing in this cell, and why."""
     training = cell.training
+    if training is None:
+        return {}
     reasons: dict[tuple[str, ...], str] = {}
     if training.max_epochs == 0:
         untrained = {
+            "optimizer": "sgd",
+            "precision": "float32",
             "schedule": "constant",
             "stop_train_loss": None,
             "order_seed": None,
@@ -158,10 +191,5 @@ def _inert(cell: Cell) -> dict[tuple[str, ...], str]:
     elif training.spawn_at_step == 0 and training.order_seed is not None:
         reasons["training", "order_seed"] = (
             "spawn_at_step is 0, so every network follows its own order throughout"
-        )
-    num_train = DATASETS[cell.dataset].num_train
-    if cell.label_noise > 0 and round(cell.label_noise * num_train) == 0:
-        reasons["label_noise",] = (
-            f"{cell.label_noise:g} of {num_train} training labels is less than one label"
         )
     return reasons

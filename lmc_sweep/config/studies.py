@@ -11,12 +11,13 @@ from lmc_sweep.config.grid import refuse_repeated, unroll
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Interpolation
 from workers.alignment.methods import METHODS, Method, SimulatedAnnealing, WeightMatching
-from workers.datasets.definitions import DATASETS
+from workers.architectures.traits import has_batch_norm
+from workers.datasets.definitions import define
+from workers.specs import MLPSpec
 
 _EXAMPLE = "{alignments: [{method: identity}]}"
 _DEFAULT_ALPHAS = 11
 _MAX_ALPHAS = 10_001
-_BATCH_NORM_CORRECTIONS = ("reset_bn", "repair")
 
 
 def read(value: Any, cells: Sequence[Cell]) -> BarriersStudy | None:
@@ -80,7 +81,8 @@ def _alignments(value: Any, cells: Sequence[Cell]) -> tuple[Method, ...]:
 
 def _check_matching(method: WeightMatching, path: str, cells: Sequence[Cell]) -> None:
     """Refuses options of the descent where every network has one group, which one assignment solves."""
-    if any(cell.architecture.depth > 1 for cell in cells):
+    one_layer = (isinstance(cell.architecture, MLPSpec) and cell.architecture.depth == 1 for cell in cells)
+    if not all(one_layer):
         return
     default = WeightMatching()
     for option in ("restarts", "max_sweeps", "tolerance"):
@@ -96,12 +98,12 @@ def _check_annealing(method: SimulatedAnnealing, path: str, cells: Sequence[Cell
         raise Refusal(
             join(path, "temperature_end"), f"must not exceed temperature_start ({start:g}), not {end:g}"
         )
-    for dataset in dict.fromkeys(cell.dataset for cell in cells):
-        num_train = DATASETS[dataset].num_train
+    for data in dict.fromkeys(cell.data for cell in cells):
+        num_train = define(data).num_train
         if method.num_examples is not None and method.num_examples > num_train:
-            text = f"{dataset} has {num_train} training examples, not {method.num_examples}"
+            text = f"{data.dataset} has {num_train} training examples, not {method.num_examples}"
             raise Refusal(join(path, "num_examples"), f"{text}. Leave it out for all of them")
-    if cells and all(method.num_examples == DATASETS[cell.dataset].num_train for cell in cells):
+    if cells and all(method.num_examples == define(cell.data).num_train for cell in cells):
         raise Refusal(
             join(path, "num_examples"), "names all training examples. Leave it out, which means the same"
         )
@@ -122,9 +124,9 @@ def _interpolation(value: Any, cells: Sequence[Cell]) -> Interpolation:
 
 
 def _refuse_batch_norm(value: Any, cells: Sequence[Cell]) -> None:
-    """Refuses corrections of batch-norm statistics: no architecture has any so far."""
+    """Refuses a reset of batch-norm statistics where no network has any."""
     for index, name in enumerate(value if isinstance(value, list) else []):
-        if name in _BATCH_NORM_CORRECTIONS:
+        if name == "reset_bn" and not any(has_batch_norm(cell.architecture) for cell in cells):
             architectures = ", ".join(sorted({cell.architecture.name for cell in cells}))
             text = f"'{name}' has no effect: it resets batch-norm statistics, and {architectures} has none"
             raise Refusal(f"barriers.interpolation.corrections[{index}]", f"{text}. Leave it out")

@@ -12,22 +12,41 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 
 from workers.alignment.methods import Method
-from workers.specs import ArchitectureSpec, Correction, Split, TrainingSpec, World
+from workers.specs import ArchitectureSpec, Correction, DataSpec, Split, TrainingSpec, World
 
 Kind = Literal["network", "alignment", "barrier"]
 """The kinds of item whose resources can be set one by one."""
 
 
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A file of weights that were trained elsewhere, and the SHA-256 of the weights."""
+
+    path: str
+    sha256: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Networks that differ in their seed alone, and where the sweep file asks for them (``networks[0]``)."""
+    """Networks that differ in their seed alone, and where the sweep file asks for them (``networks[0]``).
 
-    dataset: str
+    Of networks that were trained elsewhere, ``training`` is None, ``checkpoints`` are the files, one per
+    seed, and ``pattern`` is what the sweep file calls them.
+    """
+
+    data: DataSpec
     label_noise: float
     architecture: ArchitectureSpec
-    training: TrainingSpec
+    training: TrainingSpec | None
     seeds: tuple[int, ...]
     origin: str
+    checkpoints: tuple[CheckpointFile, ...] = ()
+    pattern: str | None = None
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+        return self.data.dataset
 
 
 @dataclass(frozen=True, kw_only=True)

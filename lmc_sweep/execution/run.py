@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from lmc_sweep import data
 from lmc_sweep.config import load_sweep
 from lmc_sweep.config.sweep import Sweep
 from lmc_sweep.errors import SweepError
+from lmc_sweep.execution import preflight
 from lmc_sweep.execution.driver import Driver
 from lmc_sweep.execution.executor import Executor, InlineExecutor
 from lmc_sweep.execution.progress import Progress, Reporter, StopRequest
@@ -103,9 +103,8 @@ def run(
     """
     start = time.monotonic()
     asked = sweep if isinstance(sweep, Sweep) else load_sweep(Path(sweep))
-    for name in dict.fromkeys(cell.dataset for cell in asked.networks):
-        data.require(name)
     listener = reporter or SilentReporter()
+    preflight.check(asked, listener.noticed)
     uri = store or asked.store
     require_writable(uri)
     existing = open_if_exists(uri)

@@ -12,10 +12,11 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmc_sweep.planning.cost import working_bytes
 from lmc_sweep.planning.items import KINDS, AlignmentItem, Item, NetworkItem
+from workers.specs import CheckpointSpec, NetworkSpec
 
 TARGET_SECONDS = 20.0
 SMALLEST_SHARED_STACK = 16
@@ -46,11 +47,21 @@ def group_key(item: Item) -> tuple[object, ...]:
     """What the items of one batch have in common."""
     if isinstance(item, NetworkItem):
         spec = item.spec
-        return (spec.dataset, spec.architecture, spec.training.batch_size, spec.training.optimizer)
+        if isinstance(spec, CheckpointSpec):
+            return (spec.data, spec.label_noise, spec.architecture)
+        training = spec.training
+        return (spec.data, spec.architecture, training.batch_size, training.optimizer, training.precision)
     alignment = item if isinstance(item, AlignmentItem) else item.alignment
     cell = alignment.cell
-    shared = (cell.dataset, cell.label_noise, cell.architecture, alignment.method, len(alignment.networks))
-    return shared if isinstance(item, AlignmentItem) else (*shared, item.alphas)
+    shared = (cell.data, cell.label_noise, cell.architecture, alignment.method, len(alignment.networks))
+    return shared if isinstance(item, AlignmentItem) else (*shared, item.alphas, item.correction)
+
+
+def trajectory(item: Item) -> object:
+    """What items have in common that are computed in one go: networks saved along one run of training."""
+    if isinstance(item, NetworkItem) and isinstance(item.spec, NetworkSpec):
+        return replace(item.spec, training=replace(item.spec.training, save_at=None))
+    return item.id
 
 
 def batches(
@@ -79,18 +90,27 @@ def batches(
 def _split(
     group: Sequence[Item], seconds: Callable[[Item], float], max_stack_bytes: float, num_slots: int
 ) -> list[Batch]:
-    """Equal parts of a group, each within the bounds."""
-    estimates = [seconds(item) for item in group]
+    """Equal parts of a group, each within the bounds; a trajectory is never cut."""
+    by_trajectory: dict[object, list[Item]] = defaultdict(list)
+    for item in group:
+        by_trajectory[trajectory(item)].append(item)
+    runs = list(by_trajectory.values())
+    estimates = [max(map(seconds, run)) for run in runs]
     total = sum(estimates)
-    largest = max(working_bytes(item) for item in group)
+    largest = max(working_bytes(run[0]) for run in runs)
     per_memory = max(1, int(max_stack_bytes // largest))
-    parts = max(math.ceil(len(group) / per_memory), math.ceil(total / TARGET_SECONDS))
+    parts = max(math.ceil(len(runs) / per_memory), math.ceil(total / TARGET_SECONDS))
     if total > TARGET_SECONDS / 4:
-        parts = max(parts, min(num_slots, len(group) // SMALLEST_SHARED_STACK))
+        parts = max(parts, min(num_slots, len(runs) // SMALLEST_SHARED_STACK))
     if parts > 1:  # whole rounds, so that no slot idles while the last parts run
         parts = math.ceil(parts / num_slots) * num_slots
-    parts = min(max(parts, 1), len(group))
-    bounds = [round(i * len(group) / parts) for i in range(parts + 1)]
+    parts = min(max(parts, 1), len(runs))
+    bounds = [round(i * len(runs) / parts) for i in range(parts + 1)]
     return [
-        Batch(group[0].kind, tuple(group[a:b]), sum(estimates[a:b])) for a, b in itertools.pairwise(bounds)
+        Batch(
+            group[0].kind,
+            tuple(itertools.chain.from_iterable(runs[a:b])),
+            sum(estimates[a:b]),
+        )
+        for a, b in itertools.pairwise(bounds)
     ]

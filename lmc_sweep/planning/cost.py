@@ -8,94 +8,105 @@ are meant to be right within a factor of two and are corrected by what the store
 from __future__ import annotations
 
 import math
-from functools import cache, singledispatch
+from functools import singledispatch
 
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem
+from lmc_sweep.planning.workload import Workload, workload
 from workers.alignment.methods import Method, SimulatedAnnealing, WeightMatching
-from workers.datasets.definitions import DATASETS
-from workers.specs import ArchitectureSpec, NetworkSpec
+from workers.datasets.definitions import define
+from workers.specs import STATISTICS_EXAMPLES, CheckpointSpec, NetworkKind, NetworkSpec
 
 FLOAT_BYTES = 4
 EFFICIENCY = 0.6  # of the matrix-product rate, in products of the sizes that occur
+CONVOLUTION_EFFICIENCY = 0.25  # of the same rate, forward and backward of small convolutions
 STEP_OVERHEAD_SECONDS = 3e-6  # per network and training step, in a stack
+MODULE_OVERHEAD_SECONDS = 1e-3  # the same where every network takes its steps by itself
 ENERGY_OVERHEAD_SECONDS = 1.2e-4  # per annealing step
 ASSIGNMENT_SECONDS = 8e-11  # per cubed unit: n = 1024 takes 0.08 s
 TYPICAL_SWEEPS = 8  # of weight matching before it stops
 STACK_COPIES = 4  # weights, gradients, momenta, snapshots of stopped networks
+ROWS_TOGETHER = 64  # examples of a convolutional network that are in memory at a time
+TYPICAL_GROUPS = 10  # of a deep network
 
 
-@cache
-def num_weights(architecture: ArchitectureSpec, dataset: str) -> int:
-    """Entries of all weight matrices and biases of one network."""
-    return first_layer_weights(architecture, dataset) + upper_weights(architecture, dataset)
+def _rate(work: Workload, flops_per_second: float) -> float:
+    """Floating-point operations per second that a network's layers reach."""
+    return (EFFICIENCY if work.is_dense else CONVOLUTION_EFFICIENCY) * flops_per_second
 
 
-def first_layer_weights(architecture: ArchitectureSpec, dataset: str) -> int:
-    """Entries of the first layer."""
-    return (DATASETS[dataset].num_inputs + 1) * architecture.width
-
-
-def upper_weights(architecture: ArchitectureSpec, dataset: str) -> int:
-    """Entries of all layers but the first."""
-    hidden = (architecture.depth - 1) * (architecture.width + 1) * architecture.width
-    return hidden + (architecture.width + 1) * DATASETS[dataset].num_classes
+def _workload(kind: NetworkKind) -> Workload:
+    return workload(kind.architecture, kind.data)
 
 
 def steps_per_epoch(spec: NetworkSpec) -> int:
     """Minibatches of one epoch, the smaller last one included."""
-    return math.ceil(DATASETS[spec.dataset].num_train / spec.training.batch_size)
+    return math.ceil(define(spec.data).num_train / spec.training.batch_size)
+
+
+def evaluation_seconds(kind: NetworkKind, flops_per_second: float) -> float:
+    """Modeled seconds of one pass over all examples, both splits."""
+    work, definition = _workload(kind), define(kind.data)
+    examples = definition.num_train + definition.num_test
+    return 2 * work.all_products * examples / _rate(work, flops_per_second)
 
 
 def network_seconds(spec: NetworkSpec, epochs: float, flops_per_second: float) -> float:
     """Modeled seconds of training one network of a stack for a number of epochs."""
-    weights = num_weights(spec.architecture, spec.dataset)
-    flops = 6 * spec.training.batch_size * weights
-    step = STEP_OVERHEAD_SECONDS + flops / (EFFICIENCY * flops_per_second)
-    evaluation = 2 * weights * sum(DATASETS[spec.dataset].num_examples(s) for s in ("train", "test"))
-    return epochs * steps_per_epoch(spec) * step + evaluation / (EFFICIENCY * flops_per_second)
+    work = _workload(spec)
+    overhead = STEP_OVERHEAD_SECONDS if work.is_dense else MODULE_OVERHEAD_SECONDS
+    flops = 6 * spec.training.batch_size * work.all_products
+    step = overhead + flops / _rate(work, flops_per_second)
+    return epochs * steps_per_epoch(spec) * step + evaluation_seconds(spec, flops_per_second)
 
 
-def alignment_seconds(method: Method, cell: NetworkSpec, flops_per_second: float) -> float:
+def alignment_seconds(method: Method, cell: NetworkKind, flops_per_second: float) -> float:
     """Modeled seconds of aligning one group of networks."""
-    return _search_seconds(method, cell, EFFICIENCY * flops_per_second)
+    return _search_seconds(method, cell, flops_per_second)
 
 
 @singledispatch
-def _search_seconds(method: Method, cell: NetworkSpec, rate: float) -> float:
+def _search_seconds(method: Method, cell: NetworkKind, flops_per_second: float) -> float:
     """Identity and random permutations cost next to nothing."""
     return 1e-4
 
 
 @_search_seconds.register
-def _(method: WeightMatching, cell: NetworkSpec, rate: float) -> float:
-    width, depth = cell.architecture.width, cell.architecture.depth
-    products = 2 * 2 * num_weights(cell.architecture, cell.dataset) * width / (rate / 2)  # float64
-    assignments = depth * (2e-4 + ASSIGNMENT_SECONDS * width**3)
+def _(method: WeightMatching, cell: NetworkKind, flops_per_second: float) -> float:
+    work = _workload(cell)
+    groups = getattr(cell.architecture, "depth", None) or TYPICAL_GROUPS
+    units = max(1.0, work.hidden_units / groups)
+    products = 4 * work.num_parameters * units / (EFFICIENCY * flops_per_second / 2)  # float64
+    assignments = groups * (2e-4 + ASSIGNMENT_SECONDS * units**3)
     return method.restarts * TYPICAL_SWEEPS * (products + assignments)
 
 
 @_search_seconds.register
-def _(method: SimulatedAnnealing, cell: NetworkSpec, rate: float) -> float:
-    examples = method.num_examples or DATASETS[cell.dataset].num_train
-    flops = 2 * upper_weights(cell.architecture, cell.dataset) * examples
-    elements = cell.architecture.width * cell.architecture.depth * examples
-    return method.steps * (ENERGY_OVERHEAD_SECONDS + flops / rate + elements * 3e-10)
+def _(method: SimulatedAnnealing, cell: NetworkKind, flops_per_second: float) -> float:
+    work = _workload(cell)
+    examples = method.num_examples or define(cell.data).num_train
+    flops = 2 * work.products * examples
+    elements = work.activations * examples
+    return method.steps * (ENERGY_OVERHEAD_SECONDS + flops / _rate(work, flops_per_second) + elements * 3e-10)
 
 
 def barrier_seconds(item: BarrierItem, flops_per_second: float) -> float:
-    """Modeled seconds of one curve; the first layer is multiplied for the two endpoints alone."""
+    """Modeled seconds of one curve; the first layer of an MLP is multiplied for the two endpoints alone."""
     cell = item.alignment.cell
-    first = 2 * first_layer_weights(cell.architecture, cell.dataset)
-    upper = len(item.alphas) * upper_weights(cell.architecture, cell.dataset)
-    units = len(item.alphas) * cell.architecture.width * cell.architecture.depth
-    examples = DATASETS[cell.dataset].num_examples(item.split)
-    return examples * (2 * (first + upper) / (EFFICIENCY * flops_per_second) + units * 5e-10)
+    work = _workload(cell)
+    first, upper = 2 * work.endpoint_products, len(item.alphas) * work.products
+    elements = len(item.alphas) * work.activations
+    examples = float(define(cell.data).num_examples(item.split))
+    if item.correction != "none":
+        examples += 1.5 * min(STATISTICS_EXAMPLES, define(cell.data).num_train)
+    return examples * (2 * (first + upper) / _rate(work, flops_per_second) + elements * 5e-10)
 
 
 def item_seconds(item: Item, epochs: float | None, flops_per_second: float) -> float:
     """Modeled seconds of an item; ``epochs`` is what a network is expected to train."""
     if isinstance(item, NetworkItem):
-        expected = item.spec.training.max_epochs if epochs is None else epochs
+        if isinstance(item.spec, CheckpointSpec):
+            return evaluation_seconds(item.spec, flops_per_second)
+        expected = item.spec.training.num_epochs if epochs is None else epochs
         return network_seconds(item.spec, expected, flops_per_second)
     if isinstance(item, AlignmentItem):
         return alignment_seconds(item.method, item.cell, flops_per_second)
@@ -105,20 +116,22 @@ def item_seconds(item: Item, epochs: float | None, flops_per_second: float) -> f
 def stored_bytes(item: Item) -> int:
     """Bytes that an item adds to the store, records estimated from files that were written."""
     if isinstance(item, NetworkItem):
-        return FLOAT_BYTES * num_weights(item.spec.architecture, item.spec.dataset) + 300
+        return FLOAT_BYTES * _workload(item.spec).num_parameters + 300
     if isinstance(item, AlignmentItem):
-        units = item.cell.architecture.width * item.cell.architecture.depth
-        return 8 * units * (len(item.networks) - 1) + 300
+        return 8 * _workload(item.cell).hidden_units * (len(item.networks) - 1) + 300
     return 16 * len(item.alphas) + 200
 
 
 def working_bytes(item: Item) -> int:
     """Memory that an item takes while its batch runs, activations included, data sets left out."""
+    copies = 4
     if isinstance(item, NetworkItem):
-        spec, examples, copies = item.spec, item.spec.training.batch_size, STACK_COPIES
+        kind: NetworkKind = item.spec
+        examples = ROWS_TOGETHER
+        if isinstance(item.spec, NetworkSpec):
+            copies, examples = STACK_COPIES, item.spec.training.batch_size
     else:
-        spec = item.cell if isinstance(item, AlignmentItem) else item.alignment.cell
-        examples, copies = 1000, 4
-    inputs = DATASETS[spec.dataset].num_inputs
-    activations = 3 * examples * (inputs + spec.architecture.depth * spec.architecture.width)
-    return FLOAT_BYTES * (copies * num_weights(spec.architecture, spec.dataset) + activations)
+        kind = item.cell if isinstance(item, AlignmentItem) else item.alignment.cell
+        examples = 1000 if _workload(kind).is_dense else ROWS_TOGETHER
+    work = _workload(kind)
+    return FLOAT_BYTES * (copies * work.num_parameters + 3 * examples * work.activations)

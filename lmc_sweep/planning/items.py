@@ -15,7 +15,8 @@ from typing import ClassVar
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
 from lmc_sweep.planning.identity import canonical, identify
 from workers.alignment.methods import Method
-from workers.specs import Correction, NetworkSpec, Split, World
+from workers.architectures.traits import has_batch_norm
+from workers.specs import CheckpointSpec, Correction, NetworkKind, NetworkSpec, Split, World
 
 KINDS = ("network", "alignment", "barrier")
 """Kinds of items, in the order in which they depend on one another."""
@@ -23,11 +24,12 @@ KINDS = ("network", "alignment", "barrier")
 
 @dataclass(frozen=True)
 class NetworkItem:
-    """One network to train."""
+    """One network to train, or to bring in from the file ``source``."""
 
     id: str
     cell_id: str
-    spec: NetworkSpec
+    spec: NetworkSpec | CheckpointSpec
+    source: str | None = None
     kind: ClassVar[str] = "network"
 
     @property
@@ -38,7 +40,7 @@ class NetworkItem:
 
 @dataclass(frozen=True)
 class AlignmentItem:
-    """A group of networks to align by one method. ``cell`` is the first member's spec."""
+    """A group of networks to align by one method. ``cell`` is what its members are."""
 
     id: str
     cell_id: str
@@ -48,7 +50,7 @@ class AlignmentItem:
     networks: tuple[str, ...]
     seeds: tuple[int, ...]
     method: Method
-    cell: NetworkSpec
+    cell: NetworkKind
     kind: ClassVar[str] = "alignment"
 
     @property
@@ -86,16 +88,38 @@ Item = NetworkItem | AlignmentItem | BarrierItem
 
 def network_items(cell: Cell) -> list[NetworkItem]:
     """The networks of a cell, one per listed seed, in that order."""
-    first = NetworkSpec(
-        dataset=cell.dataset,
-        label_noise=cell.label_noise,
-        architecture=cell.architecture,
-        training=cell.training,
-        seed=cell.seeds[0],
-    )
+    data = cell.data
+    kind = {
+        "dataset": data.dataset,
+        "input_size": data.input_size,
+        "num_train": data.num_train,
+        "num_test": data.num_test,
+        "subset_seed": data.subset_seed,
+        "user_data": data.user,
+        "label_noise": cell.label_noise,
+        "architecture": cell.architecture,
+    }
+    if cell.training is None:
+        return _checkpoint_items(cell, kind)
+    first = NetworkSpec(**kind, training=cell.training, seed=cell.seeds[0])  # type: ignore[arg-type]
     cell_id = cell_identity(first)
     specs = [replace(first, seed=seed) for seed in cell.seeds]
     return [NetworkItem(identify("network", spec), cell_id, spec) for spec in specs]
+
+
+def _checkpoint_items(cell: Cell, kind: dict[str, object]) -> list[NetworkItem]:
+    """Networks from files: each is named by its content, and their cell by the pattern of the files.
+
+    So a file that is added changes neither the cell nor the names of the others.
+    """
+    found = []
+    for seed, file in zip(cell.seeds, cell.checkpoints, strict=True):
+        spec = CheckpointSpec(**kind, sha256=file.sha256, seed=seed)  # type: ignore[arg-type]
+        content = {name: value for name, value in canonical(spec).items() if name != "seed"}
+        shared = {name: value for name, value in content.items() if name != "sha256"}
+        cell_id = identify("cell", {**shared, "checkpoints": cell.pattern})
+        found.append(NetworkItem(identify("network", content), cell_id, spec, file.path))
+    return found
 
 
 def cell_identity(spec: NetworkSpec) -> str:
@@ -131,11 +155,19 @@ def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[A
 
 
 def barrier_items(alignment: AlignmentItem, study: BarriersStudy) -> Iterator[BarrierItem]:
-    """The curves that a study asks of an alignment: all pairs of members, splits, corrections."""
+    """The curves that a study asks of an alignment: all pairs of members, splits, corrections.
+
+    Batch-norm statistics are not reset where there are none.
+    """
     asked = study.interpolation
+    corrections = [
+        correction
+        for correction in asked.corrections
+        if correction != "reset_bn" or has_batch_norm(alignment.cell.architecture)
+    ]
     for a, b in combinations(range(len(alignment.networks)), 2):
         for split in asked.splits:
-            for correction in asked.corrections:
+            for correction in corrections:
                 what = {
                     "alignment": alignment.id,
                     "members": [a, b],

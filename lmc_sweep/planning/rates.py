@@ -13,6 +13,7 @@ from typing import Any
 
 from lmc_sweep.planning.cost import barrier_seconds, item_seconds, network_seconds
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem
+from workers.specs import NetworkSpec
 
 RateKey = tuple[Any, ...]
 
@@ -35,10 +36,12 @@ class Rates:
 def rate_key(item: Item) -> RateKey:
     """What items of one rate have in common."""
     if isinstance(item, NetworkItem):
-        return (item.kind, item.spec.dataset, item.spec.architecture, item.spec.training.batch_size)
+        spec = item.spec
+        size = spec.training.batch_size if isinstance(spec, NetworkSpec) else None
+        return (item.kind, spec.data, spec.architecture, size)
     if isinstance(item, AlignmentItem):
-        return (item.kind, item.cell.dataset, item.cell.architecture, item.method)
-    return (item.kind, item.alignment.cell.dataset, item.alignment.cell.architecture)
+        return (item.kind, item.cell.data, item.cell.architecture, item.method)
+    return (item.kind, item.alignment.cell.data, item.alignment.cell.architecture, item.correction)
 
 
 def machine_flops_per_second(size: int = 256, repeats: int = 100) -> float:
@@ -73,7 +76,7 @@ def rates(items: dict[str, list[Item]], measured: dict[str, dict[str, dict[str, 
                 continue
             key = rate_key(item)
             took[key] += row["seconds"]
-            if isinstance(item, NetworkItem):
+            if isinstance(item, NetworkItem) and isinstance(item.spec, NetworkSpec):
                 epochs[item.cell_id].append(row["epochs"])
                 model[key] += network_seconds(item.spec, row["epochs"], flops)
             elif isinstance(item, BarrierItem):

@@ -1,7 +1,10 @@
 """The tables of a store as data: every column with its type, its unit, and what it means.
 
 The order of columns is part of the contract. A later version may add nullable columns at the end of a
-table and must then raise ``SCHEMA_VERSION``; it never renames or removes one.
+table, or allow nulls in a column, and must then raise ``SCHEMA_VERSION``; it never renames or removes one.
+
+Version 2 added networks that were trained elsewhere, of which nothing is known about their training, and
+the last columns of ``networks``.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 VERSION_KEY = b"lmc_sweep.schema_version"
 TABLE_KEY = b"lmc_sweep.table"
 
@@ -104,11 +107,11 @@ NETWORKS = Table(
         _count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
         _count("seed", "seed of its random streams"),
         _real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
-        _real("learning_rate", "learning rate at the start of the schedule", nullable=False),
-        _count("batch_size", "examples of a minibatch", "examples"),
-        _count("max_epochs", "epochs after which training stops", "epochs"),
-        _count("epochs_trained", "epochs that were trained", "epochs"),
-        _text("stop_reason", "loss_reached, max_epochs or diverged"),
+        _real("learning_rate", "learning rate at the start of the schedule; null if trained elsewhere"),
+        _count("batch_size", "examples of a minibatch; null likewise", "examples", nullable=True),
+        _count("max_epochs", "epochs after which training stops; null likewise", "epochs", nullable=True),
+        _count("epochs_trained", "epochs that were trained; null likewise", "epochs", nullable=True),
+        _text("stop_reason", "loss_reached, max_epochs or diverged; null likewise", nullable=True),
         _real("train_loss", "mean cross-entropy on all training examples; null if it diverged", "nats"),
         _real("train_error", "error on all training examples; null if it diverged", "fraction"),
         _real("test_loss", "mean cross-entropy on all test examples; null if it diverged", "nats"),
@@ -121,6 +124,13 @@ NETWORKS = Table(
         _CREATED_AT,
         _text("spec_json", "everything that decides its weights, as JSON"),
         _ENVIRONMENT,
+        _text("optimizer", "sgd or adam; null if trained elsewhere", nullable=True),
+        _count(
+            "save_at", "epoch after which it was saved; null for the end of training", "epochs", nullable=True
+        ),
+        _count("input_size", "side to which images were resized; null if they were not", "px", nullable=True),
+        _count("num_train", "training examples", "examples", nullable=True),
+        _count("num_test", "test examples", "examples", nullable=True),
     ),
     key="network_id",
     artifact="checkpoint",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 import torch
+from store_rows import row
 
 from lmc_sweep.store.schema import SCHEMA_VERSION, TABLES
 from lmc_sweep.store.store import Store
@@ -14,10 +16,10 @@ from lmc_sweep.store.store import Store
 GOLDEN = Path(__file__).parent
 
 
-@pytest.fixture
-def store() -> Store:
-    """The store that schema version 1 wrote."""
-    return Store(GOLDEN / "store_v1")
+@pytest.fixture(params=range(1, SCHEMA_VERSION + 1))
+def store(request: pytest.FixtureRequest) -> Store:
+    """The store that each released schema version wrote."""
+    return Store(GOLDEN / f"store_v{request.param}")
 
 
 def test_every_version_has_a_golden_store() -> None:
@@ -63,3 +65,27 @@ def test_its_doubled_barrier_is_reported(store: Store) -> None:
     """The old store's one id with two results is reported with both."""
     (found,) = store.nondeterminism()
     assert ("barrier", "loss_barrier", (0.25, 0.75)) == (found.id, found.column, found.values)
+
+
+def test_todays_rows_join_those_of_a_store_of_version_1(tmp_path: Path) -> None:
+    """A network that was trained elsewhere can be committed to an old store, and both are read."""
+    shutil.copytree(GOLDEN / "store_v1", tmp_path / "store")
+    old = Store(tmp_path / "store")
+    unknown = dict.fromkeys(
+        ("learning_rate", "batch_size", "max_epochs", "epochs_trained", "stop_reason", "optimizer")
+    )
+    old.commit("networks", [row("networks", "elsewhere", checkpoint=old_checkpoint(old), row=0, **unknown)])
+    found = Store(tmp_path / "store").sql(
+        "SELECT network_id, learning_rate, num_train FROM networks ORDER BY 1"
+    )
+    assert [
+        ("diverged", 0.5, None),
+        ("elsewhere", None, 1),
+        ("network0", 0.5, None),
+        ("network1", 0.5, None),
+    ] == (found.fetchall())
+
+
+def old_checkpoint(store: Store) -> str:
+    """The file of weights that the store's networks share."""
+    return str(store.fetch("networks", ["network0"], ["checkpoint"])[0]["checkpoint"])

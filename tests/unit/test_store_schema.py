@@ -77,7 +77,7 @@ def test_record_files_carry_version_and_units(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
     schema = pq.read_schema(store.path / store.commit("barriers", [row("barriers", "a")]))
     assert {
-        b"lmc_sweep.schema_version": b"1",
+        b"lmc_sweep.schema_version": str(SCHEMA_VERSION).encode(),
         b"lmc_sweep.table": b"barriers",
     }.items() <= schema.metadata.items()
     units = {field.name: field.metadata[b"unit"].decode() for field in schema}

@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from lmc_sweep.execution.bodies.inputs import finite, inputs_of, labels_of, on_device, program_of
+from lmc_sweep.execution.bodies.inputs import (
+    finite,
+    inputs_of,
+    labels_of,
+    on_device,
+    program_of,
+)
 from lmc_sweep.planning.identity import canonical_json
 from lmc_sweep.planning.items import AlignmentItem
 from lmc_sweep.store.store import Store
@@ -26,8 +32,8 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
     stored = [on_device(store.load_rows(of_member), device) for of_member in origins]
     starts = [_random_starts(items, spec, member) for member in range(len(stored))]
     members = [permute.apply(params, start, spec) for params, start in zip(stored, starts, strict=True)]
-    inputs = program.prepare(inputs_of(cell.dataset, "train", device))
-    labels = labels_of(cell.dataset, "train", cell.label_noise, device)
+    inputs = inputs_of(cell, "train", device)
+    labels = labels_of(cell.data, "train", cell.label_noise, device)
     found = align(
         method,
         members,

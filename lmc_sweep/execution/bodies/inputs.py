@@ -9,33 +9,50 @@ from torch import Tensor
 
 from lmc_sweep import data
 from workers.architectures import StackedProgram, build
-from workers.datasets.tensors import normalize
+from workers.datasets.definitions import define
+from workers.datasets.inputs import ByteInputs
+from workers.datasets.tensors import Dataset
 from workers.params import ParamStack
 from workers.permutation.derive import derive_permutation_spec
 from workers.permutation.spec import PermutationSpec
-from workers.specs import NetworkSpec
+from workers.specs import ArchitectureSpec, DataSpec, NetworkKind, Split
+from workers.statistics import statistics_batches
 
 
-@lru_cache(maxsize=8)
-def inputs_of(dataset: str, split: str, device: str) -> Tensor:
-    """Normalized images of a split on a device, kept between the batches of this process."""
-    loaded = data.load(dataset)
-    images: Tensor = normalize(loaded.images(split).to(device), loaded.definition)
-    return images
+@lru_cache(maxsize=4)
+def dataset_of(spec: DataSpec, device: str) -> Dataset:
+    """The examples of a spec, their bytes on a device."""
+    return data.load(spec).to(device)
+
+
+def inputs_of(kind: NetworkKind, split: Split, device: str) -> ByteInputs:
+    """Inputs of a split for a network, made from bytes when they are taken."""
+    program, _ = program_of(kind)
+    return dataset_of(kind.data, device).inputs(split, program.prepare, device)
 
 
 @lru_cache(maxsize=32)
-def labels_of(dataset: str, split: str, label_noise: float, device: str) -> Tensor:
+def labels_of(spec: DataSpec, split: Split, label_noise: float, device: str) -> Tensor:
     """Labels of a split; those of ``train`` as they were trained on."""
-    labels: Tensor = data.load(dataset).labels(split, label_noise).to(device)
+    labels: Tensor = data.load(spec).labels(split, label_noise).to(device)
     return labels
 
 
-def program_of(spec: NetworkSpec) -> tuple[StackedProgram, PermutationSpec]:
+def statistics_of(kind: NetworkKind, device: str) -> list[Tensor]:
+    """The batches on which the corrections measure their statistics."""
+    return statistics_batches(inputs_of(kind, "train", device), kind.dataset)
+
+
+def program_of(kind: NetworkKind) -> tuple[StackedProgram, PermutationSpec]:
     """The program of a network's architecture, and where its hidden units can be permuted."""
-    definition = data.load(spec.dataset).definition
-    program = build(spec.architecture, definition)
-    example = program.prepare(torch.zeros(1, *definition.shape, device="meta"))
+    return _program_of(kind.architecture, kind.data)
+
+
+@lru_cache(maxsize=16)
+def _program_of(architecture: ArchitectureSpec, spec: DataSpec) -> tuple[StackedProgram, PermutationSpec]:
+    definition = define(spec)
+    program = build(architecture, definition)
+    example = program.prepare(torch.zeros(2, *definition.shape))
     return program, derive_permutation_spec(program.module, example)
 
 

@@ -11,13 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmc_sweep.execution.bodies.inputs import finite, inputs_of, labels_of, on_device, program_of
+from lmc_sweep.execution.bodies.inputs import (
+    finite,
+    inputs_of,
+    labels_of,
+    on_device,
+    program_of,
+    statistics_of,
+)
 from lmc_sweep.planning.identity import canonical_json
 from lmc_sweep.planning.items import BarrierItem
 from lmc_sweep.store.store import Store
 from workers.interpolation.barriers import barrier, midpoint_barrier
 from workers.interpolation.interpolate import Curves, interpolate
 from workers.permutation import permute
+from workers.specs import Correction, Split
 
 
 def measure_batch(store: Store, items: Sequence[BarrierItem], device: str) -> None:
@@ -62,10 +70,11 @@ def _measure(
         permute.validate(own, spec, len(alignments))
         ends.append(permute.apply(params, own, spec) if own else params)
     position = {alignment.id: k for k, alignment in enumerate(alignments)}
-    by_split: dict[str, list[BarrierItem]] = defaultdict(list)
+    by_question: dict[tuple[Split, Correction], list[BarrierItem]] = defaultdict(list)
     for item in items:
-        by_split[item.split].append(item)
-    for split, of_split in by_split.items():
+        by_question[item.split, item.correction].append(item)
+    for (split, correction), of_split in by_question.items():
+        statistics = None if correction == "none" else statistics_of(cell, device)
         start = time.perf_counter()
         chosen = [position[item.alignment.id] for item in of_split]
         curves = interpolate(
@@ -73,8 +82,10 @@ def _measure(
             {name: tensor[chosen] for name, tensor in ends[0].items()},
             {name: tensor[chosen] for name, tensor in ends[1].items()},
             of_split[0].alphas,
-            program.prepare(inputs_of(cell.dataset, split, device)),
-            labels_of(cell.dataset, split, cell.label_noise, device),
+            inputs_of(cell, split, device),
+            labels_of(cell.data, split, cell.label_noise, device),
+            correction=correction,
+            statistics=statistics,
         )
         seconds = (time.perf_counter() - start) / len(of_split)
         for k, item in enumerate(of_split):

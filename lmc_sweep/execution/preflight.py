@@ -1,0 +1,59 @@
+"""What must hold before anything starts: data sets are there, modules fit them, checkpoints load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lmc_sweep import data
+from lmc_sweep.config.sweep import Cell, Sweep
+from lmc_sweep.errors import SweepError
+from workers.datasets.definitions import define
+from workers.specs import ModuleSpec
+
+
+def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
+    """Refuses a sweep that could not be run to its end; ``notice`` is told what limits it.
+
+    Torch is imported only where a module of the user's own, or a checkpoint, has to be looked into.
+
+    Raises:
+        SweepError: Naming the entry of the sweep file, and the data set, layer, tensor or file.
+    """
+    for spec in dict.fromkeys(cell.data for cell in sweep.networks):
+        if spec.user is None:
+            data.require(spec.dataset)
+    checked = set()
+    for cell in sweep.networks:
+        shape = (cell.architecture, cell.data, cell.checkpoints)
+        if shape in checked or not (isinstance(cell.architecture, ModuleSpec) or cell.checkpoints):
+            continue
+        checked.add(shape)
+        try:
+            _check_cell(cell, sweep.barriers is not None, notice)
+        except (ValueError, SweepError) as error:
+            raise SweepError(f"{cell.origin}: {error}") from error
+
+
+def _check_cell(cell: Cell, is_permuted: bool, notice: Callable[[str], None]) -> None:
+    """Builds the program, derives and checks its permutation spec, reads the checkpoints."""
+    import torch
+
+    from lmc_sweep import checkpoints
+    from workers.architectures import build
+    from workers.permutation.check import check_spec
+    from workers.permutation.derive import derive
+
+    definition = define(cell.data)
+    program = build(cell.architecture, definition)
+    if is_permuted and isinstance(cell.architecture, ModuleSpec):
+        example = program.prepare(torch.zeros(2, *definition.shape))
+        derivation = derive(program.module, example)
+        check_spec(program.module, derivation.spec, example)
+        for pinned in derivation.pinned_operations:
+            notice(
+                f"{cell.architecture.name}: {pinned.name} ({pinned.operation}) has no permutation rule; "
+                "what it touches stays in place"
+            )
+    if cell.checkpoints:
+        checkpoints.load_many([Path(file.path) for file in cell.checkpoints], program)
