@@ -16,7 +16,8 @@ from torch import Tensor
 
 from workers.architectures.mlp import MLPProgram
 from workers.architectures.program import StackedProgram
-from workers.params import Params
+from workers.datasets.inputs import Inputs
+from workers.params import Params, interpolated, stack
 from workers.permutation import permute
 from workers.permutation.spec import PermutationSpec
 from workers.seeding import generator
@@ -35,11 +36,11 @@ MAX_CACHE_BYTES = 1e9
 class MidpointObjective:
     """The examples on which the network halfway between two others is judged.
 
-    ``inputs`` are as the program takes them, ``labels`` of shape (B,).
+    ``inputs`` are as the program takes them, or made when they are taken; ``labels`` of shape (B,).
     """
 
     program: StackedProgram
-    inputs: Tensor
+    inputs: Inputs
     labels: Int64[Tensor, " B"]
 
     def subset(self, num_examples: int | None) -> MidpointObjective:
@@ -55,7 +56,8 @@ class MidpointObjective:
             raise ValueError(f"num_examples is {num_examples}, but there are only {available} examples")
         stream = generator("alignment_examples", available)
         chosen = torch.randperm(available, generator=stream)[:num_examples].sort().values
-        return replace(self, inputs=self.inputs[chosen.to(self.inputs.device)], labels=self.labels[chosen])
+        inputs = self.inputs[chosen.to(self.labels.device)]
+        return replace(self, inputs=inputs, labels=self.labels[chosen.to(self.labels.device)])
 
 
 def midpoint_energy(
@@ -70,17 +72,17 @@ def midpoint_energy(
         second: One network, which is permuted.
         spec: Where the groups act.
     """
-    program = objective.program
+    program, inputs, labels = objective.program, objective.inputs, objective.labels
     score = {"midpoint_loss": _loss_sum, "midpoint_error": _error_sum}[measure]
-    labels = objective.labels.to(objective.inputs.device)
-    if isinstance(program, MLPProgram) and _cache_bytes(program, objective.inputs) <= MAX_CACHE_BYTES:
-        return _CachedMLP(program, objective.inputs, labels, score, first, second)
-    return _direct(program, objective.inputs, labels, score, first, second, spec)
+    itemsize = next(iter(first.values())).element_size()
+    if isinstance(program, MLPProgram) and _cache_entries(program, len(inputs)) * itemsize <= MAX_CACHE_BYTES:
+        return _CachedMLP(program, inputs[:], labels, score, first, second)
+    return _direct(program, inputs, labels, score, first, second, spec)
 
 
-def _cache_bytes(program: MLPProgram, inputs: Tensor) -> int:
+def _cache_entries(program: MLPProgram, num_examples: int) -> int:
     """Pre-activations of both networks, and every hidden layer of the midpoint, on all examples."""
-    return (2 + program.depth) * program.width * len(inputs) * inputs.element_size()
+    return (2 + program.depth) * program.width * num_examples
 
 
 Score = Callable[[Float[Tensor, "C B"], Int64[Tensor, " B"]], float]
@@ -99,16 +101,17 @@ def _loss_sum(logits: Float[Tensor, "C B"], labels: Int64[Tensor, " B"]) -> floa
 
 def _direct(
     program: StackedProgram,
-    inputs: Tensor,
+    inputs: Inputs,
     labels: Int64[Tensor, " B"],
     score: Score,
     first: Params,
     second: Params,
     spec: PermutationSpec,
 ) -> Callable[[Indices], float]:
-    """For any program: weights permuted and averaged, then a forward pass."""
-    chunk = max(1, int(MAX_CHUNK_BYTES / (inputs.element_size() * program.floats_per_example())))
-    moving = {name: tensor.unsqueeze(0) for name, tensor in second.items()}
+    """For any program: weights permuted and averaged, statistics too, then a forward pass."""
+    itemsize = next(iter(first.values())).element_size()
+    chunk = max(1, int(MAX_CHUNK_BYTES / (itemsize * program.floats_per_example())))
+    staying, moving = stack([first]), stack([second])
 
     def energy(indices: Indices) -> float:
         permutation = {
@@ -116,10 +119,12 @@ def _direct(
             for group, index in zip(spec.groups, indices, strict=True)
         }
         permuted = permute.apply(moving, permutation, spec)
-        middle = {name: torch.lerp(tensor, permuted[name], 0.5) for name, tensor in first.items()}
+        middle = interpolated(staying, permuted, 0.5)
         total = 0.0
-        for part, part_labels in zip(torch.split(inputs, chunk), torch.split(labels, chunk), strict=True):
-            total += score(program.logits(middle, part)[0], part_labels)
+        with torch.no_grad():
+            for start in range(0, len(labels), chunk):
+                chosen = slice(start, start + chunk)
+                total += score(program.logits(middle, inputs[chosen])[0], labels[chosen])
         return total / len(labels)
 
     return energy
