@@ -14,7 +14,7 @@ import os
 import time
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ from lmc_sweep.data.locations import user_cache
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from workers.specs import DataSpec
 
 _FORMAT = 1  # raise it when what is kept changes, so that no old file is taken for a new one
 _ABANDONED_SECONDS = 3600.0
@@ -37,6 +39,39 @@ def source_key(name: str, files: Sequence[Path]) -> str:
 def path(name: str, key: str) -> Path:
     """Where the tensors of that state of the source are kept."""
     return user_cache() / "tensors" / f"{name}-{key}.safetensors"
+
+
+def variant_path(whole: Path, data: DataSpec) -> Path:
+    """Where a part of a data set, or the data set at another size, is kept: beside the whole."""
+    parts = [
+        f"{word}{value}"
+        for word, value in (
+            ("size", data.input_size),
+            ("train", data.num_train),
+            ("test", data.num_test),
+            ("seed", data.subset_seed),
+        )
+        if value is not None
+    ]
+    return whole.with_name(f"{whole.stem}-{'-'.join(parts)}{whole.suffix}")
+
+
+def kept_or_made(
+    file: Path,
+    make: Callable[[], dict[str, Tensor]],
+    mismatch: Callable[[dict[str, Tensor]], str | None],
+) -> dict[str, Tensor]:
+    """The tensors kept in a file; made and kept if it holds none, or others than it should.
+
+    What was made is read back where it could be kept, so that the private copy can go and processes
+    share the pages of the file.
+    """
+    tensors = read(file)
+    if tensors is not None and mismatch(tensors) is None:
+        return tensors
+    made = make()
+    write(file, made)
+    return read(file) or made
 
 
 def read(file: str | Path) -> dict[str, Tensor] | None:

@@ -163,7 +163,8 @@ def test_datasets_lists_what_is_here(folder: Path) -> None:
     listed = {
         entry["name"]: entry for entry in json.loads(lmc_sweep("datasets", "--json", cwd=folder).stdout)
     }
-    assert {"digits", "mnist", "fashion_mnist"} == set(listed)
+    known = {"digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet"}
+    assert known == set(listed)
     assert listed["digits"]["present"]
     refused = lmc_sweep("datasets", "fetch", "mnits", cwd=folder)
     assert (2, True) == (refused.returncode, "mnist" in refused.stderr)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from workers.datasets.definitions import DatasetDefinition
-from workers.datasets.tensors import normalize
+from workers.datasets.normalization import normalize
 
 
 @runtime_checkable
