@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,12 +27,9 @@ _COUNTER = "num_batches_tracked"
 
 
 def check(checkpoint: Checkpoint, target: StackedProgram | nn.Module, path: Path) -> Checkpoint:
-    """The state of one network as the target holds it, with notes on what was changed for that.
+    """The state of one network as a program takes it, with notes on what was changed for that.
 
-    Names and shapes must be those of the target's state dict. A prefix that a wrapper put before all
-    names is taken off; a tensor that the target holds under several names may stand under any of them,
-    with equal values, and is kept under the first; floats become float32; a missing counter of batches
-    (``num_batches_tracked``, absent in old files) is 0.
+    As ``fit``, and then floats become float32, whole numbers the target's type.
 
     Args:
         checkpoint: As ``read`` returned it; unchanged.
@@ -39,33 +37,50 @@ def check(checkpoint: Checkpoint, target: StackedProgram | nn.Module, path: Path
         path: Of the file, for messages.
 
     Raises:
-        SweepError: If tensors are missing, too many, of other shapes or types, or not finite; one line for
-            each kind of difference, naming file and tensors.
+        SweepError: If tensors are missing, too many, of other shapes or types, or not finite; one line
+            that names the file and the tensors.
     """
-    from torch import nn
+    expected = _expected(_module(target))[1]
+    fitted = fit(checkpoint, target, path)
+    params: dict[str, Tensor] = {}
+    converted: Counter[str] = Counter()
+    for name, tensor in fitted.params.items():
+        params[name] = _typed(tensor, expected[name], name, path)
+        if params[name].dtype != tensor.dtype:
+            converted[f"{_type(tensor.dtype)} were converted to {_type(params[name].dtype)}"] += 1
+    _check_finite(params, path)
+    notes = [f"{path}: {count} tensors of {what}" for what, count in converted.items()]
+    return Checkpoint(params, (*fitted.notes, *notes))
 
-    module = target if isinstance(target, nn.Module) else target.module
-    first_names, expected = _expected(module)
+
+def fit(checkpoint: Checkpoint, target: StackedProgram | nn.Module, path: Path) -> Checkpoint:
+    """The tensors as they are, named as the target holds them.
+
+    Names and shapes must be those of the target's state dict. A prefix that a wrapper put before all
+    names is taken off; a tensor that the target holds under several names may stand under any of them,
+    with equal values, and is kept under the first; a missing counter of batches
+    (``num_batches_tracked``, absent in old files) is 0.
+
+    Raises:
+        SweepError: If tensors are missing, too many or of other shapes.
+    """
+    first_names, expected = _expected(_module(target))
     found, notes = _without_prefix(checkpoint.params, first_names, path)
     found = _under_first_names(found, first_names, path)
     counters = [name for name in expected if name not in found and name.rpartition(".")[2] == _COUNTER]
     _check_shapes(found, {name: tensor for name, tensor in expected.items() if name not in counters}, path)
-    params: dict[str, Tensor] = {}
-    converted: dict[str, int] = {}
-    for name, wanted in expected.items():
-        if name in counters:
-            params[name] = wanted.new_zeros(wanted.shape, device="cpu")
-            continue
-        params[name] = _typed(found[name], wanted, name, path)
-        if params[name].dtype != found[name].dtype:
-            dtype = str(found[name].dtype).removeprefix("torch.")
-            converted[dtype] = converted.get(dtype, 0) + 1
-    _check_finite(params, path)
+    params = {
+        name: wanted.new_zeros(wanted.shape, device="cpu") if name in counters else found[name]
+        for name, wanted in expected.items()
+    }
     if counters:
         notes = (*notes, f"{path}: without {_COUNTER}, which was set to 0 in {len(counters)} layers")
-    for dtype, count in converted.items():
-        notes = (*notes, f"{path}: {count} tensors of {dtype} were converted to {_target_type(dtype)}")
     return Checkpoint(params, (*checkpoint.notes, *notes))
+
+
+def state_dict(params: Mapping[str, Tensor], target: StackedProgram | nn.Module) -> dict[str, Tensor]:
+    """The state under every name of the target's state dict, as ``load_state_dict(strict=True)`` wants it."""
+    return {name: params[first] for name, first in _expected(_module(target))[0].items()}
 
 
 def load_many(paths: Sequence[Path], program: StackedProgram) -> ParamStack:
@@ -77,6 +92,13 @@ def load_many(paths: Sequence[Path], program: StackedProgram) -> ParamStack:
     from workers.params import stack
 
     return stack([dict(check(read(path), program, path).params) for path in paths])
+
+
+def _module(target: StackedProgram | nn.Module) -> nn.Module:
+    """The module of a program, or the module itself."""
+    from torch import nn
+
+    return target if isinstance(target, nn.Module) else target.module
 
 
 def _expected(module: nn.Module) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -190,8 +212,3 @@ def _shape(tensor: Tensor) -> str:
 def _type(dtype: torch.dtype) -> str:
     """A type without its package."""
     return str(dtype).removeprefix("torch.")
-
-
-def _target_type(dtype: str) -> str:
-    """What a tensor of a type was converted to."""
-    return "float32" if "float" in dtype else "the module's type"

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lmc_sweep.checkpoints import Checkpoint, check, load_many, read
+from lmc_sweep.checkpoints import Checkpoint, check, fit, load_many, read, state_dict
 from lmc_sweep.errors import SweepError
 from workers.architectures.mlp import MLPProgram
 
@@ -134,3 +134,13 @@ def test_many_are_stacked_in_order(tmp_path: Path) -> None:
     for k, state in enumerate(states):
         assert all(torch.equal(tensor, stacked[name][k]) for name, tensor in state.items())
     assert set(states[0]) == set(read(paths[0]).params) == set(stacked)
+
+
+def test_a_state_goes_back_under_every_name_in_its_own_type() -> None:
+    """What fits keeps its type, and with all names a module of that type loads it strictly."""
+    module = Tied().double()
+    fitted = fit(Checkpoint(module.state_dict()), Tied(), PATH)
+    whole = state_dict(fitted.params, Tied())
+    assert module.state_dict().keys() == whole.keys()
+    assert all(tensor.dtype == whole[name].dtype for name, tensor in module.state_dict().items())
+    Tied().load_state_dict(whole, strict=True)
