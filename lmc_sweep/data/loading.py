@@ -8,13 +8,15 @@ The kept files are advice: without them, or where they cannot be written, the so
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmc_sweep.data import kept, locations
+from lmc_sweep.data import kept, locations, user
 from lmc_sweep.data.sources import mismatch, read_source
 from lmc_sweep.errors import SweepError
+from workers import user_code
 from workers.datasets.definitions import define
 from workers.specs import DataSpec
 
@@ -31,11 +33,14 @@ def load(data: DataSpec | str) -> Dataset:
         data: What is asked for, or the name of a data set, whole and at its own size.
 
     Raises:
-        SweepError: If the data set is unknown, not there, smaller than the subset asked of it, or its
-            files cannot be read as what they should be.
+        SweepError: If the data set is unknown, not there, smaller than the subset asked of it, its files
+            cannot be read as what they should be, or it is the user's own and others than was planned.
     """
     asked = DataSpec(dataset=data) if isinstance(data, str) else data
     locations.require(asked.dataset)
+    if user_code.is_name(asked.dataset):
+        planned = asked.user or user.read_user(asked.dataset)[0]
+        return _load(replace(asked, user=planned), kept.path("user", planned.sha256[:16]))
     key = kept.source_key(asked.dataset, list(locations.source_files(asked.dataset)))
     return _load(asked, kept.path(asked.dataset, key))
 
@@ -47,16 +52,17 @@ def _load(data: DataSpec, whole_path: Path) -> Dataset:
 
     definition = define(data)
     whole = DataSpec(dataset=data.dataset, user=data.user)
-    if data == whole:
-        tensors = kept.kept_or_made(
-            whole_path, partial(read_source, data.dataset), partial(mismatch, definition=definition)
-        )
+    agrees = partial(mismatch, definition=definition)
+    if data == whole and data.user is not None:
+        read = user.reread(data.dataset, data.user)  # in every process: nothing else tells that it changed
+        tensors = kept.kept_or_made(whole_path, lambda: read, agrees)
+    elif data == whole:
+        tensors = kept.kept_or_made(whole_path, partial(read_source, data.dataset), agrees)
     else:
-        tensors = kept.kept_or_made(
-            kept.variant_path(whole_path, data),
-            lambda: _variant(data, _load(whole, whole_path)),
-            partial(mismatch, definition=definition),
-        )
+        if data.user is not None:
+            _load(whole, whole_path)  # refuses what has changed, also where the part is kept
+        path = kept.variant_path(whole_path, data)
+        tensors = kept.kept_or_made(path, lambda: _variant(data, _load(whole, whole_path)), agrees)
     return Dataset(definition=definition, **tensors)
 
 
