@@ -7,7 +7,7 @@ from lmc_sweep.config.grid import Located
 from lmc_sweep.config.refusals import Refusal, shown
 from lmc_sweep.config.sweep import Cell, CheckpointFile
 from lmc_sweep.errors import SweepError
-from workers.specs import DataSpec
+from workers.specs import ArchitectureSpec, DataSpec
 
 
 def cell(point: Located, data: DataSpec, noise: float, origin: str) -> Cell:
@@ -17,7 +17,7 @@ def cell(point: Located, data: DataSpec, noise: float, origin: str) -> Cell:
     if not isinstance(pattern, str) or not pattern:
         raise Refusal(path, f"should be a pattern of files, as in 'nets/*.safetensors', not {shown(pattern)}")
     if "module" in point.value:
-        architecture = architectures.module(point.value["module"])
+        architecture: ArchitectureSpec = architectures.module(point.value["module"])
     else:
         architecture = architectures.read(point, data)
     user_code.search_working_directory()

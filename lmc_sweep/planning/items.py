@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
 from lmc_sweep.planning.identity import canonical, identify
@@ -89,7 +89,7 @@ Item = NetworkItem | AlignmentItem | BarrierItem
 def network_items(cell: Cell) -> list[NetworkItem]:
     """The networks of a cell, one per listed seed, in that order."""
     data = cell.data
-    kind = {
+    kind: dict[str, Any] = {
         "dataset": data.dataset,
         "input_size": data.input_size,
         "num_train": data.num_train,
@@ -101,20 +101,20 @@ def network_items(cell: Cell) -> list[NetworkItem]:
     }
     if cell.training is None:
         return _checkpoint_items(cell, kind)
-    first = NetworkSpec(**kind, training=cell.training, seed=cell.seeds[0])  # type: ignore[arg-type]
+    first = NetworkSpec(**kind, training=cell.training, seed=cell.seeds[0])
     cell_id = cell_identity(first)
     specs = [replace(first, seed=seed) for seed in cell.seeds]
     return [NetworkItem(identify("network", spec), cell_id, spec) for spec in specs]
 
 
-def _checkpoint_items(cell: Cell, kind: dict[str, object]) -> list[NetworkItem]:
+def _checkpoint_items(cell: Cell, kind: dict[str, Any]) -> list[NetworkItem]:
     """Networks from files: each is named by its content, and their cell by the pattern of the files.
 
     So a file that is added changes neither the cell nor the names of the others.
     """
     found = []
     for seed, file in zip(cell.seeds, cell.checkpoints, strict=True):
-        spec = CheckpointSpec(**kind, sha256=file.sha256, seed=seed)  # type: ignore[arg-type]
+        spec = CheckpointSpec(**kind, sha256=file.sha256, seed=seed)
         content = {name: value for name, value in canonical(spec).items() if name != "seed"}
         shared = {name: value for name, value in content.items() if name != "sha256"}
         cell_id = identify("cell", {**shared, "checkpoints": cell.pattern})
