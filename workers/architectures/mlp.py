@@ -40,14 +40,14 @@ class MLPProgram:
     def __init__(self, num_inputs: int, width: int, depth: int, num_classes: int) -> None:
         self.num_inputs, self.width, self.depth, self.num_classes = num_inputs, width, depth, num_classes
 
-    def _make(self) -> MLP:
+    def make(self) -> MLP:
         return MLP(self.num_inputs, self.width, self.depth, self.num_classes)
 
     @cached_property
     def module(self) -> nn.Module:
         """The module on the ``meta`` device."""
         with torch.device("meta"):
-            return self._make()
+            return self.make()
 
     @property
     def buffers(self) -> frozenset[str]:
@@ -65,7 +65,7 @@ class MLPProgram:
 
     def initialize(self, seed: int) -> Params:
         """PyTorch's default initialization from one seed."""
-        module = with_global_seed(seed, self._make)
+        module = with_global_seed(seed, self.make)
         return {name: tensor.detach() for name, tensor in module.state_dict().items()}
 
     def prepare(self, images: Tensor) -> Float[Tensor, "B inputs"]:
@@ -80,8 +80,8 @@ class MLPProgram:
 
     def logits(self, params: ParamStack, inputs: Float[Tensor, "B inputs"]) -> Float[Tensor, "N C B"]:
         """Logits of every network on the same inputs."""
-        params = self._aligned(params)
-        return self._above(params, self._first(params, inputs))
+        params = self.aligned(params)
+        return self._above(params, self.first_preactivation(params, inputs))
 
     def logits_on_segment(
         self,
@@ -95,8 +95,11 @@ class MLPProgram:
         A pre-activation of the first layer is linear in the weights, so at theta(alpha) it is
         (1 - alpha) * z_a + alpha * z_b: two products serve all alphas.
         """
-        params_a, params_b = self._aligned(params_a), self._aligned(params_b)
-        first_a, first_b = self._first(params_a, inputs), self._first(params_b, inputs)
+        params_a, params_b = self.aligned(params_a), self.aligned(params_b)
+        first_a, first_b = (
+            self.first_preactivation(params_a, inputs),
+            self.first_preactivation(params_b, inputs),
+        )
         upper = [name for name in params_a if not name.startswith("layers.0.")]
         for alpha in alphas:
             if alpha in (0.0, 1.0):
@@ -110,7 +113,7 @@ class MLPProgram:
         """Inputs, units and logits of one network on one example."""
         return self.num_inputs + self.depth * self.width + self.num_classes
 
-    def _aligned(self, params: ParamStack) -> ParamStack:
+    def aligned(self, params: ParamStack) -> ParamStack:
         """The same functions with dead hidden units up to a multiple of 4.
 
         Every network's matrices then start alike modulo 16 bytes, wherever it stands in the stack; where
@@ -127,7 +130,7 @@ class MLPProgram:
             padded[f"{name}.bias"] = nn.functional.pad(params[f"{name}.bias"], (0, above))
         return padded
 
-    def _first(self, params: ParamStack, inputs: Tensor) -> Tensor:
+    def first_preactivation(self, params: ParamStack, inputs: Tensor) -> Tensor:
         """Pre-activations (N, W, B) of the first layer.
 
         One product of all rows with the shared inputs would be as fast, but with several threads its bits

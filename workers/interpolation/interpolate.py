@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from workers.architectures.program import StackedProgram
+from workers.datasets.inputs import Inputs
 from workers.device import map_on_threads
 from workers.evaluation import Chunk, chunks_of, tally
 from workers.interpolation.barriers import check_alphas
+from workers.interpolation.corrections import check_correction, corrected_blocks
+from workers.interpolation.curves import Curves, measured
 from workers.params import ParamStack, num_networks
+from workers.specs import Correction
 
-
-@dataclass(frozen=True)
-class Curves:
-    """What ``interpolate`` measured, on the CPU.
-
-    Attributes:
-        alphas: Positions on the segment.
-        losses: Mean cross-entropy of each pair at each alpha, in nats.
-        errors: Fraction of examples predicted wrongly, in [0, 1]; 1 where the logits are not numbers.
-        endpoint_disagreement: Fraction of examples that the two endpoints predict differently.
-        num_examples: Examples that every figure is the mean over.
-    """
-
-    alphas: tuple[float, ...]
-    losses: Float64[Tensor, "P A"]
-    errors: Float64[Tensor, "P A"]
-    endpoint_disagreement: Float64[Tensor, " P"]
-    num_examples: int
+__all__ = ["Curves", "interpolate"]
 
 
 def interpolate(
@@ -40,18 +26,25 @@ def interpolate(
     params_a: ParamStack,
     params_b: ParamStack,
     alphas: Sequence[float],
-    inputs: Tensor,
+    inputs: Inputs,
     labels: Int64[Tensor, " B"] | Int64[Tensor, "P B"],
+    *,
+    correction: Correction = "none",
+    statistics: Sequence[Tensor] | None = None,
 ) -> Curves:
     """Loss and error of theta(alpha) = (1 - alpha) * theta_a + alpha * theta_b for every pair and alpha.
 
-    Pair p joins row p of the two stacks. At alpha 0 and 1 the figures are those that ``evaluate`` gives
-    for the endpoints, bit for bit; those of a pair depend neither on which others are measured with it
-    nor on the number of threads, bit for bit on CPU. Logits are of the weights' type (float32 in sweeps),
-    sums over examples float64.
+    Pair p joins row p of the two stacks. Without correction the figures at alpha 0 and 1 are those that
+    ``evaluate`` gives for the endpoints, bit for bit. The figures of a pair depend neither on which
+    others are measured with it nor on the number of threads, bit for bit on CPU. Logits are of the
+    weights' type (float32 in sweeps), sums over examples float64.
 
-    Pairs and examples are taken in chunks whose activations stay in the cache, alphas innermost, so
-    that what is common to all alphas is computed once per chunk.
+    What ``correction`` does to a network before it is measured, at the endpoints too:
+
+    - ``none``: nothing. Batch-norm statistics are interpolated as parameters are; counters stay a's.
+    - ``reset_bn``: its batch-norm statistics are measured anew.
+    - ``repair``: every unit's pre-activation gets the alpha-mixture of the endpoints' means and standard
+      deviations (``workers.interpolation.repair``), and batch-norm statistics are measured anew.
 
     Args:
         program: The architecture.
@@ -60,12 +53,36 @@ def interpolate(
         alphas: Strictly increasing, first 0.0 and last 1.0 exactly.
         inputs: Examples as ``program.prepare`` makes them, of the weights' type and on their device.
         labels: Of the examples, the same for all pairs or one row for each.
+        correction: See above.
+        statistics: Prepared batches on which a correction measures
+            (``workers.statistics.statistics_batches``); not read without correction.
 
     Raises:
-        ValueError: If ``alphas`` is not strictly increasing from 0 to 1.
+        ValueError: If ``alphas`` is not strictly increasing from 0 to 1, or if the correction has no
+            examples to measure on, or nothing in this architecture to correct.
     """
     check_alphas(torch.tensor(alphas, dtype=torch.float64))
-    num_pairs, num_examples = num_networks(params_a), inputs.shape[0]
+    batches = check_correction(program, correction, statistics)
+    if correction == "none":
+        return _uncorrected(program, params_a, params_b, tuple(alphas), inputs, labels)
+    blocks = corrected_blocks(program, params_a, params_b, tuple(alphas), correction, batches)
+    return measured(blocks, num_networks(params_a), tuple(alphas), inputs, labels)
+
+
+def _uncorrected(
+    program: StackedProgram,
+    params_a: ParamStack,
+    params_b: ParamStack,
+    alphas: tuple[float, ...],
+    inputs: Inputs,
+    labels: Tensor,
+) -> Curves:
+    """Curves of the networks as they are.
+
+    Pairs and examples are taken in chunks whose activations stay in the cache, alphas innermost, so
+    that what is common to all alphas is computed once per chunk.
+    """
+    num_pairs = num_networks(params_a)
     sums = torch.zeros((num_pairs, len(alphas), 2), dtype=torch.float64)
     num_differing = torch.zeros(num_pairs, dtype=torch.int64)
 
@@ -84,11 +101,11 @@ def interpolate(
     for chunk, (chunk_sums, chunk_differing) in zip(chunks, map_on_threads(tally_chunk, chunks), strict=True):
         sums[chunk.networks] += chunk_sums
         num_differing[chunk.networks] += chunk_differing
-    losses, errors = (sums / num_examples).unbind(-1)
+    losses, errors = (sums / len(inputs)).unbind(-1)
     return Curves(
-        alphas=tuple(alphas),
+        alphas=alphas,
         losses=losses,
         errors=errors,
-        endpoint_disagreement=num_differing.to(torch.float64) / num_examples,
-        num_examples=num_examples,
+        endpoint_disagreement=num_differing.to(torch.float64) / len(inputs),
+        num_examples=len(inputs),
     )
