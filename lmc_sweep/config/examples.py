@@ -38,15 +38,18 @@ def read(point: Located) -> tuple[DataSpec, float]:
 
 
 def inert(point: Located, data: DataSpec) -> dict[tuple[str, ...], str]:
-    """The options of a point that change nothing, and why."""
+    """The options of a point that change nothing, and why.
+
+    On an axis, the size that a data set has by itself is a value like others.
+    """
     reasons: dict[tuple[str, ...], str] = {}
     full = define(DataSpec(dataset=data.dataset, user=data.user))
-    if point.get("input_size") is not None and data.input_size is None:
+    if _is_single(point, "input_size") and data.input_size is None:
         reasons["input_size",] = (
             f"the images of {data.dataset} are {full.shape[1]}x{full.shape[2]} as they are"
         )
     for key in ("num_train", "num_test"):
-        if point.get(key) is not None and getattr(data, key) is None:
+        if _is_single(point, key) and getattr(data, key) is None:
             reasons[key,] = f"{data.dataset} has so many examples as it is"
     if point.get("subset_seed") is not None and data.num_train is None and data.num_test is None:
         reasons["subset_seed",] = "without num_train or num_test no subset is drawn"
@@ -54,6 +57,12 @@ def inert(point: Located, data: DataSpec) -> dict[tuple[str, ...], str]:
     if noise and round(noise * num_train) == 0:
         reasons["label_noise",] = f"{noise:g} of {num_train} training labels is less than one label"
     return reasons
+
+
+def _is_single(point: Located, key: str) -> bool:
+    """Whether an option is there, and is no axis."""
+    found = point.get(key)
+    return found is not None and not found.path.endswith("]")
 
 
 def _option(point: Located, key: str) -> Any:

@@ -12,7 +12,16 @@ from lmc_sweep.config import parse_sweep
 from lmc_sweep.planning.identity import canonical_json, identify
 from lmc_sweep.planning.items import alignment_items, barrier_items, cell_identity, network_items
 from workers.alignment.methods import Identity, Method, Random, SimulatedAnnealing, WeightMatching
-from workers.specs import MLPSpec, NetworkSpec, TrainingSpec
+from workers.specs import (
+    MLPSpec,
+    ModuleSpec,
+    NetworkSpec,
+    ResNet20Spec,
+    ResNetSpec,
+    ShallowCNNSpec,
+    TrainingSpec,
+    VGGSpec,
+)
 
 
 def network(**changes: object) -> NetworkSpec:
@@ -41,6 +50,16 @@ NETWORKS = {
     "init_seed": network(training=TrainingSpec(init_seed=0)),
     "order_seed": network(training=TrainingSpec(order_seed=0)),
     "permute_init": network(training=TrainingSpec(permute_init=1)),
+    "shallow_cnn": network(architecture=ShallowCNNSpec(width=32)),
+    "vgg": network(dataset="cifar10", architecture=VGGSpec()),
+    "resnet": network(dataset="cifar10", architecture=ResNetSpec(width=16)),
+    "resnet20": network(dataset="cifar10", architecture=ResNet20Spec(width_multiplier=0.5)),
+    "module": network(
+        architecture=ModuleSpec(name="pkg.nets:build", arguments=(("width", 8),), source_sha256="ab" * 32)
+    ),
+    "subset": network(dataset="mnist", input_size=32, num_train=5000, num_test=1000, subset_seed=1),
+    "adam": network(training=TrainingSpec(optimizer="adam", precision="bfloat16")),
+    "save_at": network(training=TrainingSpec(save_at=4)),
 }
 
 
@@ -100,6 +119,14 @@ PINNED = {
     "init_seed": "1a75f92ba7b8793a4be4ab502cb94060",
     "order_seed": "d41def4fb13393fc86d844f8bdab4da5",
     "permute_init": "2048392de6105c038c8ab3db158aab08",
+    "shallow_cnn": "f04c09e14044bddac8ec4a12cd9b8baf",
+    "vgg": "c79cd1546ab0c058201b8fd36f32a435",
+    "resnet": "45b786160dff04b89e69364fdb3f6cdd",
+    "resnet20": "c18bafc8edc4006747ee070e6b3e3bd7",
+    "module": "a31163b800f3c46042d51edfac9228b6",
+    "subset": "3b6bd528883bbb8005991b7eb43fea29",
+    "adam": "ef4c38344df2474214cdffee60ab0d78",
+    "save_at": "d89d436de849e60d671261c1efdf8382",
     "identity": "acbc5bd3e0ba5ff7f784834ca15284f5",
     "random": "f90f64b2641c53ee276c17bd6e070d87",
     "weight_matching": "19bf0a3c530565c7cc3fe1e6f9d5deec",
