@@ -34,8 +34,9 @@ class Random:
 class WeightMatching:
     """Coordinate descent over groups on the inner product of the weights, one assignment at a time.
 
-    ``restarts`` counts the descents, the first from the identity. One descent recovered planted
-    permutations in all trials but one in twenty at depth 4 and widths up to 4; five in all.
+    ``restarts`` counts the descents: the first from the identity, the second from a permutation grown
+    from the inputs and outputs inward, further ones from random permutations. One descent recovered
+    planted permutations of MLPs of depth 6 in 70 to 100 of 100 trials, fewest at width 3; two in all.
 
     Source: Ainsworth, Hayase, Srinivasa 2022 (Git Re-Basin), algorithm 1.
     """
