@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmc_sweep.data import kept, locations, user
+from lmc_sweep.data import image_folder, kept, locations, user
 from lmc_sweep.data.sources import mismatch, read_source
 from lmc_sweep.errors import SweepError
 from workers import user_code
@@ -50,6 +50,8 @@ def _load(data: DataSpec, whole_path: Path) -> Dataset:
     """The examples of a spec; the path, where the whole is or will be kept, names the state of the source."""
     from workers.datasets.tensors import Dataset
 
+    if data.dataset == "imagenet":
+        return image_folder.load_folder(data, whole_path)
     definition = define(data)
     whole = DataSpec(dataset=data.dataset, user=data.user)
     agrees = partial(mismatch, definition=definition)
