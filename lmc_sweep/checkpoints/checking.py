@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,8 +65,9 @@ def fit(checkpoint: Checkpoint, target: StackedProgram | nn.Module, path: Path) 
         SweepError: If tensors are missing, too many or of other shapes.
     """
     first_names, expected = _expected(_module(target))
-    found, notes = _without_prefix(checkpoint.params, first_names, path)
-    found = _under_first_names(found, first_names, path)
+    own, prefixes = unwrapped(checkpoint.params, first_names)
+    notes = tuple(f"{path}: took the prefix {prefix!r} off all names" for prefix in prefixes)
+    found = _under_first_names(own, first_names, path)
     counters = [name for name in expected if name not in found and name.rpartition(".")[2] == _COUNTER]
     _check_shapes(found, {name: tensor for name, tensor in expected.items() if name not in counters}, path)
     params = {
@@ -81,6 +82,22 @@ def fit(checkpoint: Checkpoint, target: StackedProgram | nn.Module, path: Path) 
 def state_dict(params: Mapping[str, Tensor], target: StackedProgram | nn.Module) -> dict[str, Tensor]:
     """The state under every name of the target's state dict, as ``load_state_dict(strict=True)`` wants it."""
     return {name: params[first] for name, first in _expected(_module(target))[0].items()}
+
+
+def unwrapped(
+    params: Mapping[str, Tensor], known: Collection[str]
+) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """The tensors without what wrappers put before all names, and those prefixes.
+
+    A prefix that some of the known names have too stays.
+    """
+    prefixes: list[str] = []
+    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in params)), None):
+        if not params or any(name.startswith(prefix) for name in known):
+            break
+        params = {name.removeprefix(prefix): tensor for name, tensor in params.items()}
+        prefixes.append(prefix)
+    return params, tuple(prefixes)
 
 
 def load_many(paths: Sequence[Path], program: StackedProgram) -> ParamStack:
@@ -113,19 +130,6 @@ def _expected(module: nn.Module) -> tuple[dict[str, str], dict[str, Tensor]]:
         first.setdefault(id(held[name]), name)
     first_names = {name: first[id(tensor)] for name, tensor in held.items()}
     return first_names, {name: held[name] for name in order}
-
-
-def _without_prefix(
-    params: Mapping[str, Tensor], known: Mapping[str, str], path: Path
-) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    """The tensors without what a wrapper put before all names, unless the target has it too."""
-    notes: list[str] = []
-    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in params)), None):
-        if not params or any(name.startswith(prefix) for name in known):
-            break
-        params = {name.removeprefix(prefix): tensor for name, tensor in params.items()}
-        notes.append(f"{path}: took the prefix {prefix!r} off all names")
-    return params, tuple(notes)
 
 
 def _under_first_names(

@@ -91,8 +91,9 @@ def _state_dict(value: Any, path: Path) -> tuple[Mapping[str, Any], tuple[str, .
         for key in NESTED:
             below = value.get(key)
             if isinstance(below, Mapping) and below:
-                beside = ", ".join(str(other) for other in value if other != key) or "nothing else"
-                return below, (f"{path}: took the state dict under {key!r}; beside it lies {beside}",)
+                beside = ", ".join(str(other) for other in value if other != key)
+                left = f", and left {beside}" if beside else ""
+                return below, (f"{path}: took the state dict under {key!r}{left}",)
         if value:
             return value, ()
     what = "an empty mapping" if isinstance(value, Mapping) else f"a {type(value).__name__}"

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from lmc_sweep import __version__
-from lmc_sweep.cli import datasets, export, plan, plot, query, run, spec, status
+from lmc_sweep.cli import align, datasets, export, plan, plot, query, run, spec, status
 from lmc_sweep.errors import SweepError
 
 # Typer carries its own copy of click, whose base of all usage errors it does not export.
@@ -30,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, plan, status, query, plot, export, spec):
+for module in (run, plan, status, query, plot, align, spec, export):
     module.register(app)
 app.add_typer(datasets.app, name="datasets")
 

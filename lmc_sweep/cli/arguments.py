@@ -30,3 +30,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard out
 SweepName = Annotated[
     str | None, typer.Option("--sweep", metavar="NAME", help="One sweep, where the store holds several.")
 ]
+Module = Annotated[
+    str | None,
+    typer.Option("--module", metavar="pkg.module:function", help="A function that returns the nn.Module."),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option(
+        "--input-shape",
+        metavar="C,H,W",
+        help="Of one example, where no data set says it and the first layer is not linear. Example: 3,32,32",
+    ),
+]

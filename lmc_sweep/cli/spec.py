@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lmc_sweep.cli.arguments import AsJson, Overrides
-from lmc_sweep.errors import SweepError
+from lmc_sweep.cli.arguments import AsJson, InputShape, Module
 
-if TYPE_CHECKING:
-    from workers.specs import ArchitectureSpec
+COMMAND = "lmc-sweep spec"
 
 
 def register(app: typer.Typer) -> None:
@@ -20,62 +17,71 @@ def register(app: typer.Typer) -> None:
 
 
 def spec_command(
+    module: Module = None,
     architecture: Annotated[
-        str | None, typer.Option("--architecture", metavar="NAME", help="A known architecture, such as mlp.")
+        str | None, typer.Option("--architecture", metavar="NAME", help="A known family, such as mlp.")
     ] = None,
-    overrides: Overrides = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Options of the architecture, the module's function or the data set; repeatable: "
+            "architecture.width=64, module.width=64, dataset.input_size=32.",
+        ),
+    ] = None,
     dataset: Annotated[
-        str,
+        str | None,
         typer.Option("--dataset", metavar="NAME", help="Whose input shape and classes the network takes."),
-    ] = "digits",
+    ] = None,
+    input_shape: InputShape = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which axes of which parameters each group of hidden units permutes.
+    """Show which axes of which parameters and buffers each group of hidden units permutes.
 
     lmc-sweep spec --architecture mlp --set architecture.width=64 --set architecture.depth=3
+
+    lmc-sweep spec --module my.models:resnet --input-shape 3,32,32
+
+    The spec is derived from the module's forward pass, and proved by permuting it at random.
     """
-    asked = _architecture(architecture, dataset, overrides or ())
-    import torch
+    from lmc_sweep.cli import asked
 
-    from workers.architectures import build
-    from workers.datasets.definitions import DATASETS
-    from workers.permutation.derive import derive_permutation_spec
+    with asked.refusing(COMMAND):
+        allowed = {
+            "architecture": "" if architecture else "--architecture",
+            "module": "" if module else "--module",
+            "dataset": "" if dataset else "--dataset",
+        }
+        wanted = asked.asked(
+            module, architecture, dataset, input_shape, asked.sections(changes or (), allowed)
+        )
 
-    definition = DATASETS[dataset]
-    program = build(asked, definition)
-    example = program.prepare(torch.zeros(1, *definition.shape, device="meta"))
-    derived = derive_permutation_spec(program.module, example)
+    from lmc_sweep.cli.console import console, say, table
+    from lmc_sweep.cli.subject import derived, limit, subject
+
+    with asked.refusing(COMMAND):
+        of = subject(wanted)
+        derivation = derived(of)
+    spec, out = derivation.spec, console()
     if as_json:
-        typer.echo(derived.to_json())
-        return
-    from lmc_sweep.cli.console import console, table
-
-    shapes = {name: tuple(tensor.shape) for name, tensor in program.module.state_dict().items()}
-    rows = [
-        [parameter, str(shapes[parameter]), axis, ", ".join(s.group or "pinned" for s in segments)]
-        for (parameter, axis), segments in derived.axes.items()
-    ]
-    out = console()
-    out.print(table("Axes that move", ["parameter", "shape", "axis", "group"], rows))
-    out.print(table("Groups", ["group", "units"], [[name, units] for name, units in derived.groups.items()]))
-
-
-def _architecture(name: str | None, dataset: str, overrides: Sequence[str]) -> ArchitectureSpec:
-    """The architecture asked for, checked by the rules of a sweep file that asks for nothing else."""
-    from lmc_sweep.config import parse_sweep
-    from workers.specs import ARCHITECTURES
-
-    if name is None:
-        raise SweepError(f"lmc-sweep spec: --architecture NAME is missing. Known: {', '.join(ARCHITECTURES)}")
-    entry = f"{{dataset: {dataset}, architecture: {{name: {name}}}, seeds: 1}}"
-    for change in overrides:
-        if not change.startswith("architecture."):
-            raise SweepError(
-                f"lmc-sweep spec: --set {change} has no effect on what can be permuted; "
-                "give keys of the architecture, such as architecture.width=64"
-            )
-    changes = [f"networks[0].{change}" for change in overrides]
-    sweep = parse_sweep(f"{{name: spec, store: none, networks: [{entry}]}}", "lmc-sweep spec", changes)
-    if len(sweep.networks) != 1:
-        raise SweepError("lmc-sweep spec: one architecture at a time; give single values, not lists")
-    return sweep.networks[0].architecture
+        typer.echo(spec.to_json())
+    else:
+        shapes = {name: "x".join(map(str, tensor.shape)) for name, tensor in of.module.state_dict().items()}
+        rows = [
+            [
+                parameter,
+                shapes.get(parameter, "-"),
+                axis,
+                ", ".join(
+                    (s.group or "pinned") + (f" ({s.block} entries each)" if s.block > 1 else "")
+                    for s in along
+                ),
+            ]
+            for (parameter, axis), along in spec.axes.items()
+        ]
+        out.print(table("Axes that move", ["parameter or buffer", "shape", "axis", "groups"], rows))
+        groups = [[name, units] for name, units in spec.groups.items()]
+        out.print(table("Groups", ["group", "units"], groups))
+    for pinned in derivation.pinned_operations:
+        say(out, f"Note: {limit(pinned)}")

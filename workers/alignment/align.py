@@ -1,4 +1,4 @@
-"""The verb: permutations for the members of many groups of networks at once."""
+"""The verb: permutations for the members of one group of networks, or of many groups at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
+from torch import Tensor, nn
 
 from workers.alignment.methods import Identity, Method, Random, SimulatedAnnealing, WeightMatching
 from workers.alignment.midpoint import MidpointObjective
+from workers.alignment.networks import Network, spec_of, stacks_of_one
 from workers.alignment.outcome import AlignmentResult, PairAlignment
 from workers.params import Params, ParamStack, num_networks, row
 from workers.permutation import permute
@@ -22,31 +25,56 @@ __all__ = ["AlignmentResult", "MidpointObjective", "align"]
 
 def align(
     method: Method,
-    members: Sequence[ParamStack],
-    spec: PermutationSpec,
+    members: Sequence[ParamStack] | Sequence[Network],
+    spec: PermutationSpec | None = None,
     *,
-    names: Sequence[str],
+    names: Sequence[str] | None = None,
     objective: MidpointObjective | None = None,
+    example_input: Tensor | None = None,
 ) -> AlignmentResult:
     """Permutations that bring the members of P groups of n networks together.
 
-    Row p of every member is group p. Its result depends on its weights, its name and the method
-    alone, not on what shares the batch. Where weights are not finite, the outcome is ``non_finite``
-    and the identity is returned.
+    Of two networks, as modules::
+
+        found = align(WeightMatching(), [first, second], example_input=images[:1])
+        second.load_state_dict(found.apply(second))  # the same function, its units in first's order
+
+    Any ``nn.Module`` will do whose forward pass can be traced: where its hidden units can be permuted is
+    derived from it, and proved by a random permutation. A state dict may stand for a module beside
+    another one. Of batch norm, the statistics are permuted along, and do not enter what is matched.
+
+    Of P groups at once, give each member as a stack of P networks, with ``spec`` and ``names``: row p of
+    every member is group p. Its result depends on its weights, its name and the method alone, not on
+    what shares the batch. Where weights are not finite, the outcome is ``non_finite`` and the identity
+    is returned.
 
     Args:
         method: One of ``workers.alignment.methods``.
-        members: n stacks of P networks, parameters only (no statistics); unchanged.
-        spec: Where the groups of units act.
-        names: P names, from which the random streams of each group of networks derive.
+        members: n modules or state dicts; or, with ``names``, n stacks of P networks. Unchanged.
+        spec: Where the groups of units act. It may be left out where a member is a module.
+        names: P names, from which the random streams of each group of networks derive. Left out, the
+            members are single networks, of a fixed name.
         objective: The examples for methods that search on the midpoint's loss or error.
+        example_input: A batch for the module, to derive the spec; values do not matter. It may be left
+            out where the first layer with parameters is linear.
 
     Raises:
-        ValueError: If the method takes fewer members, names or rows are not P, or the objective is missing.
+        ValueError: If the method takes fewer members, names or rows are not P, the members differ in
+            their tensors, no spec can be derived, or the objective is missing.
     """
+    if names is None or any(isinstance(member, nn.Module) for member in members):
+        spec = spec or spec_of(members, example_input)
+        members, names = stacks_of_one(members), names or (SINGLE,)
+    if spec is None:
+        raise ValueError("stacks of networks are aligned by a spec: derive_permutation_spec gives a module's")
+    members = cast(Sequence[ParamStack], members)
     batch = _Batch(members, spec, names, objective)
     _check(method, batch)
     return _ALGORITHMS[type(method)](method, batch)
+
+
+SINGLE = "pair"
+"""The name of networks that are aligned alone, and given none."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +90,7 @@ class _Batch:
 def _identity(method: Method, batch: _Batch) -> AlignmentResult:
     """Nothing moves."""
     permutations = [permute.identity(batch.spec, len(batch.names)) for _ in batch.members]
-    return _unsearched(permutations, "none_needed", len(batch.names))
+    return _unsearched(batch, permutations, "none_needed")
 
 
 def _random(method: Method, batch: _Batch) -> AlignmentResult:
@@ -71,7 +99,7 @@ def _random(method: Method, batch: _Batch) -> AlignmentResult:
     for member in range(1, len(batch.members)):
         drawn = [permute.random(batch.spec, "alignment", name, "random", member) for name in batch.names]
         permutations.append(_stack(drawn))
-    return _unsearched(permutations, "drawn", len(batch.names))
+    return _unsearched(batch, permutations, "drawn")
 
 
 def _weight_matching(method: Method, batch: _Batch) -> AlignmentResult:
@@ -124,8 +152,9 @@ def _check(method: Method, batch: _Batch) -> None:
         )
 
 
-def _unsearched(permutations: list[PermutationStack], outcome: str, num_pairs: int) -> AlignmentResult:
+def _unsearched(batch: _Batch, permutations: list[PermutationStack], outcome: str) -> AlignmentResult:
     """The result of a method without an objective."""
+    num_pairs = len(batch.names)
     nothing = torch.full((num_pairs,), math.nan, dtype=torch.float64)
     return AlignmentResult(
         permutations=permutations,
@@ -136,6 +165,7 @@ def _unsearched(permutations: list[PermutationStack], outcome: str, num_pairs: i
         seconds=torch.zeros(num_pairs, dtype=torch.float64),
         outcome=[outcome] * num_pairs,
         details=[{} for _ in range(num_pairs)],
+        spec=batch.spec,
     )
 
 
@@ -166,6 +196,7 @@ def _pair_by_pair(
         seconds=torch.tensor(seconds, dtype=torch.float64),
         outcome=[pair.outcome for pair in found],
         details=[pair.details for pair in found],
+        spec=batch.spec,
     )
 
 

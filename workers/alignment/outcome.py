@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from workers.alignment.networks import Network, state_of
+from workers.params import Params
+from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
 from workers.permutation.spec import PermutationSpec
 
@@ -53,6 +56,7 @@ class AlignmentResult:
     never permuted. The ``objective`` is named with its sense: ``weight_inner_product`` is maximized,
     ``midpoint_loss`` and ``midpoint_error`` are minimized; ``none`` has NaN for values. ``outcome``
     is one of those of ``PairAlignment``, ``none_needed`` for the identity, ``drawn`` for a random one.
+    ``spec`` says where the permutations act.
     """
 
     permutations: list[PermutationStack]
@@ -63,3 +67,25 @@ class AlignmentResult:
     seconds: Float64[Tensor, " P"]
     outcome: list[str]
     details: list[dict[str, Any]]
+    spec: PermutationSpec
+
+    def apply(self, network: Network, member: int = 1) -> Params:
+        """The state dict of one network after a member's permutation: the same function, re-ordered.
+
+        Every tensor is a new one, buffers and tied tensors included, so that a module loads it strictly.
+
+        Args:
+            network: The member itself, as module or state dict; unchanged.
+            member: Its position among those that were aligned.
+
+        Raises:
+            ValueError: If several groups of networks were aligned at once.
+        """
+        if len(self.outcome) != 1:
+            raise ValueError(
+                f"{len(self.outcome)} groups of networks were aligned: apply a stack's permutations with "
+                "workers.permutation.permute.apply(stack, result.permutations[member], result.spec)"
+            )
+        state = {name: tensor.unsqueeze(0) for name, tensor in state_of(network).items()}
+        permuted = permute.apply(state, self.permutations[member], self.spec)
+        return {name: tensor[0] for name, tensor in permuted.items()}

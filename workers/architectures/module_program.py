@@ -246,7 +246,12 @@ def _inspect(
         if isinstance(layer, nn.Linear | _ConvNd) and isinstance(weight, Tensor):
             products.append(output.numel() * weight[0].numel())
 
-    handles = [layer.register_forward_hook(count) for layer in module.modules() if not list(layer.children())]
+    layers = {layer: place for place, layer in module.named_modules() if not list(layer.children())}
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    reached: list[str] = []
+    handles += [
+        layer.register_forward_pre_hook(lambda layer, _: reached.append(layers[layer])) for layer in layers
+    ]
     module.eval()
     images = torch.zeros(1, *shape)
     attempts = [(False, images)]
@@ -260,7 +265,8 @@ def _inspect(
             with torch.no_grad():
                 logits = module(inputs)
         except Exception as error:  # whatever the module does with images that it was not made for
-            errors.append(str(error).strip().partition("\n")[0])
+            place = reached[-1] if reached else "its input"
+            errors.append(f"at {place}: " + str(error).strip().partition("\n")[0])
             continue
         if not isinstance(logits, Tensor) or tuple(logits.shape) != (1, num_classes):
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
