@@ -1,6 +1,6 @@
-"""From a module to its permutation spec, by tracing the forward pass.
+"""From a module to its permutation spec, by observing one forward pass.
 
-Every axis of every parameter starts free; each operation ties axes together by its rule
+Every axis of every parameter and buffer starts free; each operation ties axes together by its rule
 (``workers.permutation.rules``); inputs and outputs are pinned, and so is all that touches an
 operation without a rule. The sets of units left over are the groups.
 """
@@ -13,9 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from workers.permutation.axes import Layout, Units
+from workers.permutation.axes import PINNED, Axis, AxisUnion, Run, run_length
+from workers.permutation.recorder import PinnedOperation, Trace
 from workers.permutation.spec import PermutationSpec, Segment
-from workers.permutation.tracing import PinnedOperation, Tracing
+from workers.permutation.tracing import trace
+
+NO_HIDDEN_UNITS = "no layer makes hidden units that another one reads"
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,20 @@ class Derivation:
     pinned_operations: tuple[PinnedOperation, ...]
 
 
-def derive_permutation_spec(module: nn.Module, example_input: Tensor | None = None) -> PermutationSpec:
-    """The permutation spec of a module, derived from its forward pass.
+def derive_permutation_spec(
+    module: nn.Module, example_input: Tensor | tuple[Tensor, ...] | None = None
+) -> PermutationSpec:
+    """The permutation spec of a module, derived from its forward pass in eval mode.
 
-    A group is named after the first layer that makes its units: ``layers.0`` is hidden layer 0 of an
-    MLP. Inputs and outputs are never permuted.
+    A group is named after the layer whose parameter it first acts on: ``layers.0`` is hidden layer 0 of
+    an MLP; further ones of the same layer are ``<layer>#1`` and so on. Inputs and outputs are never
+    permuted.
 
     Args:
-        module: On any device, ``meta`` included; it is not run on real data and not changed.
-        example_input: A batch of the right shape; values do not matter. It may be left out where the
-            first layer with parameters is linear.
+        module: On any device, ``meta`` included; a copy of it runs, on no real data.
+        example_input: A batch of the right shape, or several where the module takes several inputs;
+            values of floating-point inputs do not matter. It may be left out where the first layer with
+            parameters is linear.
 
     Raises:
         ValueError: If the forward pass cannot be traced, or nothing in it can be permuted.
@@ -43,53 +50,116 @@ def derive_permutation_spec(module: nn.Module, example_input: Tensor | None = No
     return derive(module, example_input).spec
 
 
-def derive(module: nn.Module, example_input: Tensor | None = None) -> Derivation:
-    """As ``derive_permutation_spec``, together with the operations that have no rule."""
-    example = _example(module) if example_input is None else example_input
-    tracing = Tracing(module)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():  # dropout in training mode draws
-        tracing.run(torch.zeros(example.shape, dtype=example.dtype))
-    spec = _spec(tracing)
+def derive(module: nn.Module, example_input: Tensor | tuple[Tensor, ...] | None = None) -> Derivation:
+    """As ``derive_permutation_spec``, together with the operations that limited it."""
+    examples = example_inputs(module, example_input)
+    with torch.random.fork_rng(devices=[]):  # a forward pass may draw, in eval mode too
+        traced = trace(module, examples)
+    _choose(traced)
+    spec = _spec(traced, frozenset(dict(module.named_buffers(remove_duplicate=False))))
     if not spec.groups:
-        because = ", ".join(f"{op.name} ({op.operation})" for op in tracing.pinned)
-        raise ValueError(
-            f"nothing in {_kind(module)} can be permuted: "
-            + (f"no rule for {because}" if because else "no layer makes hidden units that another one reads")
-        )
-    return Derivation(spec=spec, pinned_operations=tuple(tracing.pinned))
+        holders = ", ".join(f"{op.name} ({op.operation})" for op in traced.pinned)
+        because = f"units are held in place by {holders}" if holders else NO_HIDDEN_UNITS
+        raise ValueError(f"nothing in {_kind(module)} can be permuted: {because}")
+    return Derivation(spec=spec, pinned_operations=traced.pinned)
 
 
-def _spec(tracing: Tracing) -> PermutationSpec:
-    """The free sets of units that a layer made, as groups; the rest as pinned segments."""
-    union, sizes, makers = tracing.union, dict[int, int](), dict[int, tuple[int, str]]()
-    layouts: dict[str, Layout] = {
-        name: tuple(union.resolve(axis) for axis in label.axes) for name, label in tracing.parameters.items()
-    }
-    for segment in (segment for layout in layouts.values() for axis in layout for segment in axis):
-        maker = union.maker(segment)
-        if maker is not None and not union.is_pinned(segment):
-            sizes[segment.units], makers[segment.units] = segment.num_units, maker
+def example_inputs(
+    module: nn.Module, example_input: Tensor | tuple[Tensor, ...] | None
+) -> tuple[Tensor, ...]:
+    """The arguments of a forward pass; without an example, a batch for a first layer that is linear."""
+    if example_input is None:
+        return (_example(module),)
+    return (example_input,) if isinstance(example_input, Tensor) else example_input
+
+
+def _choose(traced: Trace) -> None:
+    """Decides where blocks and entries within them could both move, which no segment can state.
+
+    Heads come first, else the more numerous units; of equally many, the blocks.
+    """
+    union = traced.union
+    for preferred in (union.preferred(), set[int]()):
+        for axes in traced.state.values():
+            for axis in axes:
+                for run in union.resolve(axis):
+                    _choose_in(union, union.resolve((run,)), preferred)
+
+
+def _choose_in(union: AxisUnion, axis: Axis, preferred: set[int]) -> None:
+    for run in axis:
+        free = [factor for factor in run if factor.units != PINNED]
+        if len(free) < 2 or (preferred and not any(factor.units in preferred for factor in free)):
+            continue
+        kept = max(free, key=lambda factor: (factor.units in preferred, factor.num_units))
+        alone = sum(factor.units == kept.units for factor in free) == 1
+        union.pin(*(((factor,),) for factor in free if not alone or factor.units != kept.units))
+
+
+def _spec(traced: Trace, buffers: frozenset[str]) -> PermutationSpec:
+    """The free sets of units on parameters that the outputs depend on, as groups; all else pinned."""
+    union = traced.union
+    layouts = {name: tuple(map(union.resolve, axes)) for name, axes in traced.state.items()}
+    sizes: dict[int, int] = {}
+    layers: dict[int, str] = {}
+    for name in traced.used:
+        if name not in buffers:
+            for factor in (factor for axis in layouts[name] for run in axis for factor in run):
+                if factor.units != PINNED and factor.units not in sizes:
+                    sizes[factor.units], layers[factor.units] = factor.num_units, _layer(name)
+    num_axes = Counter(
+        units
+        for layout in layouts.values()
+        for axis in layout
+        for units in {factor.units for run in axis for factor in run}
+    )
+    # a single unit that nothing else shares is an axis of length 1, along which a parameter repeats
+    layers = {units: layer for units, layer in layers.items() if sizes[units] > 1 or num_axes[units] > 1}
     names: dict[int, str] = {}
     num_named: Counter[str] = Counter()
-    for units in sorted(makers, key=lambda units: (makers[units][0], units)):
-        layer = makers[units][1]
-        part = num_named[layer]  # above 0 where a layer's units were cut in parts
+    for units, layer in layers.items():
+        part = num_named[layer]
         names[units] = f"{layer}#{part}" if part else layer
         num_named[layer] += 1
     axes = {
-        (name, position): tuple(_segment(segment, names) for segment in axis)
+        (name, position): _segments(axis, names)
         for name, layout in layouts.items()
         for position, axis in enumerate(layout)
-        if any(segment.units in names for segment in axis)
+        if any(factor.units in names for run in axis for factor in run)
     }
-    return PermutationSpec(groups={name: sizes[units] for units, name in names.items()}, axes=axes)
+    return PermutationSpec(
+        groups={name: sizes[units] for units, name in names.items()},
+        axes=axes,
+        buffers=frozenset(name for name, _ in axes) & buffers,
+    )
 
 
-def _segment(segment: Units, names: dict[int, str]) -> Segment:
-    """A resolved segment in the form of a spec; pinned ones move nothing, so their block is 1."""
-    if segment.units in names:
-        return Segment(names[segment.units], segment.num_units, segment.block)
-    return Segment(None, segment.length)
+def _segments(axis: Axis, names: dict[int, str]) -> tuple[Segment, ...]:
+    """A resolved axis in the form of a spec; neighboring pinned segments are one, of block 1."""
+    segments: list[Segment] = []
+    for run in axis:
+        for segment in _run_segments(run, names):
+            if segments and segments[-1].group is None and segment.group is None:
+                segments[-1] = Segment(None, segments[-1].num_units + segment.num_units)
+            else:
+                segments.append(segment)
+    return tuple(segments)
+
+
+def _run_segments(run: Run, names: dict[int, str]) -> list[Segment]:
+    """Units once for each place of what varies slower, each with all that varies faster as its block."""
+    position = next((i for i, factor in enumerate(run) if factor.units in names), None)
+    if position is None:
+        return [Segment(None, run_length(run))]
+    units = run[position]
+    segment = Segment(names[units.units], units.num_units, run_length(run[position + 1 :]))
+    return [segment] * run_length(run[:position])
+
+
+def _layer(parameter: str) -> str:
+    """The layer that owns a parameter; its own name where the module itself does."""
+    layer = parameter.partition("parametrizations.")[0].rstrip(".")
+    return (layer if layer != parameter else parameter.rpartition(".")[0]) or parameter
 
 
 def _example(module: nn.Module) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -28,10 +28,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class PermutationSpec:
-    """Groups with their sizes, and for each parameter axis that a group acts on its segments."""
+    """Groups with their sizes, and for each parameter axis that a group acts on its segments.
+
+    ``buffers`` are the names among ``axes`` of tensors that move with the units but are no parameters,
+    such as batch-norm statistics: an objective on weights leaves them out. They follow from the module,
+    not from the permutation, so the JSON form is without them and specs that differ in them are equal.
+    """
 
     groups: Mapping[str, int]
     axes: Mapping[tuple[str, int], tuple[Segment, ...]]
+    buffers: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
         for (parameter, axis), segments in self.axes.items():

@@ -1,166 +1,60 @@
-"""The forward pass of a module, operation by operation, with the rules applied to its axes."""
+"""The forward pass of a module, run once to learn which axes of its state move together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import jaxtyping
 import torch
-from torch import Tensor, fx, nn
-from torch.func import functional_call
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from workers.permutation.axes import AxisUnion
-from workers.permutation.rules import RULES, SHAPE_ONLY, Call, Labeled
-
-
-@dataclass(frozen=True)
-class PinnedOperation:
-    """An operation without a rule: where it stands in the module, and what it is."""
-
-    name: str
-    operation: str
+from workers.permutation.recorder import Recorder, Trace
+from workers.permutation.stand_in import first_line, stand_in, values_of
 
 
-class Tracing(fx.Interpreter):
-    """Runs the graph on zeros for the shapes, and the rules beside it for the axes.
+def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> Trace:
+    """The axes of a module's state, tied as its forward pass on inputs of these shapes demands.
 
-    Zeros, because the meta device costs its first user five seconds of imports. Parameters are views of
-    a single zero, so that a large module takes no memory.
+    The module runs on the CPU, in eval mode, with zeros for parameters and floating-point inputs, and
+    is observed below autograd, where torch has taken composite operations apart.
+
+    Raises:
+        ValueError: If the forward pass fails or depends on the values of tensors.
     """
+    unknown: list[Tensor] = []
 
-    def __init__(self, module: nn.Module) -> None:
-        try:
-            with _shapes_unchecked():
-                graph = fx.symbolic_trace(module)
-        except Exception as error:
+    def make(name: str | None, tensor: Tensor) -> Tensor:
+        if isinstance(tensor, nn.Parameter):
+            made = torch.zeros(tensor.shape, dtype=tensor.dtype)
+        else:  # tables of numbers and masks are read for what they say
+            made = values_of(tensor)
+        if name is None and (tensor.is_meta or tensor.requires_grad):
+            unknown.append(made)
+        return made
+
+    copied, state = stand_in(module, make)
+    recorder = Recorder(copied, state, unknown)
+    examples = tuple(recorder.example(tensor) for tensor in inputs)
+    kind = type(module).__name__
+    try:
+        with torch.no_grad(), _PlainPaths(), recorder:
+            outputs = copied(*examples)
+    except Exception as error:
+        if recorder.reader is not None:
             raise ValueError(
-                f"{type(module).__name__} cannot be traced: {_first_line(error)}. "
+                f"{kind} cannot be traced: {recorder.reader} looks at values of tensors. "
                 "Its forward pass must not branch on values of tensors."
             ) from error
-        super().__init__(graph)
-        self.union = AxisUnion()
-        self.pinned: list[PinnedOperation] = []
-        self.labels: dict[fx.Node, Labeled] = {}
-        self.parameters: dict[str, Labeled] = {}
-        by_tensor: dict[int, Labeled] = {}  # tied parameters share their axes
-        named = [
-            *module.named_parameters(remove_duplicate=False),
-            *module.named_buffers(remove_duplicate=False),
-        ]
-        for name, tensor in named:
-            shape = tuple(tensor.shape)
-            label = by_tensor.setdefault(id(tensor), Labeled(shape, self.union.layout(shape)))
-            self.parameters[name] = label
-
-    def run_node(self, n: fx.Node) -> Any:
-        """The node's value on zeros, having noted its axes."""
-        try:
-            value = super().run_node(n)
-        except Exception as error:
-            raise ValueError(
-                f"{n.name} ({_operation(self, n)}) fails on the example input: {_first_line(error)}"
-            ) from error
-        if n.op == "output":
-            fx.node.map_arg(n.args, lambda node: self._pin(node))
-        elif n.op == "get_attr":
-            self._note(n, value, self.parameters.get(str(n.target)))
-        elif n.op == "placeholder":
-            self._note(n, value, None)
-        else:
-            self._call(n, value)
-        return value
-
-    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        """A parameter, a buffer or a constant, as zeros."""
-        value = super().get_attr(target, args, kwargs)
-        return _zeros(value) if isinstance(value, Tensor) else value
-
-    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The submodule's result with zeros for parameters and buffers."""
-        submodule = self.fetch_attr(target)
-        state = {name: _zeros(tensor) for name, tensor in submodule.named_parameters()}
-        state |= {
-            name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in submodule.named_buffers()
-        }
-        return functional_call(submodule, state, args, kwargs)
-
-    def _call(self, node: fx.Node, value: Any) -> None:
-        """Applies the rule of one operation, or pins what the operation touches."""
-        inputs = [self.labels[source] for source in node.all_input_nodes if source in self.labels]
-        parameters: dict[str, Labeled] = {}
-        key: Any = node.target
-        if node.op == "call_module":
-            submodule = self.fetch_attr(str(node.target))
-            # a hook may change what the layer computes or where its weights come from
-            key = None if submodule._forward_hooks or submodule._forward_pre_hooks else type(submodule)
-            prefix = f"{node.target}."
-            parameters = {
-                name.removeprefix(prefix): label
-                for name, label in self.parameters.items()
-                if name.startswith(prefix)
-            }
-        if not (inputs or parameters) or key in SHAPE_ONLY:
-            self._note(node, value, None)
-            return
-        if key not in RULES or not isinstance(value, Tensor):
-            self.pinned.append(PinnedOperation(str(_place(node)), _operation(self, node)))
-            for label in (*inputs, *parameters.values()):
-                self.union.pin(*label.axes)
-            self._note(node, value, None)
-            return
-        args: Any = fx.node.map_arg(node.args, self._labeled)
-        kwargs: Any = fx.node.map_arg(node.kwargs, self._labeled)
-        call = Call(str(_place(node)), args, kwargs, parameters, tuple(value.shape), self.union)
-        self._note(node, value, Labeled(tuple(value.shape), RULES[key](call)))
-
-    def _labeled(self, node: fx.Node) -> Any:
-        """A tensor as the rules see it, any other value as it is."""
-        return self.labels.get(node, self.env.get(node))
-
-    def _note(self, node: fx.Node, value: Any, label: Labeled | None) -> None:
-        """Keeps the axes of a tensor; those of unknown origin are pinned."""
-        if isinstance(value, Tensor):
-            shape = tuple(value.shape)
-            self.labels[node] = label or Labeled(shape, self.union.layout(shape, pinned=True))
-
-    def _pin(self, node: fx.Node) -> fx.Node:
-        """Pins all axes of a node's value."""
-        if node in self.labels:
-            self.union.pin(*self.labels[node].axes)
-        return node
+        raise ValueError(
+            f"{recorder.place or kind} fails on the example input: {first_line(error)}"
+        ) from error
+    return recorder.finish(outputs)
 
 
-def _place(node: fx.Node) -> Any:
-    """Where an operation stands: the module's path, else the node's name in the trace."""
-    return node.target if node.op == "call_module" else node.name
+class _PlainPaths(TorchFunctionMode):
+    """While it is active, layers with a fused path for inference take the one made of operations."""
 
-
-def _operation(tracing: fx.Interpreter, node: fx.Node) -> str:
-    """What an operation is, for people."""
-    if node.op == "call_module":
-        return type(tracing.fetch_attr(str(node.target))).__name__
-    return str(getattr(node.target, "__name__", node.target))
-
-
-@contextmanager
-def _shapes_unchecked() -> Iterator[None]:
-    """Shape annotations of a forward pass are not enforced: what it is traced with is no tensor."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", before)
-
-
-def _zeros(tensor: Tensor) -> Tensor:
-    """Zeros of the same shape, on the CPU, that share one entry."""
-    return torch.zeros((), dtype=tensor.dtype).expand(tensor.shape)
-
-
-def _first_line(error: BaseException) -> str:
-    """What torch's errors say before their advice and stacks."""
-    return str(error).strip().partition("\n")[0]
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,82 @@
+"""Convolutions: channels are units; a group of channels is a block of them."""
+
+from __future__ import annotations
+
+import math
+
+from workers.permutation.axes import Axis, Layout, is_pinned, pinned
+from workers.permutation.rules.call import Call, Labeled, Rule
+
+
+def convolution(call: Call) -> Layout:
+    """Convolutions of any number of spatial axes, transposed, grouped and depthwise ones included."""
+    inputs, weight, bias = call["input"], call["weight"], call["bias"]
+    num_spatial = len(weight.shape) - 2
+    batch, channels = inputs.axes[:-num_spatial][:-1], inputs.axes[-num_spatial - 1]
+    read, made = (weight.axes[0], weight.axes[1]) if call["transposed"] else (weight.axes[1], weight.axes[0])
+    if call["groups"] == 1:
+        call.union.unify(channels, read)
+    elif call["transposed"]:
+        made = _grouped_transposed(call, channels, weight)
+    else:
+        made = _grouped(call, channels, weight)
+    if bias is not None:
+        call.union.unify(made, bias.axes[0])
+    call.union.pin(*weight.axes[2:])
+    spatial = [_spatial(call, inputs, weight, k, num_spatial) for k in range(num_spatial)]
+    return (*batch, made, *spatial)
+
+
+def _grouped(call: Call, channels: Axis, weight: Labeled) -> Axis:
+    """Output channels where output channel (g, o) reads the input channels (g, i) with weight[(g, o), i].
+
+    Either whole groups move, or channels within each. Within a group, all rows of the weight share one
+    order of its columns, so the input channels of all groups must move alike.
+    """
+    union, groups = call.union, call["groups"]
+    group, within = _group_axes(call, channels, weight.shape[1])
+    union.unify(weight.axes[1], within)
+    num_made = weight.shape[0] // groups
+    if is_pinned(union.resolve(group)):  # then the output channels of each group move on their own
+        return _tied(call, weight.axes[0], tuple(run for _ in range(groups) for run in union.fresh(num_made)))
+    return _tied(call, weight.axes[0], union.merge((group, union.fresh(num_made))))
+
+
+def _grouped_transposed(call: Call, channels: Axis, weight: Labeled) -> Axis:
+    """The same where the weight lies as weight[(g, i), o]: output channel (g, o) is column o of group g."""
+    union, groups = call.union, call["groups"]
+    group, within = _group_axes(call, channels, weight.shape[0] // groups)
+    union.unify(weight.axes[0], union.merge((group, within)))
+    return union.merge((group, weight.axes[1]))
+
+
+def _group_axes(call: Call, channels: Axis, num_within: int) -> tuple[Axis, Axis]:
+    """Channels as groups and channels within them, of which the fewer are held in place."""
+    groups = call["groups"]
+    group, within = call.union.split(channels, (groups, num_within))
+    if math.lgamma(groups + 1) < math.lgamma(num_within + 1):
+        call.union.pin(group)
+    return call.union.resolve(group), call.union.resolve(within)
+
+
+def _tied(call: Call, axis: Axis, other: Axis) -> Axis:
+    call.union.unify(axis, other)
+    return axis
+
+
+def _spatial(call: Call, inputs: Labeled, weight: Labeled, k: int, num_spatial: int) -> Axis:
+    """A spatial axis of the result: places stay in order, except under a kernel of one place."""
+    at = k - num_spatial
+
+    def of(name: str) -> int:
+        values: list[int] = call[name]
+        return values[k] if len(values) > 1 else values[0]
+
+    alone = weight.shape[at] == 1 and of("stride") == 1 and of("padding") == 0
+    if alone and call.shape[at] == inputs.shape[at]:
+        return inputs.axes[at]
+    call.hold(inputs.axes[at])
+    return pinned(call.shape[at])
+
+
+RULES: dict[str, Rule] = {"convolution": convolution}
