@@ -17,7 +17,8 @@ def datasets_command(context: typer.Context, as_json: AsJson = False) -> None:
     """List the data sets known, which are present, and where.
 
     They lie under LMC_SWEEP_DATA, laid out as torchvision does, or in the user's cache directory.
-    digits ships with scikit-learn and is always there.
+    digits ships with scikit-learn and is always there; imagenet is never fetched, and lies in
+    imagenet/train/CLASS/*.JPEG and imagenet/val/CLASS/*.JPEG.
     """
     if context.invoked_subcommand is not None:
         return
