@@ -40,7 +40,7 @@ class MatchingProblem:
         Buffers do not enter: statistics follow from the weights and the data, and their scale would
         drown what the weights say.
         """
-        names = sorted({name for name, _ in spec.axes} & first.keys() - getattr(spec, "buffers", frozenset()))
+        names = sorted({name for name, _ in spec.axes} & first.keys() - spec.buffers)
         a, b = ({name: params[name].double().cpu() for name in names} for params in (first, second))
         axes = {group: tuple(on for on in spec.axes_of(group) if on[0] in a) for group in spec.groups}
         coupled: dict[str, set[str]] = {group: set() for group in spec.groups}
