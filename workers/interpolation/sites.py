@@ -151,16 +151,18 @@ def _calls(module: nn.Module, example: Tensor) -> tuple[Counter[str], set[str]]:
     """How often each product and norm is called, and the products whose output goes right into a norm."""
     calls: Counter[str] = Counter()
     normed: set[str] = set()
-    outputs: dict[int, tuple[str, Tensor, int]] = {}  # the tensors are held, so that an id stays theirs
+    outputs: dict[int, tuple[str, Tensor, int]] = {}  # by memory, which is held, so that it stays theirs
 
     def note(name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         calls[name] += 1
         if isinstance(layer, PRODUCTS):
-            outputs[id(output)] = name, output, output._version
+            outputs[output.untyped_storage().data_ptr()] = name, output, output._version
             return
         for given in inputs[:1]:
-            source, _, version = outputs.get(id(given), ("", output, -1))
-            if version == given._version:  # else it was changed in place, by an activation perhaps
+            memory = given.untyped_storage().data_ptr()
+            source, whole, version = outputs.get(memory, ("", output, -1))
+            # else a part of it, or changed in place, by an activation perhaps
+            if version == given._version and whole.numel() == given.numel():
                 normed.add(source)
 
     for name, layer in module.named_modules():
