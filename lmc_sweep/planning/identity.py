@@ -3,6 +3,7 @@
 An id is the head of the SHA-256 of canonical JSON: sorted keys, no spaces, a number that is whole
 written without a point, a field left out only at the neutral value frozen when it was introduced.
 ``NUMERICS_VERSION`` enters every id of its kind; whoever changes the numbers of a kind raises it.
+``METHOD_NUMERICS`` does the same for the alignments of one method.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 NUMERICS_VERSION = {"network": 1, "alignment": 1, "barrier": 1}
+METHOD_NUMERICS = {"weight_matching": 2}
+"""Methods whose results have changed since they were first released; 2: a grown start joined the descents."""
+
 ID_LENGTH = 32  # hexadecimal digits, 128 bits
 
 _MISSING = object()

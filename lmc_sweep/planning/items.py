@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import Any, ClassVar
 
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
-from lmc_sweep.planning.identity import canonical, identify
+from lmc_sweep.planning.identity import METHOD_NUMERICS, canonical, identify
 from workers.alignment.methods import Method
 from workers.architectures.traits import has_batch_norm
 from workers.specs import CheckpointSpec, Correction, NetworkKind, NetworkSpec, Split, World
@@ -141,8 +141,10 @@ def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[A
             pair = {"world": world, "networks": networks, **({"k": k} if world == "model" else {})}
             pair_id = identify("pair", pair)
             for method in study.alignments:
+                version = METHOD_NUMERICS.get(method.method)
+                numerics = {} if version is None else {"method_numerics": version}
                 yield AlignmentItem(
-                    id=identify("alignment", {"pair": pair, "method": method}),
+                    id=identify("alignment", {"pair": pair, "method": method, **numerics}),
                     cell_id=members[0].cell_id,
                     pair_id=pair_id,
                     pair_index=k,
