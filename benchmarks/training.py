@@ -105,8 +105,7 @@ def _stacked(dataset: str, width: int, num_epochs: int, inputs: Tensor, labels: 
     group = open_group(
         program,
         NUM_NETWORKS,
-        batch_size=BATCH_SIZE,
-        momentum=training.momentum,
+        training=training,
         dtype=inputs.dtype,
         device=inputs.device,
     )

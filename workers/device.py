@@ -24,6 +24,28 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def tf32(is_allowed: bool) -> Iterator[None]:
+    """Whether CUDA products inside may round their operands to TF32; a setting of the process."""
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, convolution.allow_tf32
+    matmul.allow_tf32 = convolution.allow_tf32 = is_allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, convolution.allow_tf32 = before
+
+
+def single_threads(count: int) -> ThreadPoolExecutor:
+    """A pool of threads, each of which computes on itself alone; to be used inside ``threads(1)``.
+
+    A thread must say so before its first product: torch counts its threads for each thread anew, and the
+    library that forms the product does not wait for that (measured: one product in a new thread ran on
+    two).
+    """
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+
 def map_on_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
     """``[function(task) for task in tasks]``, as many at once as torch has threads, each on one of them.
 
@@ -41,7 +63,7 @@ def map_on_threads(function: Callable[[Task], Result], tasks: Sequence[Task]) ->
     with threads(1):
         if num_together <= 1:
             return [without_gradients(task) for task in tasks]
-        with ThreadPoolExecutor(num_together) as pool:
+        with single_threads(num_together) as pool:
             return list(pool.map(without_gradients, tasks))
 
 

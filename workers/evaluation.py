@@ -10,7 +10,8 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from workers.architectures.program import StackedProgram
-from workers.device import map_on_threads
+from workers.datasets.inputs import Inputs
+from workers.device import map_on_threads, tf32
 from workers.params import ParamStack, num_networks
 
 CHUNK_EXAMPLES = 512
@@ -44,7 +45,7 @@ class Tally:
 def evaluate(
     program: StackedProgram,
     params: ParamStack,
-    inputs: Tensor,
+    inputs: Inputs,
     labels: Int64[Tensor, " B"] | Int64[Tensor, "N B"],
     *,
     with_predictions: bool = False,
@@ -62,11 +63,11 @@ def evaluate(
     Args:
         program: The architecture.
         params: The stack.
-        inputs: Examples as ``program.prepare`` makes them, of the weights' type.
+        inputs: Examples as ``program.prepare`` makes them, of the weights' type and on their device.
         labels: Of the examples, the same for all networks or one row for each.
         with_predictions: Whether to return the predicted classes.
     """
-    num, num_examples = num_networks(params), inputs.shape[0]
+    num, num_examples = num_networks(params), len(inputs)
     loss_sums = torch.zeros(num, dtype=torch.float64)
     num_mistakes = torch.zeros(num, dtype=torch.int64)
     predictions = torch.empty((num, num_examples), dtype=torch.int64) if with_predictions else None
@@ -76,7 +77,9 @@ def evaluate(
         return tally(*chunk.scored(program.logits(part, chunk.inputs_of(inputs)), labels))
 
     chunks = chunks_of(program, num, inputs)
-    for chunk, found in zip(chunks, map_on_threads(tally_chunk, chunks), strict=True):
+    with tf32(False):
+        tallies = map_on_threads(tally_chunk, chunks)
+    for chunk, found in zip(chunks, tallies, strict=True):
         loss_sums[chunk.networks] += found.loss_sums.cpu()
         num_mistakes[chunk.networks] += found.num_mistakes.cpu()
         if predictions is not None:
@@ -91,7 +94,7 @@ class Chunk:
     networks: slice
     examples: slice
 
-    def inputs_of(self, inputs: Tensor) -> Tensor:
+    def inputs_of(self, inputs: Inputs) -> Tensor:
         """The examples, padded: the last one is repeated up to a multiple of 16.
 
         The products of all networks of a stack then start aligned alike.
@@ -106,14 +109,14 @@ class Chunk:
         return logits[..., : self.examples.stop - self.examples.start], own[..., self.examples]
 
 
-def chunks_of(program: StackedProgram, num: int, inputs: Tensor) -> list[Chunk]:
+def chunks_of(program: StackedProgram, num: int, inputs: Inputs) -> list[Chunk]:
     """All networks and examples in chunks of nearly equal numbers of networks; those of a network in order.
 
     The activations of a chunk stay within CHUNK_FLOATS; the inputs are shared by all networks and do
     not count.
     """
-    num_examples = inputs.shape[0]
-    own_floats = max(1, program.floats_per_example() - inputs[0].numel())
+    num_examples = len(inputs)
+    own_floats = max(1, program.floats_per_example() - inputs[:1].numel())
     most = max(1, CHUNK_FLOATS // (own_floats * CHUNK_EXAMPLES))
     count = -(-num // most)
     bounds = [num * index // count for index in range(count + 1)]

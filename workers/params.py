@@ -52,6 +52,14 @@ def interpolated(params_a: ParamStack, params_b: ParamStack, alpha: float) -> Pa
     }
 
 
+def converted(params: Params, device: torch.device | str, dtype: torch.dtype) -> Params:
+    """The tensors on a device, those of floating point in a type."""
+    return {
+        name: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+        for name, tensor in params.items()
+    }
+
+
 def num_parameters(params: Params) -> int:
     """Entries of all tensors of one network."""
     return sum(tensor.numel() for tensor in params.values())

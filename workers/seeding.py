@@ -34,13 +34,18 @@ def generator(purpose: str, *parts: str | int | float) -> torch.Generator:
     return made
 
 
-def with_global_seed(seed: int, make: Callable[[], T]) -> T:
-    """What ``make()`` returns when torch's global CPU generator starts from ``seed``; its state is restored.
+def with_global_seed(seed: int, make: Callable[[], T], device: torch.device | None = None) -> T:
+    """What ``make()`` returns when torch's global generators start from ``seed``; their state is restored.
 
-    The one place that touches the global generator, since ``nn.Module`` initializers draw from it.
+    The generator of the CPU, and that of a CUDA device where one is given. The one place that touches
+    global generators, since initializers of ``nn.Module`` and dropout draw from them.
     """
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    on_cuda = device is not None and device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
         torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.default_generators[torch.cuda.current_device()].manual_seed(seed)
         return make()

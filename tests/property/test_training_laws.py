@@ -25,7 +25,7 @@ from workers.specs import MLPSpec, NetworkSpec
 def plain_loop(spec: NetworkSpec, dataset: Dataset, dtype: torch.dtype) -> Params:
     """Weights after training one module with ``torch.optim.SGD``, step by step."""
     program = build(spec.architecture, dataset.definition)
-    module = program._make()  # type: ignore[attr-defined]
+    module = program.make()  # type: ignore[attr-defined]
     module.load_state_dict(program.initialize(derive_seed("init", spec.seed)))
     module = module.to(dtype)
     options = spec.training

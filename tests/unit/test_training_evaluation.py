@@ -26,7 +26,7 @@ def test_evaluation_equals_cross_entropy_and_argmax() -> None:
     """Losses and errors are those of torch's cross-entropy and argmax on the module's logits."""
     program, params, inputs, labels = case(width=5, num=3)
     found = evaluate(program, params, inputs, labels, with_predictions=True)
-    module = program._make()
+    module = program.make()
     for place in range(3):
         module.load_state_dict(row(params, place))
         logits = module(inputs).detach()

@@ -10,9 +10,18 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from workers.architectures.mlp import MLPProgram
+from workers.architectures.module_program import ModuleProgram
 from workers.architectures.program import StackedProgram
+from workers.datasets.inputs import Inputs
 from workers.params import Params
+from workers.specs import TrainingSpec
+from workers.training.kernels import training_kernel
+from workers.training.mlp_adam import AdamMLPGroup
 from workers.training.mlp_step import MLPGroup
+from workers.training.module_group import ModuleGroup
+from workers.training.precision import check_precision
+from workers.training.streams import NoiseSeeds
+from workers.training.vmap_group import VmapGroup
 
 GROUP_BYTES = 10 << 20
 """Bytes that the networks of a group and their batches may fill together on a CPU.
@@ -26,6 +35,9 @@ groups save overhead, but their weights and velocities leave the cache between t
 GROUP_SLOTS = 64
 """Networks of a group at most on a CPU: more save nothing, since overhead is a small part by then."""
 
+SLOT_BYTES = 4 << 30
+"""Bytes that the networks of a group of other modules may take together."""
+
 
 @runtime_checkable
 class TrainingGroup(Protocol):
@@ -36,8 +48,8 @@ class TrainingGroup(Protocol):
         """N."""
         ...
 
-    def prepare(self, inputs: Tensor) -> Tensor:
-        """All training examples, from ``StackedProgram.prepare``, as ``epoch`` takes them."""
+    def prepare(self, inputs: Inputs) -> Inputs:
+        """All training examples, as ``epoch`` takes them."""
         ...
 
     def load(self, slot: int, params: Params) -> None:
@@ -54,13 +66,17 @@ class TrainingGroup(Protocol):
 
     def epoch(
         self,
-        inputs: Tensor,
+        inputs: Inputs,
         order: Int64[Tensor, "N examples"],
         labels: Int64[Tensor, "N examples"],
         learning_rates: Sequence[float],
         weight_decays: Sequence[float],
+        noise_seeds: NoiseSeeds,
     ) -> Float64[Tensor, " N"]:
-        """Trains every network for one epoch; the mean of its minibatches' mean losses, in nats."""
+        """Trains every network for one epoch; the mean of its minibatches' mean losses, in nats.
+
+        Those with a learning rate of 0 are at rest; what is returned for them means nothing.
+        """
         ...
 
 
@@ -68,16 +84,54 @@ def open_group(
     program: StackedProgram,
     num_networks: int,
     *,
-    batch_size: int,
-    momentum: float,
+    training: TrainingSpec,
     dtype: torch.dtype,
     device: torch.device,
 ) -> TrainingGroup:
-    """A group for an architecture, of as many slots as pay for its shape, at most ``num_networks``."""
-    if not isinstance(program, MLPProgram):
-        raise TypeError(f"no training kernel for {type(program).__name__}; there is one for MLPProgram")
-    num_slots = min(num_networks, _slots_by_shape(program, batch_size, device))
-    return MLPGroup(program, num_slots, batch_size=batch_size, momentum=momentum, dtype=dtype, device=device)
+    """A group for an architecture, of as many slots as pay for its shape, at most ``num_networks``.
+
+    Args:
+        program: The architecture.
+        num_networks: That are to be trained.
+        training: Its batch size, optimizer, momentum and precision are those of all of them.
+        dtype: Of weights and activations.
+        device: Where to train.
+
+    Raises:
+        ValueError: If the device does not have the precision.
+    """
+    check_precision(training, device)
+    if isinstance(program, MLPProgram) and training.precision != "bfloat16":
+        num_slots = min(num_networks, _slots_by_shape(program, training.batch_size, device))
+        kind = {"sgd": MLPGroup, "adam": AdamMLPGroup}[training.optimizer]
+        return kind(
+            program,
+            num_slots,
+            batch_size=training.batch_size,
+            momentum=training.momentum,
+            dtype=dtype,
+            device=device,
+        )
+    modules = _as_modules(program)
+    kernel = VmapGroup if training_kernel(modules, training, device) == "vmap" else ModuleGroup
+    num_slots = min(num_networks, _slots_by_memory(modules, training.batch_size, kernel is VmapGroup))
+    return kernel(modules, num_slots, training=training, dtype=dtype, device=device)
+
+
+def _as_modules(program: StackedProgram) -> ModuleProgram:
+    """The program of the module itself, for what no kernel of its own does."""
+    if isinstance(program, ModuleProgram):
+        return program
+    assert isinstance(program, MLPProgram)
+    return ModuleProgram(program.make, (program.num_inputs, 1, 1), program.num_classes, "mlp")
+
+
+def _slots_by_memory(program: ModuleProgram, batch_size: int, are_activations_together: bool) -> int:
+    """How many networks stay within SLOT_BYTES with the optimizer's averages, gradients and activations."""
+    per_network = 16 * program.num_parameters
+    if are_activations_together:
+        per_network += 4 * batch_size * program.floats_per_example()
+    return max(torch.get_num_threads(), min(GROUP_SLOTS, SLOT_BYTES // per_network))
 
 
 def _slots_by_shape(program: MLPProgram, batch_size: int, device: torch.device) -> int:

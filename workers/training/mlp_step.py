@@ -30,10 +30,15 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from workers.architectures.mlp import MLPProgram
+from workers.datasets.inputs import ByteInputs, Inputs
 from workers.device import threads
 from workers.evaluation import usable_threads
 from workers.params import Params
 from workers.training.minibatches import Minibatches, minibatches, rounded_up
+from workers.training.streams import NoiseSeeds
+
+TABLE_BYTES = 256 << 20
+"""Bytes of normalized inputs that a group keeps while it trains; beyond, each step normalizes its batches."""
 
 
 class _Buffers(NamedTuple):
@@ -86,10 +91,17 @@ class MLPGroup:
         """N."""
         return len(self._rates)
 
-    def prepare(self, inputs: Float[Tensor, "examples inputs"]) -> Float[Tensor, "examples padded_inputs"]:
-        """All training examples as ``epoch`` takes them: zero columns behind, up to a multiple of 4."""
+    def prepare(self, inputs: Inputs) -> Inputs:
+        """All training examples as ``epoch`` takes them, normalized once if they take TABLE_BYTES at most.
+
+        In a table there are zero columns behind, up to a multiple of 4.
+        """
+        num_bytes = len(inputs) * self._padded[0] * self._flat.element_size()
+        if isinstance(inputs, ByteInputs) and num_bytes > TABLE_BYTES:
+            return inputs
         missing = self._padded[0] - self._sizes[0]
-        return torch.nn.functional.pad(inputs, (0, missing)) if missing else inputs
+        table = inputs[:]
+        return torch.nn.functional.pad(table, (0, missing)) if missing else table
 
     def load(self, slot: int, params: Params) -> None:
         """Puts a network into a slot, at rest."""
@@ -118,52 +130,55 @@ class MLPGroup:
 
     def epoch(
         self,
-        inputs: Float[Tensor, "examples padded_inputs"],
+        inputs: Inputs,
         order: Int64[Tensor, "N examples"],
         labels: Int64[Tensor, "N examples"],
         learning_rates: Sequence[float],
         weight_decays: Sequence[float],
+        noise_seeds: NoiseSeeds,
     ) -> Float64[Tensor, " N"]:
         """Trains every network for one epoch and returns the mean of its minibatches' mean losses, in nats.
 
         Args:
-            inputs: From ``prepare``, of the group's type and on its device.
+            inputs: From ``prepare``, made of the group's type and on its device.
             order: Per network, the rows of ``inputs`` in the order in which it sees them.
             labels: Per network, the true classes in that same order.
             learning_rates: Of this epoch, per network.
             weight_decays: Per network.
+            noise_seeds: Not used: an MLP draws nothing.
         """
         rates = torch.tensor(learning_rates, dtype=torch.float64)
-        self._rescale_velocities(rates)
-        decays = rates * torch.tensor(weight_decays, dtype=torch.float64)
+        scales = self._begin_epoch(rates)
+        decays = scales * torch.tensor(weight_decays, dtype=torch.float64)
         decay = self._per_network(decays) if decays.any() else None
         means = []
         with threads(usable_threads(self.num_slots)):
             for batches in minibatches(order, labels, self.batch_size, self.program.num_classes):
-                means.append(self._steps(inputs, batches, self._per_network(rates / batches.size), decay))
+                means.append(self._steps(inputs, batches, self._per_network(scales / batches.size), decay))
         return torch.cat(means, dim=1).mean(1)
 
     def _steps(
-        self, inputs: Tensor, batches: Minibatches, rate: Tensor, decay: Tensor | None
+        self, inputs: Inputs, batches: Minibatches, rate: Tensor, decay: Tensor | None
     ) -> Float64[Tensor, "N steps"]:
         """Consecutive steps of one batch size; per network and step, the mean loss of the minibatch."""
         buffers = self._buffers(batches.padded_size)
-        picked = torch.empty_like(batches.rows, dtype=inputs.dtype)
+        picked = torch.empty_like(batches.rows, dtype=self._flat.dtype)
         for rows, picks, into in zip(batches.rows, batches.picks, picked, strict=True):
             self._forward(inputs, rows, buffers)
             torch.ops.aten._log_softmax.out(buffers.logits, 1, False, out=buffers.log_probabilities)
             torch.take(buffers.log_probabilities, picks, out=into)
             self._logit_gradient(buffers, picks, rate, batches.size)
             self._backward(buffers)
-            if decay is not None:
-                self._decay_weights(decay)
-            self._flat.sub_(self._flat_velocity)
+            self._update(decay)
         losses = picked.view(-1, self.num_slots, batches.padded_size)[..., : batches.size]
         return losses.to(torch.float64).mean(-1).T.contiguous().neg_()
 
-    def _forward(self, inputs: Tensor, rows: Tensor, buffers: _Buffers) -> None:
+    def _forward(self, inputs: Inputs, rows: Tensor, buffers: _Buffers) -> None:
         """Hidden activations and logits of the chosen rows."""
-        torch.index_select(inputs, 0, rows, out=buffers.inputs.flatten(0, 1))
+        if isinstance(inputs, Tensor):
+            torch.index_select(inputs, 0, rows, out=buffers.inputs.flatten(0, 1))
+        else:
+            buffers.inputs.flatten(0, 1)[:, : self._sizes[0]] = inputs[rows]
         below = buffers.inputs.mT
         for weight, bias, hidden in zip(self._weights, self._bias_columns, buffers.hidden, strict=False):
             below = torch.baddbmm(bias, weight, below, out=hidden).relu_()
@@ -191,19 +206,26 @@ class MLPGroup:
                 gradient = torch.ops.aten.threshold_backward.grad_input(into, hidden, 0, grad_input=into)
         self._flat_bias_velocity.mul_(self.momentum).add_(self._flat_bias_gradient)
 
-    def _decay_weights(self, decay: Tensor) -> None:
-        """Velocities plus learning_rate * weight_decay * w, product and sum rounded one after the other."""
+    def _update(self, decay: Float[Tensor, "N 1 1"] | None) -> None:
+        """Velocities plus ``decay`` * w, product and sum rounded one after the other; then w - u."""
+        if decay is not None:
+            self._decay_weights(decay)
+        self._flat.sub_(self._flat_velocity)
+
+    def _decay_weights(self, decay: Float[Tensor, "N 1 1"]) -> None:
+        """Velocities plus learning_rate * weight_decay * w."""
         for block, velocity in zip(self._blocks, self._velocity_blocks, strict=True):
             velocity.add_(block * decay.view(-1, *[1] * (block.ndim - 1)))
 
-    def _rescale_velocities(self, rates: Tensor) -> None:
-        """Velocities of the new learning rates; a network at rest stays so."""
+    def _begin_epoch(self, rates: Float64[Tensor, " N"]) -> Float64[Tensor, " N"]:
+        """What gradients are multiplied by: the rates. Velocities follow them; a network at rest stays so."""
         ratio = torch.where(self._rates > 0, rates / self._rates, 1.0)
         self._rates = rates
         if (ratio != 1.0).any():
             factor = self._per_network(ratio)
             for velocity in self._velocity_blocks:
                 velocity.mul_(factor.view(-1, *[1] * (velocity.ndim - 1)))
+        return rates
 
     def _per_network(self, values: Float64[Tensor, " N"]) -> Float[Tensor, "N 1 1"]:
         """One factor per network, of the group's type."""
@@ -222,14 +244,14 @@ class MLPGroup:
             *((num, o) for o in self._padded[1:]),
         ]
         self._flat, self._flat_velocity = flat, flat_velocity
-        self._blocks, self._velocity_blocks = _split(flat, shapes), _split(flat_velocity, shapes)
+        self._blocks, self._velocity_blocks = split(flat, shapes), split(flat_velocity, shapes)
         self._weights, self._biases = self._blocks[:depth], self._blocks[depth:]
         self._bias_columns = [bias.unsqueeze(-1) for bias in self._biases]
         self._weight_velocities = self._velocity_blocks[:depth]
         num_bias_entries = num * sum(self._padded[1:])
         self._flat_bias_velocity = flat_velocity[flat.numel() - num_bias_entries :]
         self._flat_bias_gradient = torch.empty_like(self._flat_bias_velocity)
-        self._bias_gradients = _split(self._flat_bias_gradient, shapes[depth:])
+        self._bias_gradients = split(self._flat_bias_gradient, shapes[depth:])
         self._buffers_by_size: dict[int, _Buffers] = {}
 
     def _buffers(self, size: int) -> _Buffers:
@@ -238,7 +260,7 @@ class MLPGroup:
             num, width, num_classes = self.num_slots, self._padded[1], self._padded[-1]
             hidden = [self._flat.new_empty(num, width, size) for _ in range(self.program.depth + 2)]
             self._buffers_by_size[size] = _Buffers(
-                inputs=self._flat.new_empty(num, size, self._padded[0]),
+                inputs=self._flat.new_zeros(num, size, self._padded[0]),
                 hidden=hidden[:-2],
                 hidden_gradients=hidden[-2:],
                 logits=self._flat.new_empty(num, num_classes, size),
@@ -248,7 +270,7 @@ class MLPGroup:
         return self._buffers_by_size[size]
 
 
-def _split(flat: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+def split(flat: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
     """Consecutive parts of a flat buffer, of these shapes."""
     lengths = [torch.Size(shape).numel() for shape in shapes]
     return [part.view(shape) for part, shape in zip(torch.split(flat, lengths), shapes, strict=True)]

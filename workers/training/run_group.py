@@ -13,12 +13,13 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from workers.architectures.program import StackedProgram
+from workers.datasets.inputs import Inputs
 from workers.params import Params
 from workers.permutation.derive import derive_permutation_spec
 from workers.specs import NetworkSpec, StopReason, TrainingSpec
 from workers.training.group import TrainingGroup
 from workers.training.schedule import learning_rate
-from workers.training.streams import epoch_orders, initial_params
+from workers.training.streams import epoch_orders, initial_params, noise_seed
 
 SHRINK_STEPS = 2
 """Steps that a group could take in the time in which it drops slots, which copies weights and velocities
@@ -27,7 +28,10 @@ and touches new buffers for the first time. Measured between 1 and 3.4, digits a
 
 @dataclass(frozen=True)
 class Stopped:
-    """A network at the end of its last epoch; ``index`` is its place among the specs."""
+    """A network at the end of an epoch after which it is taken; ``index`` is its place among the specs.
+
+    ``seconds`` are its share since it was taken last.
+    """
 
     index: int
     params: Params
@@ -42,6 +46,7 @@ class _Seat:
 
     index: int
     spec: NetworkSpec
+    save_at: frozenset[int]
     epoch: int = 0
     seconds: float = 0.0
     reason: StopReason | None = None
@@ -51,11 +56,12 @@ def run_group(
     program: StackedProgram,
     group: TrainingGroup,
     specs: Sequence[NetworkSpec],
-    inputs: Tensor,
+    inputs: Inputs,
     labels: dict[float, Tensor],
     on_epoch: Callable[[int], None],
+    saves: Sequence[frozenset[int]] | None = None,
 ) -> Iterator[Stopped]:
-    """Every network as it stops, in the order of stopping.
+    """Every network as it is taken, in that order: along the way where that is asked for, and as it stops.
 
     A network's weights are taken at the end of the epoch in which it stops, and the next one that
     waits gets its slot. When none waits, slots of stopped networks idle until dropping them costs less
@@ -65,22 +71,25 @@ def run_group(
         program: The architecture.
         group: As many slots as networks are to train together; at most one per spec.
         specs: The networks, in the order in which they get slots; each trains for at least one epoch.
-        inputs: All training examples, from ``program.prepare``.
+        inputs: All training examples.
         labels: For each label noise of the specs, the training labels.
         on_epoch: Called after every epoch of the group with the number of networks that trained in it.
+        saves: For each spec, the epochs after which it is taken, counted from 1; it stops at the last one
+            of them. Without, each is taken where its own spec says.
     """
     prepared = group.prepare(inputs)
     noises = sorted(labels)
     table = torch.stack([labels[noise] for noise in noises])
     num_steps = math.ceil(len(inputs) / specs[0].training.batch_size)
     permuted = any(spec.training.permute_init is not None for spec in specs)
-    units = derive_permutation_spec(program.module) if permuted else None
+    units = derive_permutation_spec(program.module, inputs[:2].float()) if permuted else None
+    taken = saves or [frozenset([spec.training.num_epochs]) for spec in specs]
     waiting = deque(range(len(specs)))
 
     def seat_next(slot: int) -> _Seat:
         index = waiting.popleft()
         group.load(slot, initial_params(program, specs[index], units))
-        return _Seat(index, specs[index])
+        return _Seat(index, specs[index], taken[index])
 
     seats = [seat_next(slot) for slot in range(group.num_slots)]
     num_wasted = 0
@@ -98,38 +107,48 @@ def run_group(
                 continue
             seat.epoch += 1
             seat.seconds += seconds
-            seat.reason = stop_reason(seat.spec.training, seat.epoch, mean)
-            if seat.reason is not None:
-                yield Stopped(seat.index, group.read(slot), seat.epoch, seat.reason, seat.seconds)
-                if waiting:
-                    seats[slot] = seat_next(slot)
+            seat.reason = stop_reason(seat.spec.training, seat.epoch, mean, max(seat.save_at))
+            if seat.reason is not None or seat.epoch in seat.save_at:
+                reason: StopReason = seat.reason or "max_epochs"
+                yield Stopped(seat.index, group.read(slot), seat.epoch, reason, seat.seconds)
+                seat.seconds = 0.0
+            if seat.reason is not None and waiting:
+                seats[slot] = seat_next(slot)
         on_epoch(num_live)
 
 
-def stop_reason(training: TrainingSpec, epochs_trained: int, mean_loss: float) -> StopReason | None:
+def stop_reason(
+    training: TrainingSpec, epochs_trained: int, mean_loss: float, last_epoch: int
+) -> StopReason | None:
     """Why a network stops after an epoch with this mean of its minibatch losses; None if it goes on."""
     if not math.isfinite(mean_loss):
         return "diverged"
     if training.stop_train_loss is not None and mean_loss < training.stop_train_loss:
         return "loss_reached"
-    return "max_epochs" if epochs_trained >= training.max_epochs else None
+    return "max_epochs" if epochs_trained >= last_epoch else None
 
 
 def _train_epoch(
-    group: TrainingGroup, seats: Sequence[_Seat], inputs: Tensor, table: Tensor, noises: Sequence[float]
+    group: TrainingGroup, seats: Sequence[_Seat], inputs: Inputs, table: Tensor, noises: Sequence[float]
 ) -> Float64[Tensor, " N"]:
     """One epoch of all slots; idle ones are carried along at learning rate 0 in the order of a live one."""
     live = [seat for seat in seats if seat.reason is None]
-    drawn = epoch_orders([seat.spec for seat in live], [seat.epoch for seat in live], inputs.shape[0])
+    drawn = epoch_orders([seat.spec for seat in live], [seat.epoch for seat in live], len(inputs))
     if len(live) < len(seats):
         place = {id(seat): position for position, seat in enumerate(live)}
         drawn = drawn[[place.get(id(seat), 0) for seat in seats]]
-    order = drawn.to(inputs.device)
-    noise = torch.tensor([noises.index(seat.spec.label_noise) for seat in seats], device=inputs.device)
+    order = drawn.to(table.device)
+    noise = torch.tensor([noises.index(seat.spec.label_noise) for seat in seats], device=table.device)
+
+    def noise_seeds(slot: int, step: int) -> int:
+        spec, epoch = seats[slot].spec, seats[slot].epoch
+        return noise_seed(spec, epoch * math.ceil(len(inputs) / spec.training.batch_size) + step)
+
     return group.epoch(
         inputs,
         order,
         table[noise.unsqueeze(-1), order],
         [learning_rate(s.spec.training, s.epoch) if s.reason is None else 0.0 for s in seats],
         [s.spec.training.weight_decay for s in seats],
+        noise_seeds,
     )

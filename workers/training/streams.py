@@ -6,7 +6,7 @@ same order, and those of equal shape start from the same weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Int64
@@ -19,6 +19,9 @@ from workers.permutation.derive import derive_permutation_spec
 from workers.permutation.spec import PermutationSpec
 from workers.seeding import derive_seed, generator
 from workers.specs import NetworkSpec
+
+NoiseSeeds = Callable[[int, int], int]
+"""From the slot of a network and the step of its epoch to the seed of what its module draws in that step."""
 
 
 def initial_params(
@@ -81,6 +84,20 @@ def epoch_orders(
         if num_shared < num_examples:
             orders[index, num_shared:] = order(spec.seed, epoch)[num_shared:]
     return orders
+
+
+def noise_seed(spec: NetworkSpec, step: int) -> int:
+    """The seed of what a module itself draws in a global step, counted from 0: dropout masks.
+
+    From the stream ("dropout", seed, step), where seed is that of the batch order: networks that spawn
+    from a common run share their masks as long as their batches.
+    """
+    training = spec.training
+    seed = _given_or(training.order_seed, spec.seed)
+    if training.spawn_at_step is not None:
+        shares = step < training.spawn_at_step
+        seed = _given_or(training.order_seed, 0) if shares else spec.seed
+    return derive_seed("dropout", seed, step)
 
 
 def _given_or(seed: int | None, otherwise: int) -> int:

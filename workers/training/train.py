@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from workers.architectures.program import StackedProgram
-from workers.datasets.tensors import Dataset, normalize
+from workers.datasets.inputs import ByteInputs
+from workers.datasets.tensors import Dataset
+from workers.device import tf32
 from workers.evaluation import evaluate
-from workers.params import ParamStack, rows, stack
+from workers.params import ParamStack, converted, rows, stack
+from workers.permutation.derive import derive_permutation_spec
 from workers.specs import NetworkSpec, Split, StopReason
+from workers.statistics import with_population_statistics
 from workers.training.group import open_group
 from workers.training.run_group import Stopped, run_group
 from workers.training.streams import initial_params
+from workers.training.trajectories import Trajectory, trajectories_of
 
 Progress = Callable[[int, int], None]
 """Called after every epoch of a group with the networks finished and the network-epochs done so far."""
@@ -28,7 +32,7 @@ class TrainedStack:
     """Trained networks in the order of their specs; every sequence has one entry per network.
 
     Attributes:
-        params: The weights at the end of each network's last epoch, on the CPU.
+        params: Each network as it was taken, on the CPU: weights, and statistics of the population.
         epochs_trained: Including the one at whose end it stopped.
         stop_reason: ``loss_reached``, ``max_epochs`` or ``diverged``.
         train_loss: Mean cross-entropy in nats by a full pass over the training examples, with the labels
@@ -37,7 +41,8 @@ class TrainedStack:
         test_loss: As ``train_loss``, on the test examples.
         test_error: As ``train_error``, on the test examples.
         train_seconds: Each network's share of the wall time: an epoch is shared by those active in it, the
-            rest in proportion. The sum is the wall time.
+            rest in proportion; of one training, each network has the epochs since the one before it. The
+            sum is the wall time.
     """
 
     params: ParamStack
@@ -61,18 +66,23 @@ def train(
 ) -> TrainedStack:
     """Trains a stack of networks of one architecture on one data set, each exactly as if it were alone.
 
-    Stochastic gradient descent as ``torch.optim.SGD`` has it, on the mean cross-entropy of minibatches. In
-    every epoch a network sees all examples in an order from its own stream (``epoch_orders``); the last
+    Steps as ``torch.optim.SGD`` or ``torch.optim.Adam`` has them, on the mean cross-entropy of minibatches.
+    In every epoch a network sees all examples in an order from its own stream (``epoch_orders``); the last
     batch may be smaller. At the end of an epoch it stops
 
     - as ``diverged`` if the mean of the epoch's minibatch losses, or the final loss, is not finite,
     - as ``loss_reached`` if that mean is below ``stop_train_loss``,
     - as ``max_epochs`` if there are no more epochs.
 
-    Learning rate, weight decay, momentum, schedule, label noise, stopping and seeds may differ between
-    networks. Networks of one momentum train in groups, as many together as pay for their shape; when one
-    stops, its weights are taken at once and the next one takes its slot. What a network becomes does not
-    depend on the others: on CPU bit for bit, on any number of threads.
+    Specs that differ in ``save_at`` alone are taken from one training: after so many epochs, or as it was
+    at its end if that came first; 0 is the initialization. Batch norm trains on the statistics of its
+    batches; those of the population are measured at the end, for each network that is taken
+    (``with_population_statistics``).
+
+    Optimizer, learning rate, weight decay, momentum, precision, schedule, label noise, stopping and seeds may
+    differ between networks. Networks of one optimizer, momentum and precision train in groups, as many
+    together as pay for their shape; when one stops, its weights are taken at once and the next one takes its
+    slot. What a network becomes does not depend on the others: on CPU bit for bit, on any number of threads.
 
     Args:
         program: The architecture that all specs name, for the shape of the data set.
@@ -83,15 +93,18 @@ def train(
         progress: See ``Progress``.
 
     Raises:
-        ValueError: If the specs do not share data set, architecture and batch size, or name another data set.
+        ValueError: If the specs do not share data set, architecture and batch size, name another data set,
+            or ask for a precision that the device does not have.
     """
     _check(specs, dataset)
     begun = time.perf_counter()
-    inputs = _inputs(program, dataset, "train", device, dtype)
-    ends = sorted(_stops(program, specs, dataset, inputs, progress), key=lambda end: end.index)
-    params = stack([end.params for end in ends])
+    inputs = dataset.inputs("train", program.prepare, device, dtype)
+    ends = _ends(program, specs, dataset, inputs, progress)
+    params = with_population_statistics(
+        program, stack([end.params for end in ends]), inputs, specs[0].dataset
+    )
     train_loss, train_error = _figures(program, params, inputs, specs, dataset, "train")
-    test_inputs = _inputs(program, dataset, "test", device, dtype)
+    test_inputs = dataset.inputs("test", program.prepare, device, dtype)
     test_loss, test_error = _figures(program, params, test_inputs, specs, dataset, "test")
     # The last step of all may be the one that explodes: no epoch's mean has seen it.
     is_finite = [
@@ -129,57 +142,83 @@ def _check(specs: Sequence[NetworkSpec], dataset: Dataset) -> None:
             raise ValueError(f"a stack has one {key}; the specs name {listed}. Train them as separate stacks")
 
 
-def _inputs(
-    program: StackedProgram, dataset: Dataset, split: Split, device: torch.device | str, dtype: torch.dtype
-) -> Tensor:
-    """All examples of a split, normalized once."""
-    return program.prepare(normalize(dataset.images(split).to(device), dataset.definition)).to(dtype)
-
-
-def _stops(
+def _ends(
     program: StackedProgram,
     specs: Sequence[NetworkSpec],
     dataset: Dataset,
-    inputs: Tensor,
+    inputs: ByteInputs,
     progress: Progress | None,
-) -> Iterator[Stopped]:
-    """Every network as it stops; those of one momentum after those of another."""
-    noises = {spec.label_noise for spec in specs}
-    labels = {noise: dataset.labels("train", noise).to(inputs.device) for noise in noises}
-    num_stopped = num_epochs = 0
+) -> list[Stopped]:
+    """For each spec, the network as it was taken."""
+    trajectories = trajectories_of(specs)
+    stops: dict[int, list[Stopped]] = {number: [] for number in range(len(trajectories))}
+    num_epochs = 0
 
     def on_epoch(num_trained: int) -> None:
         nonlocal num_epochs
         num_epochs += num_trained
         if progress is not None:
-            progress(num_stopped, num_epochs)
+            num_taken = sum(
+                len(trajectories[number].places.get(stop.epochs_trained, ()))
+                for number, of_trajectory in stops.items()
+                for stop in of_trajectory
+            )
+            progress(num_taken, num_epochs)
 
-    to_train: dict[float, list[int]] = {}
-    for place, spec in enumerate(specs):
-        if spec.training.max_epochs == 0:
-            start = {name: tensor.to(inputs) for name, tensor in initial_params(program, spec).items()}
-            num_stopped += 1
-            yield Stopped(place, start, 0, "max_epochs", 0.0)
-        else:
-            to_train.setdefault(spec.training.momentum, []).append(place)
-    for momentum, places in to_train.items():
-        group = open_group(
-            program,
-            len(places),
-            batch_size=specs[0].training.batch_size,
-            momentum=momentum,
-            dtype=inputs.dtype,
-            device=inputs.device,
-        )
-        for end in run_group(program, group, [specs[k] for k in places], inputs, labels, on_epoch):
-            num_stopped += 1
-            yield replace(end, index=places[end.index])
+    for stop in _stops(program, trajectories, dataset, inputs, on_epoch):
+        stops[stop.index].append(stop)
+    networks = [trajectories[number].networks(of_trajectory) for number, of_trajectory in stops.items()]
+    return sorted((stop for taken in networks for stop in taken.values()), key=lambda stop: stop.index)
+
+
+def _stops(
+    program: StackedProgram,
+    trajectories: Sequence[Trajectory],
+    dataset: Dataset,
+    inputs: ByteInputs,
+    on_epoch: Callable[[int], None],
+) -> Iterator[Stopped]:
+    """Every network as it is taken, by the place of its trajectory; one kind of step after another."""
+    device = torch.device(inputs.device)
+    noises = {trajectory.spec.label_noise for trajectory in trajectories}
+    labels = {noise: dataset.labels("train", noise).to(device) for noise in noises}
+    together: dict[tuple[str, float, str], list[int]] = {}
+    permuted = any(trajectory.spec.training.permute_init is not None for trajectory in trajectories)
+    units = derive_permutation_spec(program.module, inputs[:2].float()) if permuted else None
+    for number, trajectory in enumerate(trajectories):
+        training = trajectory.spec.training
+        if 0 in trajectory.places:
+            units = (
+                None
+                if training.permute_init is None
+                else derive_permutation_spec(program.module, inputs[:2].float())
+            )
+            start = initial_params(program, trajectory.spec, units)
+            yield Stopped(number, converted(start, inputs.device, inputs.dtype), 0, "max_epochs", 0.0)
+        if trajectory.epochs:
+            kind = (training.optimizer, training.momentum, training.precision)
+            together.setdefault(kind, []).append(number)
+    for (_, _, precision), numbers in together.items():
+        chosen = [trajectories[number] for number in numbers]
+        training = chosen[0].spec.training
+        with tf32(precision == "tf32"):
+            group = open_group(program, len(chosen), training=training, dtype=inputs.dtype, device=device)
+            for end in run_group(
+                program,
+                group,
+                [trajectory.spec for trajectory in chosen],
+                inputs,
+                labels,
+                on_epoch,
+                [trajectory.epochs for trajectory in chosen],
+            ):
+                yield replace(end, index=numbers[end.index])
 
 
 def _figures(
     program: StackedProgram,
     params: ParamStack,
-    inputs: Tensor,
+    inputs: ByteInputs,
     specs: Sequence[NetworkSpec],
     dataset: Dataset,
     split: Split,
