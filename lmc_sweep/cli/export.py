@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmc_sweep.cli.arguments import StorePath
+from lmc_sweep.errors import SweepError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def register(app: typer.Typer) -> None:
@@ -21,11 +26,46 @@ def export_command(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Default: NETWORK_ID.safetensors here.")
     ] = None,
+    user_code: Annotated[
+        bool,
+        typer.Option(
+            "--user-code",
+            help="Import the module that the network's spec names, and check that it loads the weights.",
+        ),
+    ] = False,
 ) -> None:
-    """Write one network's weights as a plain PyTorch state dict in .safetensors."""
+    """Write one network's weights as a plain PyTorch state dict in .safetensors.
+
+    A module with load_state_dict(strict=True) takes it. Nothing that the store names is imported, unless
+    --user-code allows it.
+    """
     from lmc_sweep.store.export import export_network
     from lmc_sweep.store.store import Store
 
     target = output or Path(f"{network_id}.safetensors")
-    export_network(Store(store), network_id, target)
+    export_network(Store(store), network_id, target, _loads if user_code else None)
     typer.echo(f"Wrote {target}", err=True)
+
+
+def _loads(spec: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Refuses weights that the module of a user's own, as it is now, does not load strictly."""
+    from lmc_sweep.config.user_code import search_working_directory
+    from workers.architectures.build import user_module
+    from workers.specs import ModuleSpec
+    from workers.user_code import is_name
+
+    described = spec["architecture"]
+    name = described["name"]
+    if not is_name(name):
+        raise SweepError(f"--user-code has no effect: {name} is an architecture of the program. Leave it out")
+    search_working_directory()
+    arguments = tuple((key, value) for key, value in described.get("arguments", ()))
+    module = ModuleSpec(name=name, arguments=arguments, source_sha256=described["source_sha256"])
+    try:
+        user_module(module).load_state_dict(state, strict=True)
+    except (ValueError, RuntimeError) as error:
+        told = " ".join(str(error).split())
+        raise SweepError(
+            f"{name} does not load the network: {told[:400]}. Export it without --user-code, or restore the "
+            "module as it was"
+        ) from error

@@ -120,8 +120,13 @@ class Store:
         return load_rows(self.path, origins)
 
     def load_network(self, network_id: str) -> Params:
-        """One network's state dict on the CPU."""
-        return {name: tensor[0] for name, tensor in self.load_networks([network_id]).items()}
+        """One network's state dict on the CPU, tied tensors under all their names."""
+        from lmc_sweep.store.weights import aliases, load_rows
+
+        origins = self.origins([network_id])
+        state = {name: tensor[0] for name, tensor in load_rows(self.path, origins).items()}
+        further = aliases(self.path, origins[0][0])
+        return {**state, **{name: state[first] for name, first in further.items()}}
 
     def load_permutations(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """``member<k>.<group>`` to int64 (len(rows), units), of rows with ``permutations`` and ``row``."""

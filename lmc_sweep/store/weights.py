@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,6 +42,20 @@ def load_rows(root: Path, sources: Sequence[Source]) -> ParamStack:
                     )
                 stack[name][positions] = found
     return stack
+
+
+def aliases(root: Path, path: str) -> dict[str, str]:
+    """Further names of tensors in a file of weights, each to the name under which the tensor lies there.
+
+    They stand in the file's metadata, so that the state dict of a module with tied weights is whole
+    without importing the module.
+    """
+    with _open(root, path) as file:
+        told = json.loads((file.metadata() or {}).get("aliases", "{}"))
+        held = set(file.keys())
+    if not isinstance(told, dict) or not set(told.values()) <= held:
+        raise StoreError(f"{root / path}: its aliases {told} name tensors that it does not hold")
+    return told
 
 
 def load_permutations(root: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:

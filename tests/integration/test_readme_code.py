@@ -48,3 +48,11 @@ def test_the_numeric_floor_works_alone() -> None:
     curves = scope["curves"]
     assert (2, 5) == tuple(curves.losses.shape)  # type: ignore[attr-defined]
     assert curves.losses.max() < 0.2  # type: ignore[attr-defined]
+
+
+def test_modules_of_a_users_own_are_aligned() -> None:
+    """The third block: two modules brought together, more alike than they were."""
+    scope: dict[str, object] = {}
+    exec(BLOCKS[2], scope)
+    found = scope["found"]
+    assert found.objective_end > found.objective_start  # type: ignore[attr-defined]
