@@ -15,7 +15,7 @@ from workers.params import ParamStack
 from workers.permutation import permute
 from workers.permutation.derive import example_inputs
 from workers.permutation.double import DoublePrecision
-from workers.permutation.recorder import tensors_in
+from workers.permutation.operations import tensors_in
 from workers.permutation.spec import PermutationSpec
 from workers.permutation.stand_in import named_state, stand_in, values_of
 from workers.seeding import generator, with_global_seed

@@ -21,19 +21,19 @@ def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> Trace:
     Raises:
         ValueError: If the forward pass fails or depends on the values of tensors.
     """
-    unknown: list[Tensor] = []
+    outside: list[tuple[Tensor, bool]] = []
 
     def make(name: str | None, tensor: Tensor) -> Tensor:
         if isinstance(tensor, nn.Parameter):
             made = torch.zeros(tensor.shape, dtype=tensor.dtype)
         else:  # tables of numbers and masks are read for what they say
             made = values_of(tensor)
-        if name is None and (tensor.is_meta or tensor.requires_grad):
-            unknown.append(made)
+        if name is None:
+            outside.append((made, not tensor.is_meta and not tensor.requires_grad))
         return made
 
     copied, state = stand_in(module, make)
-    recorder = Recorder(copied, state, unknown)
+    recorder = Recorder(copied, state, outside)
     examples = tuple(recorder.example(tensor) for tensor in inputs)
     kind = type(module).__name__
     try:

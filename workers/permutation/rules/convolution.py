@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from workers.permutation.axes import Axis, Layout, is_pinned, pinned
 from workers.permutation.rules.call import Call, Labeled, Rule
 
@@ -34,9 +32,9 @@ def _grouped(call: Call, channels: Axis, weight: Labeled) -> Axis:
     order of its columns, so the input channels of all groups must move alike.
     """
     union, groups = call.union, call["groups"]
-    group, within = _group_axes(call, channels, weight.shape[1])
-    union.unify(weight.axes[1], within)
     num_made = weight.shape[0] // groups
+    group, within = _group_axes(call, channels, weight.shape[1], num_made)
+    union.unify(weight.axes[1], within)
     if is_pinned(union.resolve(group)):  # then the output channels of each group move on their own
         return _tied(call, weight.axes[0], tuple(run for _ in range(groups) for run in union.fresh(num_made)))
     return _tied(call, weight.axes[0], union.merge((group, union.fresh(num_made))))
@@ -45,17 +43,19 @@ def _grouped(call: Call, channels: Axis, weight: Labeled) -> Axis:
 def _grouped_transposed(call: Call, channels: Axis, weight: Labeled) -> Axis:
     """The same where the weight lies as weight[(g, i), o]: output channel (g, o) is column o of group g."""
     union, groups = call.union, call["groups"]
-    group, within = _group_axes(call, channels, weight.shape[0] // groups)
+    group, within = _group_axes(call, channels, weight.shape[0] // groups, weight.shape[1])
     union.unify(weight.axes[0], union.merge((group, within)))
     return union.merge((group, weight.axes[1]))
 
 
-def _group_axes(call: Call, channels: Axis, num_within: int) -> tuple[Axis, Axis]:
-    """Channels as groups and channels within them, of which the fewer are held in place."""
+def _group_axes(call: Call, channels: Axis, num_within: int, num_made: int) -> tuple[Axis, Axis]:
+    """Channels as groups and channels within them: whole groups move, unless they are the fewer."""
     groups = call["groups"]
     group, within = call.union.split(channels, (groups, num_within))
-    if math.lgamma(groups + 1) < math.lgamma(num_within + 1):
+    if groups < max(num_within, num_made):
         call.union.pin(group)
+    else:
+        call.union.prefer(group)
     return call.union.resolve(group), call.union.resolve(within)
 
 
@@ -75,7 +75,7 @@ def _spatial(call: Call, inputs: Labeled, weight: Labeled, k: int, num_spatial: 
     alone = weight.shape[at] == 1 and of("stride") == 1 and of("padding") == 0
     if alone and call.shape[at] == inputs.shape[at]:
         return inputs.axes[at]
-    call.hold(inputs.axes[at])
+    call.union.pin(inputs.axes[at])
     return pinned(call.shape[at])
 
 

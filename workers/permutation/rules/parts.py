@@ -92,6 +92,16 @@ def lookup(call: Call) -> Layout:
     return (*indices.axes, weight.axes[1])
 
 
+def lookup_bags(call: Call) -> list[Layout | Labeled | None]:
+    """``embedding_bag``: rows of a table, summed up bag by bag."""
+    weight = call["weight"]
+    call.union.pin(weight.axes[0])
+    for operand in call.operands[1:]:
+        call.hold(*operand.axes)
+    bags: Layout = (pinned(call.shape[0]), weight.axes[1])
+    return [bags, *[None] * (len(call.shapes) - 1)]
+
+
 def index_select(call: Call) -> Layout:
     """``index_select``: places named by number stay in place."""
     tensor, index = call["self"], call["index"]
@@ -131,6 +141,7 @@ RULES: dict[str, Rule] = {
     "unsafe_split_with_sizes": splitting,
     "unbind": unbinding,
     "embedding": lookup,
+    **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), lookup_bags),
     "index_select": index_select,
     "index": indexing,
 }

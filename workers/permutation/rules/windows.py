@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.permutation.axes import Axis, Layout, pinned
+from workers.permutation.axes import Axis, Layout, is_pinned, pinned
 from workers.permutation.rules.call import Call, Labeled, Rule
 
 
@@ -29,7 +29,10 @@ def constant_padding(call: Call) -> Layout:
         axis, before, after = len(axes) - 1 - k, pad[2 * k], pad[2 * k + 1]
         shape = tensor.shape[axis]
         kept = call.union.cut(axes[axis], max(0, -before), shape - max(0, -after))
-        axes[axis] = (*_uniform(call, before), *kept, *_uniform(call, after))
+        if is_pinned(call.union.resolve(kept)):  # nothing is gained by moving what is around it
+            axes[axis] = pinned(call.shape[axis])
+        else:
+            axes[axis] = (*_uniform(call, before), *kept, *_uniform(call, after))
     return tuple(axes)
 
 
