@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Spec = dict[str, Any]
 
+_ALWAYS_SHOWN = ("dataset", "name", "depth", "width")
+
 
 def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[list[str], list[list[str]]]:
     """Column names and rows of text: one row per cell, one column per world and method.
@@ -58,13 +60,13 @@ def _cell_labels(store: Store, cells: dict[str, Any]) -> dict[str, str]:
     specs = {cell: dict(_leaves(json.loads(text))) for cell, text in rows if cell in cells}
     for spec in specs.values():
         spec.pop("seed", None)
-    shown = ("dataset", "name", "depth", "width")
-    others = [option for option in _differing(list(specs.values())) if option not in shown]
+    others = [option for option in _differing(list(specs.values())) if option not in _ALWAYS_SHOWN]
     labels = {}
     for cell in cells:
         spec = specs.get(cell, {})
-        base = f"{spec.get('dataset')} {spec.get('name')} depth {spec.get('depth')} width {spec.get('width')}"
-        labels[cell] = " ".join([base, *(f"{option} {spec.get(option, '-')}" for option in others)])
+        told = [option for option in (*_ALWAYS_SHOWN[2:], *others) if spec.get(option) is not None]
+        base = f"{spec.get('dataset')} {spec.get('name')}"
+        labels[cell] = " ".join([base, *(f"{option} {spec[option]}" for option in told)])
     return labels
 
 

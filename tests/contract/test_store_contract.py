@@ -101,7 +101,7 @@ class StoreContract:
             ("networks", {"wdth": 3}, "wdth"),
             ("networks", {"width": "wide"}, "networks.width"),
             ("networks", {"network_id": None}, "networks.network_id"),
-            ("networks", {"learning_rate": math.nan}, "networks.learning_rate"),
+            ("networks", {"label_noise": math.nan}, "networks.label_noise"),
             ("networks", {"checkpoint": "../../etc/passwd"}, "networks.checkpoint"),
             ("barriers", {"alphas": [0.0, "half"]}, "barriers.alphas"),
         ],
