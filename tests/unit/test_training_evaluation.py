@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from toy_networks import toy
 
 from workers import evaluation
+from workers.architectures import build
 from workers.architectures.mlp import MLPProgram
 from workers.device import threads
 from workers.evaluation import evaluate, tally
 from workers.params import num_networks, row, rows, stack
+from workers.specs import ShallowCNNSpec
 
 
 def case(width: int, num: int, num_examples: int = 1300, num_inputs: int = 9) -> tuple:
@@ -51,6 +54,31 @@ def test_figures_do_not_depend_on_company_or_threads(width: int, monkeypatch: py
             evaluation, "CHUNK_FLOATS", 4 * evaluation.CHUNK_EXAMPLES * program.floats_per_example()
         )
         assert alone == evaluate(program, params, inputs, labels).losses.tolist()
+
+
+def test_large_networks_take_fewer_examples_at_a_time() -> None:
+    """Chunks hold 512 examples of small networks, 128 of 478,000 floats each, and at least 16 of any."""
+
+    def sizes(width: int) -> list[int]:
+        chunks = evaluation.chunks_of(MLPProgram(9, width, 1, 10), 1, torch.zeros(1000, 9))
+        return [chunk.examples.stop - chunk.examples.start for chunk in chunks]
+
+    assert [512, 488] == sizes(100)
+    assert [128] * 7 + [104] == sizes(478_000)
+    assert [16] * 62 + [8] == sizes(10**9)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_bytes_are_evaluated_as_the_inputs_made_of_them(num_threads: int) -> None:
+    """Figures of a convolutional network are the same bits from bytes and from floats, in any company."""
+    dataset = toy(num_train=1100, side=8)
+    program = build(ShallowCNNSpec(width=3), dataset.definition)
+    params = stack([program.initialize(seed) for seed in range(3)])
+    inputs = dataset.inputs("train", program.prepare)
+    with threads(num_threads):
+        found = evaluate(program, params, inputs, dataset.train_labels)
+        of_floats = evaluate(program, rows(params, [1]), inputs[:], dataset.train_labels)
+    assert of_floats.losses.item() == found.losses[1].item()
 
 
 def test_every_network_may_have_labels_of_its_own() -> None:
