@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from module_zoo import CASES, Case
+from module_zoo import FEATURES, Case
+from module_zoo_images import IMAGES
 from module_zoo_sequences import SEQUENCES
 from torch import Tensor, nn
 
@@ -16,7 +17,7 @@ from workers.permutation.check import check_spec
 from workers.permutation.derive import derive, derive_permutation_spec
 from workers.permutation.spec import PermutationSpec, Segment
 
-ZOO = {**CASES, **SEQUENCES}
+ZOO = {**FEATURES, **IMAGES, **SEQUENCES}
 zoo = pytest.mark.parametrize("case", ZOO.values(), ids=ZOO.keys())
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from strategies import random_permutation, random_stack, shapes_of
+from torch import Tensor, nn
 
 from workers.architectures.mlp import MLPProgram
-from workers.permutation.check import check_function_preserved
+from workers.permutation.check import check_function_preserved, check_spec
 from workers.permutation.derive import derive_permutation_spec
 from workers.permutation.spec import PermutationSpec, Segment
 
@@ -39,3 +40,84 @@ def test_a_diverged_network_is_passed_over() -> None:
     assert check_function_preserved(PROGRAM, params, random_permutation(SPEC, 2, 3), SPEC, INPUTS) < 1e-5
     with pytest.raises(ValueError, match="network 1 of 2"):
         check_function_preserved(PROGRAM, params, random_permutation(WRONG, 2, 3), WRONG, INPUTS)
+
+
+class TwoNorms(nn.Module):
+    """Two hidden layers, each with batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm1 = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+        self.second, self.norm2 = nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5)
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits."""
+        hidden = self.norm1(self.first(inputs)).relu()
+        return self.head(self.norm2(self.second(hidden)).relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+IMAGES = torch.zeros(2, 1, 6, 6)
+
+
+def test_statistics_move_with_their_channels_and_are_known_as_buffers() -> None:
+    """Running means and variances stand in the spec, counters of batches do not; the check passes."""
+    spec = derive_permutation_spec(TwoNorms(), IMAGES)
+    statistics = {f"norm{k}.running_{kind}" for k in (1, 2) for kind in ("mean", "var")}
+    assert statistics == spec.buffers
+    assert (Segment("second", 5),) == spec.axes["norm2.running_var", 0]
+    assert not any("num_batches_tracked" in name for name, _ in spec.axes)
+    assert check_spec(TwoNorms(), spec, IMAGES) <= 1e-10
+
+
+@pytest.mark.parametrize(
+    "forgotten", ["norm2.running_mean", "norm2.running_var", "norm2.bias", "second.bias"]
+)
+def test_a_spec_that_forgets_an_axis_is_refused_by_the_name_of_the_group(forgotten: str) -> None:
+    """Whichever axis is missing, the group that it belongs to is named and the others are not."""
+    spec = derive_permutation_spec(TwoNorms(), IMAGES)
+    axes = {key: segments for key, segments in spec.axes.items() if key != (forgotten, 0)}
+    with pytest.raises(ValueError, match=r"TwoNorms differs by .* group second is wrong"):
+        check_spec(TwoNorms(), PermutationSpec(groups=spec.groups, axes=axes), IMAGES)
+
+
+def test_the_check_leaves_the_module_and_the_global_generator_alone() -> None:
+    """Weights, statistics, mode and generator are as before, and a module on meta is checked as well."""
+    module = TwoNorms().train()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    state = torch.random.get_rng_state()
+    spec = derive_permutation_spec(module, IMAGES)
+    deviation = check_spec(module, spec, IMAGES)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+    assert module.training
+    with torch.device("meta"):
+        elsewhere = TwoNorms()
+    assert deviation == check_spec(elsewhere, derive_permutation_spec(elsewhere, IMAGES), IMAGES)
+
+
+def test_casts_on_the_way_do_not_count_as_mistakes() -> None:
+    """A module that computes parts of itself in float32 is compared in float64 all the same."""
+
+    class Cast(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.head = nn.Linear(3, 40), nn.Linear(40, 2)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.head(self.first(inputs).float().softmax(-1).type_as(inputs))  # type: ignore[no-any-return]
+
+    example = torch.zeros(2, 3)
+    assert check_spec(Cast(), derive_permutation_spec(Cast(), example), example) <= 1e-10
+
+
+def test_outputs_that_are_not_finite_prove_nothing() -> None:
+    """A module whose outputs overflow whatever its weights cannot be checked, and the error says so."""
+
+    class Overflowing(nn.Sequential):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs) / 0.0  # type: ignore[no-any-return]
+
+    module = Overflowing(nn.Linear(3, 4), nn.Linear(4, 2))
+    with pytest.raises(ValueError, match="cannot be checked: its outputs for random weights are not finite"):
+        check_spec(module, derive_permutation_spec(module), None)

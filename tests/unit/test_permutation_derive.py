@@ -214,3 +214,59 @@ def test_deriving_leaves_the_module_and_the_global_generator_alone() -> None:
     assert torch.equal(state, torch.random.get_rng_state())
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
     assert module.training
+
+
+class Reading(nn.Module):
+    """A submodule that asks a tensor for its value."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Scaled."""
+        return inputs / inputs.abs().max().item()
+
+
+class Returning(nn.Module):
+    """Hands out its hidden units beside the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(3, 4), nn.Linear(4, 5), nn.Linear(5, 2)
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Logits and the first hidden layer."""
+        hidden = self.first(inputs)
+        return {"hidden": hidden, "logits": self.head(self.second(hidden).relu())}
+
+
+def test_the_layer_that_looks_at_values_is_named() -> None:
+    """Not only that the module cannot be traced, but which part of it is to be changed."""
+    module = nn.Sequential(nn.Linear(3, 4), Reading(), nn.Linear(4, 2))
+    with pytest.raises(ValueError, match=r"Sequential cannot be traced: 1 \(Reading\).*looks at values"):
+        derive_permutation_spec(module)
+
+
+def test_everything_that_is_returned_stays_in_place() -> None:
+    """Outputs are never permuted, whatever they are wrapped in."""
+    assert {"second": 5} == dict(derive_permutation_spec(Returning(), torch.zeros(2, 3)).groups)
+
+
+def test_tied_tensors_stand_in_the_spec_by_all_their_names() -> None:
+    """Every alias in the state dict has the same segments, whether a module or its tensor is shared."""
+    module = Tied()
+    spec = derive_permutation_spec(module, torch.zeros(2, 5))
+    assert spec.axes["mix.weight", 0] == spec.axes["alias.weight", 0] == (Segment("stem", 6),)
+    assert {name for name, _ in spec.axes} <= module.state_dict().keys()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
+def test_what_is_no_plain_module_is_refused() -> None:
+    """A module whose forward pass is no Python says what to give instead."""
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)))
+    with pytest.raises(ValueError, match="give the plain nn.Module, not a compiled or scripted one"):
+        derive_permutation_spec(scripted, torch.zeros(2, 3))
+
+
+def test_a_layer_without_shapes_is_refused() -> None:
+    """A lazy layer is named, with what gives it its shape."""
+    module = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2))
+    with pytest.raises(ValueError, match="0.weight of Sequential has no shape yet: run the module once"):
+        derive_permutation_spec(module, torch.zeros(2, 3))

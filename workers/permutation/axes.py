@@ -138,20 +138,6 @@ class AxisUnion:
         _, part = self._cut(head, start)
         return self.resolve(part)
 
-    def merge(self, axes: Layout) -> Axis:
-        """One axis of several, the first varying slowest."""
-        merged: Axis = pinned(1)
-        for axis in axes:
-            merged = self._product(merged, axis)
-        return merged
-
-    def split(self, axis: Axis, sizes: tuple[int, ...]) -> Layout:
-        """Several axes of one, the first varying slowest: the inverse of ``merge``."""
-        if len(sizes) == 1:
-            return (self.resolve(axis),)
-        outer, inner = self._rows_and_columns(self.resolve(axis), math.prod(sizes[1:]))
-        return (outer, *self.split(inner, sizes[1:]))
-
     def _first_run(self, waiting: list[Run]) -> Run:
         """Takes the next run off a reversed list, as the sets stand now."""
         first, *others = self.resolve((waiting.pop(),))
@@ -231,10 +217,10 @@ class AxisUnion:
             inner = Units(PINNED, num_inner)
             self._tie(*((inner, *run[1:]) if run[0] == longer else run[1:] for run in (a, b)))
         else:
-            self._refine(longer, shorter.num_units)
+            self.refine(longer, shorter.num_units)
             self._tie(a, b)
 
-    def _refine(self, units: Units, num_blocks: int) -> Run:
+    def refine(self, units: Units, num_blocks: int) -> Run:
         """Blocks of units, and units within all blocks alike."""
         sizes = (num_blocks, units.num_units // num_blocks)
         if units.units == PINNED:
@@ -242,59 +228,6 @@ class AxisUnion:
         rows, columns = (self.fresh(size)[0][0] for size in sizes)
         self._bound[units.units] = ((rows, columns),)
         return rows, columns
-
-    def _product(self, outer: Axis, inner: Axis) -> Axis:
-        """Every entry of ``outer`` with every entry of ``inner``, which varies faster."""
-        outer, inner = self.resolve(outer), self.resolve(inner)
-        if len(inner) == 1:
-            return self.resolve(tuple((*run, *inner[0]) for run in outer))
-        runs: list[Run] = []
-        for run in outer:
-            if is_pinned((run,)):
-                runs.extend(inner * run_length(run))
-            else:  # a segment moves whole blocks or units within them; blocks it is
-                self.pin(inner)
-                runs.append((*run, *pinned(length(inner))[0]))
-        return self.resolve(tuple(runs))
-
-    def _rows_and_columns(self, axis: Axis, num_columns: int) -> tuple[Axis, Axis]:
-        """A resolved axis as rows of ``num_columns`` entries each."""
-        if all(run_length(run) % num_columns == 0 for run in axis):
-            halves = [self._halves(run, num_columns) for run in axis]
-            for _, columns in halves[1:]:
-                self.unify(halves[0][1], columns)
-            rows = tuple(run for half, _ in halves for run in half)
-            return self.resolve(rows), self.resolve(halves[0][1])
-        num_rows = length(axis) // num_columns
-        pieces = [self.cut(axis, i * num_columns, (i + 1) * num_columns) for i in range(num_rows)]
-        for other in pieces[1:]:
-            self.unify(pieces[0], other)
-        return pinned(num_rows), self.resolve(pieces[0])
-
-    def _halves(self, run: Run, num_columns: int) -> tuple[Axis, Axis]:
-        """Rows and columns of a run."""
-        resolved = self.resolve((run,))  # an earlier run may have refined its sets
-        if len(resolved) > 1:
-            return self._rows_and_columns(resolved, num_columns)
-        run = resolved[0]
-        missing = run_length(run) // num_columns
-        rows: list[Units] = []
-        rest = list(run)
-        while missing > 1:
-            factor = rest.pop(0)
-            if missing % factor.num_units == 0:
-                rows.append(factor)
-                missing //= factor.num_units
-            elif factor.num_units % missing == 0:
-                blocks, within = self._refine(factor, missing)
-                rows.append(blocks)
-                rest.insert(0, within)
-                missing = 1
-            else:
-                self.pin((run,))
-                return pinned(run_length(run) // num_columns), pinned(num_columns)
-        one = pinned(1)[0]
-        return (tuple(rows) or one,), (tuple(rest) or one,)
 
 
 def _simplified(run: Run) -> Run:

@@ -14,6 +14,11 @@ SHORTER = (torch.float32, torch.float16, torch.bfloat16)
 class DoublePrecision(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is active, casts to shorter types and new tensors of such types are of float64."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler for it, which takes seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

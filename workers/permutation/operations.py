@@ -34,9 +34,11 @@ def targets_of(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
     return list(tensors_in([arguments[name] for name in names]))
 
 
-def reads_values(func: Any, arguments: Mapping[str, Any]) -> bool:
-    """Whether the result steers Python, or its length depends on values."""
-    return name_of(func) in VALUE_READERS or _masks(func, arguments)
+def read_by(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
+    """The tensors whose values steer Python or decide the length of the result."""
+    if name_of(func) in VALUE_READERS:
+        return list(tensors_in(arguments))
+    return _masks(func, arguments)
 
 
 def rule_for(func: Any, arguments: Mapping[str, Any]) -> Rule | None:
@@ -113,12 +115,12 @@ def _labeled(value: Any, label: Callable[[Tensor], Labeled]) -> Any:
     return value
 
 
-def _masks(func: Any, arguments: Mapping[str, Any]) -> bool:
-    """Whether a tensor is indexed by what is true rather than by number."""
+def _masks(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
+    """Indices that say what is taken by truth rather than by number."""
     if not name_of(func).startswith("index"):
-        return False
+        return []
     indices = tensors_in(arguments.get("indices"))
-    return any(index.dtype in (torch.bool, torch.uint8) for index in indices)
+    return [index for index in indices if index.dtype in (torch.bool, torch.uint8)]
 
 
 def _is_same_view(self: Tensor, size: list[int], stride: list[int], storage_offset: int | None) -> bool:

@@ -17,7 +17,7 @@ from workers.permutation.operations import (
     held,
     labels_of,
     name_of,
-    reads_values,
+    read_by,
     rule_for,
     targets_of,
     tensors_in,
@@ -111,6 +111,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             pinned=tuple(self._limits),
         )
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler for it, which takes seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -121,7 +126,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._tensors.write(target)
         lasting = [known for tensor in operands if (known := self._tensors.lasting(tensor)) is not None]
         self._first_uses |= dict.fromkeys(source for known in lasting for source in known.sources)
-        if any(known.varies for known in lasting) and reads_values(func, arguments):
+        if any(self._tensors.of(tensor).varies for tensor in read_by(func, arguments)):
             self.reader = f"{self.place or 'it'}, by {name_of(func)},"
             raise RuntimeError(self.reader)
         rule = rule_for(func, arguments)
@@ -131,12 +136,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._tensors.defer(func, arguments, results)
         elif lasting and (rule is not uniform or "empty" in name_of(func)):
             self._apply(func, rule, arguments, lasting, results)
-        elif not lasting and func.is_view and operands:
+        elif (
+            not lasting and func.is_view and not any(one is tensor for one in results for tensor in operands)
+        ):
             self._tensors.defer(func, arguments, results)
         elif not lasting and "empty" in name_of(func):  # it will be written into
             shape = tuple(result.shape)
             self._tensors.set(result, Known(Labeled(shape, self._union.layout(shape)), False))
         elif not lasting and torch.Tag.nondeterministic_seeded in func.tags:
+            self._limits[self._limit(name_of(func))] = None
             for tensor in tensors_in(result):
                 self._tensors.set(tensor, Known(held(tensor), True))
         return result

@@ -42,13 +42,16 @@ VALUE_READERS = frozenset(
 )
 """Operations whose result steers Python or has a length that depends on values: nothing can be derived."""
 
+WORKSPACES = frozenset({"rrelu_with_noise"})
+"""Operations that write into an argument nobody reads."""
+
 
 def rule_of(operation: Any) -> Rule | None:
     """The rule of an ``aten`` operation; None where there is none."""
     name = str(operation._schema.name).rpartition("::")[2]
     arguments = operation._schema.arguments
     written = [one.name for one in arguments if one.alias_info and one.alias_info.is_write]
-    if written not in ([], [arguments[0].name]):
+    if written not in ([], [arguments[0].name]) and name not in WORKSPACES:
         return None  # results go into arguments
     rule = RULES.get(name) or RULES.get(name.removesuffix("_"))
     random = torch.Tag.nondeterministic_seeded in operation.tags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workers.permutation.axes import Layout, pinned
+from workers.permutation.reshaping import merge
 from workers.permutation.rules.call import Call, Labeled, NoRuleError, Rule
 
 LSTM = 2
@@ -14,12 +15,11 @@ def scaled_dot_product(call: Call) -> list[Layout | Labeled | None]:
     union = call.union
     query, key, value = call["query"], call["key"], call["value"]
     mask = call.arguments.get("attn_mask", call.arguments.get("attn_bias"))
-    if key.shape[1] != query.shape[1]:  # heads share keys
-        call.hold(query.axes[1], key.axes[1], value.axes[1])
-    else:
-        union.prefer(query.axes[1])
-        union.unify(query.axes[1], key.axes[1])
-        union.unify(query.axes[1], value.axes[1])
+    union.prefer(key.axes[1])
+    union.unify(key.axes[1], value.axes[1])
+    # neighboring query heads may share one of keys and values
+    sharing = union.fresh(query.shape[1] // key.shape[1])
+    union.unify(query.axes[1], merge(union, (key.axes[1], sharing)))
     union.unify(query.axes[0], key.axes[0])
     union.unify(query.axes[0], value.axes[0])
     union.unify(query.axes[3], key.axes[3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workers.permutation.axes import Axis, Layout, is_pinned, pinned
+from workers.permutation.reshaping import merge, split
 from workers.permutation.rules.call import Call, Labeled, Rule
 
 
@@ -37,21 +38,21 @@ def _grouped(call: Call, channels: Axis, weight: Labeled) -> Axis:
     union.unify(weight.axes[1], within)
     if is_pinned(union.resolve(group)):  # then the output channels of each group move on their own
         return _tied(call, weight.axes[0], tuple(run for _ in range(groups) for run in union.fresh(num_made)))
-    return _tied(call, weight.axes[0], union.merge((group, union.fresh(num_made))))
+    return _tied(call, weight.axes[0], merge(union, (group, union.fresh(num_made))))
 
 
 def _grouped_transposed(call: Call, channels: Axis, weight: Labeled) -> Axis:
     """The same where the weight lies as weight[(g, i), o]: output channel (g, o) is column o of group g."""
     union, groups = call.union, call["groups"]
     group, within = _group_axes(call, channels, weight.shape[0] // groups, weight.shape[1])
-    union.unify(weight.axes[0], union.merge((group, within)))
-    return union.merge((group, weight.axes[1]))
+    union.unify(weight.axes[0], merge(union, (group, within)))
+    return merge(union, (group, weight.axes[1]))
 
 
 def _group_axes(call: Call, channels: Axis, num_within: int, num_made: int) -> tuple[Axis, Axis]:
     """Channels as groups and channels within them: whole groups move, unless they are the fewer."""
     groups = call["groups"]
-    group, within = call.union.split(channels, (groups, num_within))
+    group, within = split(call.union, channels, (groups, num_within))
     if groups < max(num_within, num_made):
         call.union.pin(group)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workers.permutation.axes import Axis, AxisUnion, Layout
-from workers.permutation.rules.call import Call, Labeled, Rule, position
+from workers.permutation.rules.call import Call, Labeled, NoRuleError, Rule, position
 
 
 def entrywise(call: Call) -> Layout:
@@ -49,6 +49,19 @@ def gated_halves(call: Call) -> Layout:
     return (*tensor.axes[:axis], first, *tensor.axes[axis + 1 :])
 
 
+def with_workspace(call: Call) -> list[Layout | Labeled | None]:
+    """Entrywise operations that hand back what their gradient would need."""
+    return [entrywise(call), *[None] * (len(call.shapes) - 1)]
+
+
+def leaky_at_random(call: Call) -> Layout:
+    """``rrelu``, which draws slopes in training alone."""
+    if call["training"]:
+        raise NoRuleError
+    tensor: Labeled = call["self"]
+    return tensor.axes
+
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
@@ -71,4 +84,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones"), uniform),
     **dict.fromkeys(("new_full", "new_empty", "new_empty_strided", "empty_strided"), uniform),
     "glu": gated_halves,
+    "log_sigmoid_forward": with_workspace,
+    "rrelu_with_noise": leaky_at_random,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from workers.permutation.axes import Layout
+from workers.permutation.reshaping import merge
 from workers.permutation.rules.call import Call, Labeled, Rule, position
 
 
@@ -38,7 +39,7 @@ def group_norm(call: Call) -> list[Layout | Labeled | None]:
         union.unify(channels, vector.axes[0])
     if groups > 1 and within > 1:
         if math.lgamma(groups + 1) > groups * math.lgamma(within + 1):
-            union.unify(channels, union.merge((union.fresh(groups), union.fresh(within))))
+            union.unify(channels, merge(union, (union.fresh(groups), union.fresh(within))))
         else:
             union.unify(channels, tuple(run for _ in range(groups) for run in union.fresh(within)))
     return [inputs.axes, *_statistics(call, None)]

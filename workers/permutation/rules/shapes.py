@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workers.permutation.axes import Axis, AxisUnion, Layout, pinned
+from workers.permutation.reshaping import merge, split
 from workers.permutation.rules.call import Call, Rule, position, positions
 
 
@@ -39,7 +40,7 @@ def reshaped(union: AxisUnion, axes: Layout, source: tuple[int, ...], result: tu
                     entries, i_end = entries * source[i_end], i_end + 1
                 else:
                     filled, j_end = filled * result[j_end], j_end + 1
-            layout.extend(union.split(union.merge(axes[i:i_end]), result[j:j_end]))
+            layout.extend(split(union, merge(union, axes[i:i_end]), result[j:j_end]))
             i, j = i_end, j_end
     return tuple(layout)
 
@@ -90,7 +91,7 @@ def repeated(call: Call) -> Layout:
     return tuple(
         call.union.fresh(num_units)
         if i < new
-        else call.union.merge((call.union.fresh(num_units // tensor.shape[i - new]), tensor.axes[i - new]))
+        else merge(call.union, (call.union.fresh(num_units // tensor.shape[i - new]), tensor.axes[i - new]))
         for i, num_units in enumerate(call.shape)
     )
 
@@ -99,24 +100,24 @@ def pixel_shuffle(call: Call) -> Layout:
     """(C * r * r, h, w) to (C, h * r, w * r)."""
     tensor, factor = call["self"], call["upscale_factor"]
     union, (channels, height, width) = call.union, tensor.axes[-3:]
-    made, down, across = union.split(channels, (call.shape[-3], factor, factor))
-    return (*tensor.axes[:-3], made, union.merge((height, down)), union.merge((width, across)))
+    made, down, across = split(union, channels, (call.shape[-3], factor, factor))
+    return (*tensor.axes[:-3], made, merge(union, (height, down)), merge(union, (width, across)))
 
 
 def pixel_unshuffle(call: Call) -> Layout:
     """(C, h * r, w * r) to (C * r * r, h, w)."""
     tensor, factor = call["self"], call["downscale_factor"]
     union, (channels, height, width) = call.union, tensor.axes[-3:]
-    height, down = union.split(height, (call.shape[-2], factor))
-    width, across = union.split(width, (call.shape[-1], factor))
-    return (*tensor.axes[:-3], union.merge((channels, down, across)), height, width)
+    height, down = split(union, height, (call.shape[-2], factor))
+    width, across = split(union, width, (call.shape[-1], factor))
+    return (*tensor.axes[:-3], merge(union, (channels, down, across)), height, width)
 
 
 def channel_shuffle(call: Call) -> Layout:
     """Channel (g, c) goes to place (c, g)."""
     tensor, groups = call["self"], call["groups"]
-    group, within = call.union.split(tensor.axes[1], (groups, tensor.shape[1] // groups))
-    return (tensor.axes[0], call.union.merge((within, group)), *tensor.axes[2:])
+    group, within = split(call.union, tensor.axes[1], (groups, tensor.shape[1] // groups))
+    return (tensor.axes[0], merge(call.union, (within, group)), *tensor.axes[2:])
 
 
 RULES: dict[str, Rule] = {

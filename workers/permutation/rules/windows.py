@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workers.permutation.axes import Axis, Layout, is_pinned, pinned
+from workers.permutation.reshaping import merge, split
 from workers.permutation.rules.call import Call, Labeled, Rule
 
 
@@ -41,7 +42,7 @@ def unfold_windows(call: Call) -> Layout:
     tensor = call["self"]
     call.hold(*tensor.axes[-2:])
     num_places = call.shape[-2] // tensor.shape[-3]
-    columns = call.union.merge((tensor.axes[-3], pinned(num_places)))
+    columns = merge(call.union, (tensor.axes[-3], pinned(num_places)))
     return (*tensor.axes[:-3], columns, pinned(call.shape[-1]))
 
 
@@ -49,7 +50,7 @@ def fold_windows(call: Call) -> Layout:
     """``col2im``: the other way round."""
     tensor = call["self"]
     num_channels = call.shape[-3]
-    channels, places = call.union.split(tensor.axes[-2], (num_channels, tensor.shape[-2] // num_channels))
+    channels, places = split(call.union, tensor.axes[-2], (num_channels, tensor.shape[-2] // num_channels))
     call.hold(places, tensor.axes[-1])
     return (*tensor.axes[:-2], channels, *(pinned(n) for n in call.shape[-2:]))
 
