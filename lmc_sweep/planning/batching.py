@@ -11,8 +11,9 @@ import hashlib
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from lmc_sweep.planning.cost import working_bytes
 from lmc_sweep.planning.items import KINDS, AlignmentItem, Item, NetworkItem
@@ -65,7 +66,11 @@ def trajectory(item: Item) -> object:
 
 
 def batches(
-    items: dict[str, list[Item]], seconds: Callable[[Item], float], max_stack_bytes: float, num_slots: int
+    items: dict[str, list[Item]],
+    seconds: Callable[[Item], float],
+    max_stack_bytes: float,
+    num_slots: int,
+    threads: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Batch]:
     """The batches of the items that are to be done, kinds in order of dependency, longest first.
 
@@ -74,6 +79,8 @@ def batches(
         seconds: Estimate for one item.
         max_stack_bytes: Bound of the memory of one stack, in bytes. A batch has at least one item.
         num_slots: Tasks that can run at a time.
+        threads: Per kind, the threads of a task (1 if not given). A batch is not split below one item for
+            each, since networks stand side by side on threads.
     """
     made = []
     for kind in KINDS:
@@ -81,14 +88,20 @@ def batches(
         for item in items.get(kind, []):
             groups[group_key(item)].append(item)
         of_kind = [
-            batch for group in groups.values() for batch in _split(group, seconds, max_stack_bytes, num_slots)
+            batch
+            for group in groups.values()
+            for batch in _split(group, seconds, max_stack_bytes, num_slots, threads.get(kind, 1))
         ]
         made += sorted(of_kind, key=lambda batch: -batch.seconds)
     return made
 
 
 def _split(
-    group: Sequence[Item], seconds: Callable[[Item], float], max_stack_bytes: float, num_slots: int
+    group: Sequence[Item],
+    seconds: Callable[[Item], float],
+    max_stack_bytes: float,
+    num_slots: int,
+    num_threads: int,
 ) -> list[Batch]:
     """Equal parts of a group, each within the bounds; a trajectory is never cut."""
     by_trajectory: dict[object, list[Item]] = defaultdict(list)
@@ -104,7 +117,7 @@ def _split(
         parts = max(parts, min(num_slots, len(runs) // SMALLEST_SHARED_STACK))
     if parts > 1:  # whole rounds, so that no slot idles while the last parts run
         parts = math.ceil(parts / num_slots) * num_slots
-    parts = min(max(parts, 1), len(runs))
+    parts = min(max(parts, 1), max(math.ceil(len(runs) / per_memory), math.ceil(len(runs) / num_threads)))
     bounds = [round(i * len(runs) / parts) for i in range(parts + 1)]
     return [
         Batch(

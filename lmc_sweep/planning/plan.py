@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from lmc_sweep.config.sweep import Sweep
+from lmc_sweep.config.sweep import Kind, Sweep
 from lmc_sweep.planning.batching import Batch, batches
 from lmc_sweep.planning.cost import stored_bytes
 from lmc_sweep.planning.items import KINDS, Item, items
@@ -84,12 +84,13 @@ def make_plan(sweep: Sweep, store: Store | None, num_slots: int) -> Plan:
     done = {kind: frozenset(item.id for item in asked[kind] if item.id in held[kind]) for kind in KINDS}
     left = {kind: [item for item in asked[kind] if item.id not in done[kind]] for kind in KINDS}
     known = rates(asked, _measured(store, done) if store else {})
+    threads = {kind: max(1, int(sweep.execution.resources(kind)[0])) for kind in get_args(Kind)}
     return Plan(
         sweep=sweep,
         items=asked,
         done=done,
         reasons=_reasons(left, store),
-        batches=batches(left, known.seconds, sweep.execution.max_stack_bytes, num_slots),
+        batches=batches(left, known.seconds, sweep.execution.max_stack_bytes, num_slots, threads),
         rates=known,
         num_slots=num_slots,
     )

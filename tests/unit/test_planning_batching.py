@@ -61,3 +61,13 @@ def test_batch_ids_are_their_items() -> None:
     first, second = batches(SWEEP, seconds, 2e9, 2), batches(SWEEP, seconds, 2e9, 2)
     assert [batch.id for batch in first] == [batch.id for batch in second]
     assert len(first) == len({batch.id for batch in first})
+
+
+def test_a_task_has_an_item_for_each_of_its_threads() -> None:
+    """However long the items, a batch is not split below the threads of a task, but below the memory is."""
+    networks = [item for item in SWEEP["network"] if item.spec.dataset == "mnist"][:8]
+    for num_threads, expected in ((1, 8), (2, 4), (3, 3), (16, 1)):
+        made = batches({"network": networks}, lambda item: 1e6, 2e9, 1, threads={"network": num_threads})
+        assert expected == len(made)
+    bounded = batches({"network": networks}, lambda item: 1e6, 1.0, 1, threads={"network": 16})
+    assert 8 == len(bounded)
