@@ -261,12 +261,12 @@ def test_tied_tensors_stand_in_the_spec_by_all_their_names() -> None:
 def test_what_is_no_plain_module_is_refused() -> None:
     """A module whose forward pass is no Python says what to give instead."""
     scripted = torch.jit.script(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)))
-    with pytest.raises(ValueError, match="give the plain nn.Module, not a compiled or scripted one"):
+    with pytest.raises(ValueError, match=r"give the plain nn\.Module, not a compiled or scripted one"):
         derive_permutation_spec(scripted, torch.zeros(2, 3))
 
 
 def test_a_layer_without_shapes_is_refused() -> None:
     """A lazy layer is named, with what gives it its shape."""
     module = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2))
-    with pytest.raises(ValueError, match="0.weight of Sequential has no shape yet: run the module once"):
+    with pytest.raises(ValueError, match=r"0\.weight of Sequential has no shape yet: run the module once"):
         derive_permutation_spec(module, torch.zeros(2, 3))
