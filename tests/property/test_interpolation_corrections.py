@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from tests.support.small_convolutions import CLASSES, MODULES, PROGRAMS, SHAPE, examples, networks
+from tests.support.toy_networks import toy
 from workers.architectures.mlp import MLPProgram
 from workers.architectures.module_program import ModuleProgram
 from workers.architectures.program import StackedProgram
+from workers.datasets.inputs import ByteInputs
+from workers.datasets.tensors import normalize
 from workers.device import threads
 from workers.interpolation.barriers import barrier
 from workers.interpolation.corrections import corrected_blocks
@@ -25,6 +28,7 @@ from workers.permutation import permute
 from workers.permutation.derive import derive_permutation_spec
 from workers.seeding import generator
 from workers.specs import Correction
+from workers.statistics import statistics_batches
 
 GRID = (0.0, 0.25, 0.5, 1.0)
 WITH_STATISTICS = ("batch_normed", "bare_norms", "residual")
@@ -75,7 +79,7 @@ def test_each_unit_gets_the_mixture_of_means_and_standard_deviations(name: str) 
     wide, states = corrected(program, a, b, alpha, on)
 
     def shown(params: ParamStack, pair: int) -> dict[str, tuple[Tensor, Tensor]]:
-        module = target.program.module.to_empty(device="cpu").double().train()
+        module = target.program.make().double().train()
         found: dict[str, tuple[Tensor, Tensor]] = {}
 
         def note(layer: str, axis: int, output: Tensor) -> None:
@@ -286,3 +290,30 @@ def test_an_mlp_is_repaired_alike_in_any_company(
 
     assert torch.equal(whole.losses[chosen], part.losses)
     assert torch.equal(whole.errors[chosen], part.errors)
+
+
+@pytest.mark.parametrize("correction", ["none", "repair"])
+def test_images_that_stay_bytes_give_the_same_curves(correction: Correction) -> None:
+    """Whether inputs are made before or as they are taken makes no difference to the bits."""
+    dataset = toy()
+    program = MLPProgram(9, 8, 2, 5)
+    a, b = (stack([program.initialize(seed)]) for seed in (0, 1))
+    made = program.prepare(normalize(dataset.train_images[:], dataset.definition))
+    taken = ByteInputs(dataset.train_images, dataset.definition, program.prepare)
+
+    expected, actual = (
+        interpolate(
+            program,
+            a,
+            b,
+            GRID,
+            inputs,
+            dataset.train_labels,
+            correction=correction,
+            statistics=statistics_batches(inputs, "toy"),
+        )
+        for inputs in (made, taken)
+    )
+
+    assert torch.equal(expected.losses, actual.losses)
+    assert torch.equal(expected.endpoint_disagreement, actual.endpoint_disagreement)
