@@ -10,6 +10,7 @@ from lmc_sweep.config import architectures, checkpoints, examples, fields
 from lmc_sweep.config.grid import Located, refuse_repeated, unroll
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import Cell
+from workers.architectures.traits import has_batch_norm
 from workers.datasets.definitions import define
 from workers.specs import NetworkSpec, TrainingSpec
 
@@ -82,6 +83,7 @@ def _cell(point: Located, seeds: tuple[int, ...], origin: str) -> Cell:
         origin=origin,
     )
     _refuse_identical_networks(cell, point)
+    _refuse_single_example(cell, point)
     return cell
 
 
@@ -151,6 +153,19 @@ def _refuse_identical_networks(cell: Cell, point: Located) -> None:
             point.at("training", "spawn_at_step"),
             f"{training.spawn_at_step} is not before the end of training, after {num_steps} steps on "
             f"{cell.dataset}: {identical}. Choose an earlier step, or name one seed",
+        )
+
+
+def _refuse_single_example(cell: Cell, point: Located) -> None:
+    """Refuses a last minibatch of one example where batch norm would find no variance in it."""
+    training, num_train = cell.training, define(cell.data).num_train
+    if training is None or training.max_epochs == 0 or num_train % training.batch_size != 1:
+        return
+    if has_batch_norm(cell.architecture):
+        raise Refusal(
+            point.at("training", "batch_size"),
+            f"batch_size {training.batch_size} leaves a single one of {num_train} training examples for the last "
+            "minibatch, in which batch norm finds no variance. Choose another",
         )
 
 

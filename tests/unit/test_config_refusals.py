@@ -66,6 +66,10 @@ REFUSED = [
         "architecture.width_multiplier: 16 x 0.3 channels is no whole number",
     ),
     ("networks[0].architecture={name: 'no_such_pkg:net'}", "there is no module no_such_pkg"),
+    (
+        "networks[0]={dataset: digits, num_train: 129, architecture: {name: resnet20}, seeds: 2}",
+        "networks[0].training: batch_size 64 leaves a single one of 129 training examples",
+    ),
     ("networks[0].input_size=8", "networks[0].input_size: has no effect: the images of digits are 8x8"),
     ("networks[0].num_train=5000", "networks[0].num_train: digits has 1438 examples to choose from, not 5000"),
     ("networks[0].num_train=0", "networks[0].num_train: must be at least 1, not 0"),
