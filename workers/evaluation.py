@@ -11,7 +11,7 @@ from torch import Tensor
 
 from workers.architectures.program import StackedProgram
 from workers.datasets.inputs import Inputs
-from workers.device import map_on_threads, tf32
+from workers.device import map_on_threads
 from workers.params import ParamStack, num_networks
 
 CHUNK_EXAMPLES = 512
@@ -87,9 +87,7 @@ def evaluate(
         return tally(*chunk.scored(program.logits(part, chunk.inputs_of(inputs)), labels))
 
     chunks = chunks_of(program, num, inputs)
-    with tf32(False):
-        tallies = map_on_threads(tally_chunk, chunks)
-    for chunk, found in zip(chunks, tallies, strict=True):
+    for chunk, found in zip(chunks, map_on_threads(tally_chunk, chunks), strict=True):
         loss_sums[chunk.networks] += found.loss_sums.cpu()
         num_mistakes[chunk.networks] += found.num_mistakes.cpu()
         if predictions is not None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from workers.architectures.mlp import MLPProgram
 from workers.params import Params
-from workers.training.mlp_step import MLPGroup, split
+from workers.training.mlp_buffers import split
+from workers.training.mlp_step import MLPGroup
 from workers.training.optimizers import Adam
 
 

@@ -23,7 +23,6 @@ All of these contribute exact zeros.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -35,21 +34,11 @@ from workers.device import threads
 from workers.evaluation import usable_threads
 from workers.params import Params
 from workers.training.minibatches import Minibatches, minibatches, rounded_up
+from workers.training.mlp_buffers import StepBuffers, split
 from workers.training.streams import NoiseSeeds
 
 TABLE_BYTES = 256 << 20
 """Bytes of normalized inputs that a group keeps while it trains; beyond, each step normalizes its batches."""
-
-
-class _Buffers(NamedTuple):
-    """What one step of one batch size writes."""
-
-    inputs: Tensor  # (N, B, inputs)
-    hidden: list[Tensor]  # (N, W, B) per hidden layer
-    hidden_gradients: list[Tensor]  # two of (N, W, B), used in turn
-    logits: Tensor  # (N, C, B), then their gradient
-    log_probabilities: Tensor  # (N, C, B)
-    minus_one: Tensor  # (N * B)
 
 
 class MLPGroup:
@@ -173,7 +162,7 @@ class MLPGroup:
         losses = picked.view(-1, self.num_slots, batches.padded_size)[..., : batches.size]
         return losses.to(torch.float64).mean(-1).T.contiguous().neg_()
 
-    def _forward(self, inputs: Inputs, rows: Tensor, buffers: _Buffers) -> None:
+    def _forward(self, inputs: Inputs, rows: Tensor, buffers: StepBuffers) -> None:
         """Hidden activations and logits of the chosen rows."""
         if isinstance(inputs, Tensor):
             torch.index_select(inputs, 0, rows, out=buffers.inputs.flatten(0, 1))
@@ -185,7 +174,7 @@ class MLPGroup:
         torch.baddbmm(self._bias_columns[-1], self._weights[-1], below, out=buffers.logits)
 
     @staticmethod
-    def _logit_gradient(buffers: _Buffers, picks: Tensor, rate: Tensor, size: int) -> None:
+    def _logit_gradient(buffers: StepBuffers, picks: Tensor, rate: Tensor, size: int) -> None:
         """rate * (probabilities - one-hot) in place of the logits; zero for the examples beyond ``size``."""
         gradient = torch.exp(buffers.log_probabilities, out=buffers.logits)
         gradient.view(-1).index_add_(0, picks, buffers.minus_one)
@@ -193,7 +182,7 @@ class MLPGroup:
         if size < gradient.shape[2]:
             gradient[..., size:].zero_()
 
-    def _backward(self, buffers: _Buffers) -> None:
+    def _backward(self, buffers: StepBuffers) -> None:
         """Velocities decayed by the momentum, plus the scaled gradient."""
         gradient = buffers.logits
         for layer in reversed(range(len(self._weights))):
@@ -252,14 +241,14 @@ class MLPGroup:
         self._flat_bias_velocity = flat_velocity[flat.numel() - num_bias_entries :]
         self._flat_bias_gradient = torch.empty_like(self._flat_bias_velocity)
         self._bias_gradients = split(self._flat_bias_gradient, shapes[depth:])
-        self._buffers_by_size: dict[int, _Buffers] = {}
+        self._buffers_by_size: dict[int, StepBuffers] = {}
 
-    def _buffers(self, size: int) -> _Buffers:
+    def _buffers(self, size: int) -> StepBuffers:
         """The buffers for batches of ``size`` examples, kept until the group shrinks."""
         if size not in self._buffers_by_size:
             num, width, num_classes = self.num_slots, self._padded[1], self._padded[-1]
             hidden = [self._flat.new_empty(num, width, size) for _ in range(self.program.depth + 2)]
-            self._buffers_by_size[size] = _Buffers(
+            self._buffers_by_size[size] = StepBuffers(
                 inputs=self._flat.new_zeros(num, size, self._padded[0]),
                 hidden=hidden[:-2],
                 hidden_gradients=hidden[-2:],
@@ -268,9 +257,3 @@ class MLPGroup:
                 minus_one=self._flat.new_full((num * size,), -1.0),
             )
         return self._buffers_by_size[size]
-
-
-def split(flat: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    """Consecutive parts of a flat buffer, of these shapes."""
-    lengths = [torch.Size(shape).numel() for shape in shapes]
-    return [part.view(shape) for part, shape in zip(torch.split(flat, lengths), shapes, strict=True)]
