@@ -90,12 +90,12 @@ class ResNet20Spec:
 Argument = str | int | float | bool | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ModuleSpec:
     """A module of the user's own: what ``pkg.module:function`` returns for these arguments.
 
     ``source_sha256`` is that of the file that defines the function, so that an edited module is another
-    architecture.
+    architecture. Two are equal if they are written alike: to a function, 1, 1.0 and true may differ.
     """
 
     name: str
@@ -104,6 +104,12 @@ class ModuleSpec:
 
     width: ClassVar[None] = None
     depth: ClassVar[None] = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModuleSpec) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
 
 ArchitectureSpec = MLPSpec | ShallowCNNSpec | VGGSpec | ResNetSpec | ResNet20Spec | ModuleSpec

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
+import inspect
 import re
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -34,3 +39,17 @@ def resolve(name: str) -> Callable[..., Any]:
         listed = ", ".join(defined[:8]) or "nothing"
         raise ValueError(f"{name}: {module_name} has no function {function_name!r}; it has {listed}")
     return function  # type: ignore[no-any-return]
+
+
+@cache
+def loaded_sha256(name: str) -> frozenset[str]:
+    """SHA-256 of the files that the function was loaded from, as they were when this was first asked.
+
+    They are its module's file and, where that has it from elsewhere, the one that defines it. Python keeps
+    a module that it has imported, so what is on disk later may be another one.
+    """
+    function = resolve(name)
+    files = [getattr(importlib.import_module(name.partition(":")[0]), "__file__", None)]
+    with contextlib.suppress(TypeError):  # an object that has no file of its own
+        files.append(inspect.getfile(inspect.unwrap(function)))
+    return frozenset(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files if file)

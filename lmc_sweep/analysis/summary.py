@@ -60,6 +60,8 @@ def _cell_labels(store: Store, cells: dict[str, Any]) -> dict[str, str]:
     specs = {cell: dict(_leaves(json.loads(text))) for cell, text in rows if cell in cells}
     for spec in specs.values():
         spec.pop("seed", None)
+        if "learning_rate" not in spec:  # trained elsewhere: of each member its own
+            spec.pop("sha256", None)
     others = [option for option in _differing(list(specs.values())) if option not in _ALWAYS_SHOWN]
     labels = {}
     for cell in cells:

@@ -6,6 +6,7 @@ from lmc_sweep.config import fields, user_code
 from lmc_sweep.config.grid import Located
 from lmc_sweep.config.refusals import Refusal, shown, unknown
 from workers.architectures.shapes import smallest_side
+from workers.architectures.traits import has_batch_norm
 from workers.datasets.definitions import define
 from workers.specs import (
     ARCHITECTURES,
@@ -55,6 +56,14 @@ def module(asked: Located, key: str = "name") -> ModuleSpec:
         arguments=tuple(sorted(arguments)),
         source_sha256=user_code.source_sha256(name, asked.at(key)),
     )
+
+
+def is_normed(spec: ArchitectureSpec, origin: str) -> bool:
+    """Whether networks have batch norm; a module of the user's own that cannot be built is refused."""
+    try:
+        return has_batch_norm(spec)
+    except ValueError as error:
+        raise Refusal(origin, str(error)) from error
 
 
 def _check_size(spec: ArchitectureSpec, data: DataSpec, point: Located) -> None:

@@ -10,7 +10,6 @@ from lmc_sweep.config import architectures, checkpoints, examples, fields
 from lmc_sweep.config.grid import Located, refuse_repeated, unroll
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import Cell
-from workers.architectures.traits import has_batch_norm
 from workers.datasets.definitions import define
 from workers.specs import NetworkSpec, TrainingSpec
 
@@ -159,12 +158,13 @@ def _refuse_identical_networks(cell: Cell, point: Located) -> None:
 def _refuse_single_example(cell: Cell, point: Located) -> None:
     """Refuses a last minibatch of one example where batch norm would find no variance in it."""
     training, num_train = cell.training, define(cell.data).num_train
-    if training is None or training.max_epochs == 0 or num_train % training.batch_size != 1:
+    if training is None or training.max_epochs == 0:
         return
-    if has_batch_norm(cell.architecture):
+    is_single = training.batch_size == 1 or num_train % training.batch_size == 1
+    if is_single and architectures.is_normed(cell.architecture, cell.origin):
         raise Refusal(
             point.at("training", "batch_size"),
-            f"batch_size {training.batch_size} leaves a single one of {num_train} training examples for the last "
+            f"batch_size {training.batch_size} leaves a single one of {num_train} training examples for a "
             "minibatch, in which batch norm finds no variance. Choose another",
         )
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmc_sweep.config import fields
+from lmc_sweep.config.architectures import is_normed
 from lmc_sweep.config.grid import refuse_repeated, unroll
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Interpolation
 from workers.alignment.methods import METHODS, Method, SimulatedAnnealing, WeightMatching
-from workers.architectures.traits import has_batch_norm
 from workers.datasets.definitions import define
 from workers.specs import MLPSpec
 
@@ -114,7 +114,7 @@ def _interpolation(value: Any, cells: Sequence[Cell]) -> Interpolation:
     path = "barriers.interpolation"
     section = fields.mapping(value, path, "{alphas: 11, splits: [train, test]}")
     refuse_unknown_keys(section, fields.field_names(Interpolation), path)
-    _refuse_batch_norm(section.get("corrections"), cells)
+    _refuse_corrections(section.get("corrections"), cells)
     lists = {
         key: _list(Interpolation, key, section[key], path)
         for key in ("splits", "corrections")
@@ -123,13 +123,16 @@ def _interpolation(value: Any, cells: Sequence[Cell]) -> Interpolation:
     return Interpolation(alphas=_alphas(section.get("alphas", _DEFAULT_ALPHAS), f"{path}.alphas"), **lists)
 
 
-def _refuse_batch_norm(value: Any, cells: Sequence[Cell]) -> None:
-    """Refuses a reset of batch-norm statistics where no network has any."""
+def _refuse_corrections(value: Any, cells: Sequence[Cell]) -> None:
+    """Refuses a reset of batch-norm statistics where no network has any, and statistics of one example."""
     for index, name in enumerate(value if isinstance(value, list) else []):
-        if name == "reset_bn" and not any(has_batch_norm(cell.architecture) for cell in cells):
+        where = f"barriers.interpolation.corrections[{index}]"
+        if name == "reset_bn" and not any(is_normed(cell.architecture, cell.origin) for cell in cells):
             architectures = ", ".join(sorted({cell.architecture.name for cell in cells}))
             text = f"'{name}' has no effect: it resets batch-norm statistics, and {architectures} has none"
-            raise Refusal(f"barriers.interpolation.corrections[{index}]", f"{text}. Leave it out")
+            raise Refusal(where, f"{text}. Leave it out")
+        if name in ("reset_bn", "repair") and any(define(cell.data).num_train < 2 for cell in cells):
+            raise Refusal(where, f"'{name}' measures variances, for which num_train must be at least 2")
 
 
 def _alphas(value: Any, path: str) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lmc_sweep import data
-from lmc_sweep.config.sweep import Cell, Sweep
+from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
 from lmc_sweep.errors import SweepError
 from workers.datasets.definitions import define
 from workers.specs import ModuleSpec
@@ -30,23 +30,25 @@ def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
             continue
         checked.add(shape)
         try:
-            _check_cell(cell, sweep.barriers is not None, notice)
+            _check_cell(cell, sweep.barriers, notice)
         except (ValueError, SweepError) as error:
             raise SweepError(f"{cell.origin}: {error}") from error
 
 
-def _check_cell(cell: Cell, is_permuted: bool, notice: Callable[[str], None]) -> None:
-    """Builds the program, derives and checks its permutation spec, reads the checkpoints."""
+def _check_cell(cell: Cell, study: BarriersStudy | None, notice: Callable[[str], None]) -> None:
+    """Builds the program, derives and checks its permutation spec, reads the checkpoints one by one."""
     import torch
 
     from lmc_sweep import checkpoints
     from workers.architectures import build
+    from workers.architectures.module_program import ModuleProgram
+    from workers.interpolation.sites import repairable
     from workers.permutation.check import check_spec
     from workers.permutation.derive import derive
 
     definition = define(cell.data)
     program = build(cell.architecture, definition)
-    if is_permuted and isinstance(cell.architecture, ModuleSpec):
+    if study is not None and isinstance(cell.architecture, ModuleSpec):
         example = program.prepare(torch.zeros(2, *definition.shape))
         derivation = derive(program.module, example)
         check_spec(program.module, derivation.spec, example)
@@ -55,5 +57,7 @@ def _check_cell(cell: Cell, is_permuted: bool, notice: Callable[[str], None]) ->
                 f"{cell.architecture.name}: {pinned.name} ({pinned.operation}) has no permutation rule; "
                 "what it touches stays in place"
             )
-    if cell.checkpoints:
-        checkpoints.load_many([Path(file.path) for file in cell.checkpoints], program)
+        if "repair" in study.interpolation.corrections and isinstance(program, ModuleProgram):
+            repairable(program)
+    for file in cell.checkpoints:
+        checkpoints.load_many([Path(file.path)], program)

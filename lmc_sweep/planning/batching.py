@@ -12,14 +12,15 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
-from lmc_sweep.planning.cost import working_bytes
-from lmc_sweep.planning.items import KINDS, AlignmentItem, Item, NetworkItem
-from workers.specs import CheckpointSpec, NetworkSpec
+from lmc_sweep.planning.cost import stored_bytes, working_bytes
+from lmc_sweep.planning.items import KINDS, AlignmentItem, Item, NetworkItem, trajectory
+from workers.specs import CheckpointSpec
 
 TARGET_SECONDS = 20.0
+SAVED_COPIES = 3  # of a network that was saved along the way: as it was taken, stacked, and with statistics
 SMALLEST_SHARED_STACK = 16
 """Networks below which a stack is not split only to keep more workers busy."""
 
@@ -56,13 +57,6 @@ def group_key(item: Item) -> tuple[object, ...]:
     cell = alignment.cell
     shared = (cell.data, cell.label_noise, cell.architecture, alignment.method, len(alignment.networks))
     return shared if isinstance(item, AlignmentItem) else (*shared, item.alphas, item.correction)
-
-
-def trajectory(item: Item) -> object:
-    """What items have in common that are computed in one go: networks saved along one run of training."""
-    if isinstance(item, NetworkItem) and isinstance(item.spec, NetworkSpec):
-        return replace(item.spec, training=replace(item.spec.training, save_at=None))
-    return item.id
 
 
 def batches(
@@ -110,7 +104,9 @@ def _split(
     runs = list(by_trajectory.values())
     estimates = [max(map(seconds, run)) for run in runs]
     total = sum(estimates)
-    largest = max(working_bytes(run[0]) for run in runs)
+    largest = max(
+        working_bytes(run[0]) + SAVED_COPIES * stored_bytes(run[0]) * (len(run) - 1) for run in runs
+    )
     per_memory = max(1, int(max_stack_bytes // largest))
     parts = max(math.ceil(len(runs) / per_memory), math.ceil(total / TARGET_SECONDS))
     if total > TARGET_SECONDS / 4:

@@ -86,6 +86,13 @@ class BarrierItem:
 Item = NetworkItem | AlignmentItem | BarrierItem
 
 
+def trajectory(item: Item) -> object:
+    """What items have in common that are computed in one go: networks saved along one run of training."""
+    if isinstance(item, NetworkItem) and isinstance(item.spec, NetworkSpec):
+        return replace(item.spec, training=replace(item.spec.training, save_at=None))
+    return item.id
+
+
 def network_items(cell: Cell) -> list[NetworkItem]:
     """The networks of a cell, one per listed seed, in that order."""
     data = cell.data

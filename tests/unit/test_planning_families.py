@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.errors import SweepError
-from lmc_sweep.planning.batching import batches, trajectory
-from lmc_sweep.planning.items import BarrierItem, items
+from lmc_sweep.planning.batching import batches
+from lmc_sweep.planning.items import BarrierItem, items, trajectory
 from lmc_sweep.planning.plan import make_plan
 from workers.specs import CheckpointSpec, ModuleSpec
 

@@ -15,6 +15,7 @@ from workers.alignment.methods import Identity, Method, Random, SimulatedAnneali
 from workers.alignment.midpoint import MidpointObjective
 from workers.alignment.networks import Network, spec_of, stacks_of_one
 from workers.alignment.outcome import AlignmentResult, PairAlignment
+from workers.device import tf32
 from workers.params import Params, ParamStack, num_networks, row
 from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
@@ -70,7 +71,8 @@ def align(
     members = cast(Sequence[ParamStack], members)
     batch = _Batch(members, spec, names, objective)
     _check(method, batch)
-    return _ALGORITHMS[type(method)](method, batch)
+    with tf32(False):
+        return _ALGORITHMS[type(method)](method, batch)
 
 
 SINGLE = "pair"

@@ -69,11 +69,16 @@ def user_module(spec: ModuleSpec) -> nn.Module:
     """What the user's function returns for the spec's arguments.
 
     Raises:
-        ValueError: If it is not there, fails, or returns no module.
+        ValueError: If it is not there, is not the one that was planned, fails, or returns no module.
     """
     from torch import nn
 
     function = user_code.resolve(spec.name)
+    if spec.source_sha256 not in user_code.loaded_sha256(spec.name):
+        raise ValueError(
+            f"{spec.name}: its source file has changed since the sweep was planned, or since it was imported "
+            "here. Start again, so that results are named by the module that made them"
+        )
     try:
         made = function(**dict(spec.arguments))
     except Exception as error:  # whatever the user's function does

@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from workers.architectures.program import StackedProgram
+from workers.device import tf32
 from workers.params import ParamStack
 from workers.permutation import permute
 from workers.permutation.derive import example_inputs
@@ -53,8 +54,9 @@ def check_function_preserved(
         inputs: Some prepared inputs; a few dozen examples are enough.
         tolerance: Default by the precision of the logits: ``TOLERANCE``.
     """
-    logits = program.logits(params, inputs)
-    permuted = program.logits(permute.apply(params, permutation, spec), inputs)
+    with torch.no_grad(), tf32(False):
+        logits = program.logits(params, inputs)
+        permuted = program.logits(permute.apply(params, permutation, spec), inputs)
     deviation = relative_deviation(logits, permuted)
     allowed = TOLERANCE[logits.dtype] if tolerance is None else tolerance
     worst = int(deviation.argmax())

@@ -10,6 +10,7 @@ from lmc_sweep.execution.bodies.inputs import (
     inputs_of,
     labels_of,
     on_device,
+    permutation_spec_of,
     program_of,
 )
 from lmc_sweep.planning.identity import canonical_json
@@ -27,7 +28,7 @@ CHECKED_TOLERANCE = 1e-3  # relative, in float32: the order of sums changes
 def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> None:
     """Aligns groups of networks of one architecture by one method."""
     cell, method = items[0].cell, items[0].method
-    program, spec = program_of(cell)
+    program, spec = program_of(cell), permutation_spec_of(cell)
     origins = [store.origins([item.networks[m] for item in items]) for m in range(len(items[0].networks))]
     stored = [on_device(store.load_rows(of_member), device) for of_member in origins]
     starts = [_random_starts(items, spec, member) for member in range(len(stored))]

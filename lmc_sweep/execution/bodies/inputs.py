@@ -13,10 +13,17 @@ from workers.datasets.definitions import define
 from workers.datasets.inputs import ByteInputs
 from workers.datasets.tensors import Dataset
 from workers.params import ParamStack
+from workers.permutation.check import check_spec
 from workers.permutation.derive import derive_permutation_spec
 from workers.permutation.spec import PermutationSpec
 from workers.specs import ArchitectureSpec, DataSpec, NetworkKind, Split
 from workers.statistics import statistics_batches
+
+CHECKED_PARAMETERS = 30_000_000
+"""A spec is proved on random weights in float64 up to this size, which takes seconds and 0.7 GB there.
+
+Beyond, the networks that are aligned prove it, in float32.
+"""
 
 
 @lru_cache(maxsize=4)
@@ -27,7 +34,7 @@ def dataset_of(spec: DataSpec, device: str) -> Dataset:
 
 def inputs_of(kind: NetworkKind, split: Split, device: str) -> ByteInputs:
     """Inputs of a split for a network, made from bytes when they are taken."""
-    program, _ = program_of(kind)
+    program = program_of(kind)
     return dataset_of(kind.data, device).inputs(split, program.prepare, device)
 
 
@@ -43,17 +50,25 @@ def statistics_of(kind: NetworkKind, device: str) -> list[Tensor]:
     return statistics_batches(inputs_of(kind, "train", device), kind.dataset)
 
 
-def program_of(kind: NetworkKind) -> tuple[StackedProgram, PermutationSpec]:
-    """The program of a network's architecture, and where its hidden units can be permuted."""
-    return _program_of(kind.architecture, kind.data)
+def program_of(kind: NetworkKind) -> StackedProgram:
+    """The program of a network's architecture."""
+    return build(kind.architecture, define(kind.data))
+
+
+def permutation_spec_of(kind: NetworkKind) -> PermutationSpec:
+    """Where the hidden units of a network's architecture can be permuted, proved once in each process."""
+    return _permutation_spec_of(kind.architecture, kind.data)
 
 
 @lru_cache(maxsize=16)
-def _program_of(architecture: ArchitectureSpec, spec: DataSpec) -> tuple[StackedProgram, PermutationSpec]:
+def _permutation_spec_of(architecture: ArchitectureSpec, spec: DataSpec) -> PermutationSpec:
     definition = define(spec)
     program = build(architecture, definition)
     example = program.prepare(torch.zeros(2, *definition.shape))
-    return program, derive_permutation_spec(program.module, example)
+    derived = derive_permutation_spec(program.module, example)
+    if sum(parameter.numel() for parameter in program.module.parameters()) <= CHECKED_PARAMETERS:
+        check_spec(program.module, derived, example)
+    return derived
 
 
 def on_device(params: ParamStack, device: str) -> ParamStack:

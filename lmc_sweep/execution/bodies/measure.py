@@ -16,6 +16,7 @@ from lmc_sweep.execution.bodies.inputs import (
     inputs_of,
     labels_of,
     on_device,
+    permutation_spec_of,
     program_of,
     statistics_of,
 )
@@ -52,7 +53,7 @@ def _measure(
     """Rows of the curves between two members, all alignments of a split together."""
     alignments = list({item.alignment.id: item.alignment for item in items}.values())
     cell = alignments[0].cell
-    program, spec = program_of(cell)
+    program, spec = program_of(cell), permutation_spec_of(cell)
     sources = [aligned[alignment.id] for alignment in alignments]
     # What the alignment read, not what the networks' records say by now: permutations belong to weights.
     read = [json.loads(source["inputs_json"])["networks"] for source in sources]

@@ -27,7 +27,7 @@ def train_batch(store: Store, items: Sequence[NetworkItem], device: str) -> None
     if isinstance(items[0].spec, CheckpointSpec):
         return _import_batch(store, items, device)
     specs = [item.spec for item in items if isinstance(item.spec, NetworkSpec)]
-    program, _ = program_of(specs[0])
+    program = program_of(specs[0])
     trained = train(program, specs, dataset_of(specs[0].data, device), device=device)
     checkpoint = _write(store, program, trained.params)
     rows = [
@@ -59,7 +59,7 @@ def _import_batch(store: Store, items: Sequence[NetworkItem], device: str) -> No
     """Networks from files: the weights are copied into the store and evaluated in full."""
     begun = time.perf_counter()
     kind = items[0].spec
-    program, _ = program_of(kind)
+    program = program_of(kind)
     files = [Path(item.source or "") for item in items]
     for file, item in zip(files, items, strict=True):
         assert isinstance(item.spec, CheckpointSpec)
