@@ -126,11 +126,24 @@ def written_in_place() -> nn.Module:
     return Block(forward, first=nn.Linear(5, 4), second=nn.Linear(5, 3), head=nn.Linear(7, 2))
 
 
+def empty_parts() -> nn.Module:
+    """Tensors without entries, joined to hidden units: new ones and slices past the end."""
+
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        hidden = torch.cat([x.new_zeros(x.shape[0], 0), m.first(x).relu()], 1)
+        hidden = torch.cat([hidden, hidden[:, 6:], hidden.new_zeros(0)], 1)
+        hidden = m.second(hidden) + hidden[:, :0].reshape(x.shape[0], 0, 5).sum(1)
+        return m.head(hidden.relu())
+
+    return Block(forward, first=nn.Linear(5, 6), second=nn.Linear(6, 5), head=nn.Linear(5, 2))
+
+
 FEATURES: dict[str, Case] = {
     "shared_layer": Case(shared_layer, (5,), {"stem": 6}),
     "gated": Case(gated, (5,), {"both": 4, "up": 6, "last": 5}),
     "stages": Case(lambda: Stages(nn.Linear(10, 6), nn.ELU(), nn.Linear(6, 2)), (3, 3), {"0": 6}),
     "normalized_weights": Case(normalized_weights, (2, 7), {"0": 5, "2": 4}),
     "unused": Case(unused, (4,), {"first": 5}),
+    "empty_parts": Case(empty_parts, (5,), {"first": 6, "second": 5}),
     "written_in_place": Case(written_in_place, (5,), {"first": 4, "second": 3}),
 }

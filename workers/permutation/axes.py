@@ -245,8 +245,8 @@ def _simplified(run: Run) -> Run:
 
 
 def _append(runs: list[Run], run: Run) -> None:
-    """Adds a run to those of an axis; neighboring pinned runs become one."""
+    """Adds a run to those of an axis, unless it is empty; neighboring pinned runs become one."""
     if runs and is_pinned((runs[-1], run)):
         runs[-1] = (Units(PINNED, run_length(runs[-1]) + run_length(run)),)
-    else:
+    elif run_length(run):
         runs.append(run)

@@ -29,6 +29,8 @@ def split(union: AxisUnion, axis: Axis, sizes: tuple[int, ...]) -> Layout:
     """Several axes of one, the first varying slowest: the inverse of ``merge``."""
     if len(sizes) == 1:
         return (union.resolve(axis),)
+    if not length(axis):
+        return tuple(map(union.fresh, sizes))
     outer, inner = _rows_and_columns(union, union.resolve(axis), math.prod(sizes[1:]))
     return (outer, *split(union, inner, sizes[1:]))
 

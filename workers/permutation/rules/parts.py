@@ -8,8 +8,11 @@ from workers.permutation.rules.call import Call, Labeled, Rule, position
 
 def concatenation(call: Call) -> Layout:
     """``cat``: segments one after another along one axis, all other axes tied."""
-    tensors = [tensor for tensor in call.operands if tensor.shape != (0,)]
     along = position(call["dim"], len(call.shape))
+    # torch takes a tensor of shape (0,) to go with any other
+    tensors = [tensor for tensor in call.operands if tensor.shape != (0,) and tensor.shape[along]]
+    if not tensors:
+        return tuple(map(pinned, call.shape))
     axes: list[Axis] = []
     for i in range(len(call.shape)):
         if i == along:
