@@ -132,7 +132,7 @@ def empty_parts() -> nn.Module:
     def forward(m: nn.Module, x: Tensor) -> Tensor:
         hidden = torch.cat([x.new_zeros(x.shape[0], 0), m.first(x).relu()], 1)
         hidden = torch.cat([hidden, hidden[:, 6:], hidden.new_zeros(0)], 1)
-        hidden = m.second(hidden) + hidden[:, :0].reshape(x.shape[0], 0, 5).sum(1)
+        hidden = m.second(hidden) + hidden[:, :0].sum(1, keepdim=True)
         return m.head(hidden.relu())
 
     return Block(forward, first=nn.Linear(5, 6), second=nn.Linear(6, 5), head=nn.Linear(5, 2))
