@@ -9,7 +9,7 @@ new option cannot orphan old results.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
@@ -102,8 +102,19 @@ class ModuleSpec:
     arguments: tuple[tuple[str, Argument], ...] = ()
     source_sha256: str
 
-    width: ClassVar[None] = None
-    depth: ClassVar[None] = None
+    @property
+    def width(self) -> int | None:
+        """Its argument of that name, if that is a whole number."""
+        return self._count("width")
+
+    @property
+    def depth(self) -> int | None:
+        """Its argument of that name, if that is a whole number."""
+        return self._count("depth")
+
+    def _count(self, name: str) -> int | None:
+        value = dict(self.arguments).get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ModuleSpec) and repr(self) == repr(other)

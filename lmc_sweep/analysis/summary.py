@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,23 +12,28 @@ if TYPE_CHECKING:
 
 Spec = dict[str, Any]
 
+Row = tuple[str, str]
+"""Cell and correction."""
+
+_ORDER = ("none", "reset_bn", "repair")
+
 _ALWAYS_SHOWN = ("dataset", "name", "depth", "width")
 
 
 def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[list[str], list[list[str]]]:
-    """Column names and rows of text: one row per cell, one column per world and method.
+    """Column names and rows of text: one row per cell and correction, one column per world and method.
 
-    An entry is the mean loss barrier in nats with the number of pairs in parentheses; pairs whose loss
-    is not finite are left out of both.
+    Corrections are named where there is another one than ``none``. An entry is the mean loss barrier in
+    nats with the number of pairs in parentheses; pairs whose loss is not finite are left out of both.
     """
     asked = store.item_ids(sweep, "barrier")
     found = store.barriers().project(
         "barrier_id, cell_id, world, method_json, split, correction, loss_barrier"
     )
-    entries: dict[str, dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+    entries: dict[Row, dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     for barrier_id, cell, world, method, of_split, correction, value in found.fetchall():
-        if barrier_id in asked and (of_split, correction) == (split, "none"):
-            kept = entries[cell][world, method]
+        if barrier_id in asked and of_split == split:
+            kept = entries[cell, correction][world, method]
             if value is not None:
                 kept.append(value)
     methods = {method for of_cell in entries.values() for _, method in of_cell}
@@ -36,12 +41,17 @@ def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[lis
     keys = sorted(
         {key for of_cell in entries.values() for key in of_cell}, key=lambda key: _place(key, names)
     )
-    labels = _cell_labels(store, entries)
+    cells = _cell_labels(store, {cell for cell, _ in entries})
+    is_told = {correction for _, correction in entries} != {"none"}
+    labels = {(cell, c): f"{cells[cell]}, {c}" if is_told else cells[cell] for cell, c in entries}
     rows = [
-        [labels[cell], *(_entry(entries[cell].get(key, [])) for key in keys)]
-        for cell in sorted(entries, key=lambda cell: _natural(labels[cell]))
+        [labels[row], *(_entry(entries[row].get(key, [])) for key in keys)]
+        for row in sorted(entries, key=lambda row: (_natural(cells[row[0]]), _ORDER.index(row[1])))
     ]
-    return ["cell", *(f"{names[method]}, {world}" for world, method in keys)], rows
+    return [
+        "cell, correction" if is_told else "cell",
+        *(f"{names[method]}, {world}" for world, method in keys),
+    ], rows
 
 
 def method_names(specs: dict[str, Spec]) -> dict[str, str]:
@@ -54,7 +64,7 @@ def method_names(specs: dict[str, Spec]) -> dict[str, str]:
     return names
 
 
-def _cell_labels(store: Store, cells: dict[str, Any]) -> dict[str, str]:
+def _cell_labels(store: Store, cells: Collection[str]) -> dict[str, str]:
     """Data set and architecture of each cell, and the other settings in which the cells differ."""
     rows = store.networks().project("cell_id, spec_json").fetchall()
     specs = {cell: dict(_leaves(json.loads(text))) for cell, text in rows if cell in cells}
@@ -83,6 +93,8 @@ def _leaves(spec: Spec) -> Iterator[tuple[str, Any]]:
     for key, value in spec.items():
         if isinstance(value, dict):
             yield from _leaves(value)
+        elif key == "arguments":  # of the user's own function: pairs of names and values
+            yield from ((name, of_name) for name, of_name in value)
         else:
             yield key, value
 

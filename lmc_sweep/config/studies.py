@@ -188,7 +188,8 @@ def _check_pairs(study: BarriersStudy, cells: Sequence[Cell]) -> None:
         needed = max(asked, 1) * num_members
         group = "pairs" if num_members == 2 else f"groups of {num_members}"
         where = "barriers.pairs" if study.pairs is not None else "barriers"
-        remedy = f"Ask for at most {most}, or list more seeds" if most else "List more seeds"
+        more = "name more files by a pattern, as in 'nets/*.pt'" if cell.checkpoints else "list more seeds"
+        remedy = f"Ask for at most {most}, or {more}" if most else more[0].upper() + more[1:]
         if not most and "model" in study.worlds:
             remedy += ", or ask for worlds: [model] alone"
         raise Refusal(

@@ -12,8 +12,10 @@ from workers.datasets.definitions import define
 from workers.specs import ModuleSpec
 
 
-def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
+def check(sweep: Sweep, notice: Callable[[str], None], *, needs_data: bool = True) -> None:
     """Refuses a sweep that could not be run to its end; ``notice`` is told what limits it.
+
+    Where ``needs_data`` is false, data sets may be missing, as on a machine that only plans.
 
     Torch is imported only where a module of the user's own, or a checkpoint, has to be looked into.
 
@@ -21,7 +23,7 @@ def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
         SweepError: Naming the entry of the sweep file, and the data set, layer, tensor or file.
     """
     for spec in dict.fromkeys(cell.data for cell in sweep.networks):
-        if spec.user is None:
+        if needs_data and spec.user is None:
             data.require(spec.dataset)
     checked = set()
     for cell in sweep.networks:

@@ -4,7 +4,7 @@ The order of columns is part of the contract. A later version may add nullable c
 table, or allow nulls in a column, and must then raise ``SCHEMA_VERSION``; it never renames or removes one.
 
 Version 2 added networks that were trained elsewhere, of which nothing is known about their training, and
-the last columns of ``networks``.
+the last columns of ``networks`` and ``barriers``.
 """
 
 from __future__ import annotations
@@ -217,6 +217,12 @@ BARRIERS = Table(
             nullable=True,
         ),
         _ENVIRONMENT,
+        _count(
+            "save_at",
+            "epoch after which the networks were saved; null for the end of training",
+            "epochs",
+            nullable=True,
+        ),
     ),
     key="barrier_id",
     kind="barrier",

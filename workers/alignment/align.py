@@ -140,6 +140,10 @@ _ALGORITHMS: dict[type[Method], Callable[[Method, _Batch], AlignmentResult]] = {
 
 def _check(method: Method, batch: _Batch) -> None:
     """Raises ValueError for a call that the method cannot serve."""
+    if type(method) not in _ALGORITHMS:
+        raise ValueError(
+            f"a method is a value of workers.alignment.methods, such as WeightMatching(), not {method!r}"
+        )
     num_members = len(batch.members)
     if num_members < 2:
         raise ValueError(f"an alignment needs at least 2 members, not {num_members}")

@@ -57,7 +57,9 @@ class Optimizer(Protocol):
 
 def optimizer_of(training: TrainingSpec) -> Optimizer:
     """The rule that a spec names."""
-    return SGD(training.momentum) if training.optimizer == "sgd" else Adam(training.momentum)
+    if training.optimizer not in _OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {training.optimizer!r}; known are {', '.join(_OPTIMIZERS)}")
+    return _OPTIMIZERS[training.optimizer](training.momentum)
 
 
 @dataclass(frozen=True)
@@ -162,3 +164,6 @@ class Adam:
         )
         root = torch.sqrt(square, out=gradient).div_(of_square.sqrt_()).add_(ADAM_EPSILON)
         weights.sub_(torch.div(mean, root, out=gradient).mul_(rates / of_mean))
+
+
+_OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}

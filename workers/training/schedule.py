@@ -14,4 +14,6 @@ def learning_rate(training: TrainingSpec, epoch: int) -> float:
     """
     if training.schedule == "constant":
         return training.learning_rate
+    if training.schedule != "cosine":
+        raise ValueError(f"unknown schedule {training.schedule!r}; known are constant, cosine")
     return training.learning_rate / 2 * (1 + math.cos(math.pi * epoch / training.max_epochs))

@@ -26,7 +26,7 @@ from lmc_sweep.store.store import Store
 from workers.interpolation.barriers import barrier, midpoint_barrier
 from workers.interpolation.interpolate import Curves, interpolate
 from workers.permutation import permute
-from workers.specs import Correction, Split
+from workers.specs import Correction, NetworkSpec, Split
 
 
 def measure_batch(store: Store, items: Sequence[BarrierItem], device: str) -> None:
@@ -128,6 +128,7 @@ def _described(item: BarrierItem) -> dict[str, Any]:
         "seed_b": alignment.seeds[item.member_b],
         "split": item.split,
         "correction": item.correction,
+        "save_at": alignment.cell.training.save_at if isinstance(alignment.cell, NetworkSpec) else None,
     }
 
 
