@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from workers.permutation.check import check_spec
-from workers.permutation.derive import derive_permutation_spec
+from workers.permutation.derive import derive
 
 NUM_UNITS = 24
 Step = Callable[[Tensor], Tensor]
@@ -82,7 +82,7 @@ def test_views_are_followed_or_pinned_but_never_mistaken(left: list[Step], right
     """Whatever is done to the units between two layers, the derived spec preserves the function to 1e-10."""
     module, example = Chain(left, right), torch.zeros(2, 3)
     try:
-        spec = derive_permutation_spec(module, example)
+        spec = derive(module, example).spec
     except ValueError as error:
         if "nothing in Chain can be permuted" not in str(error):
             raise

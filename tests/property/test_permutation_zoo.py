@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from workers.permutation import permute
 from workers.permutation.check import check_spec
-from workers.permutation.derive import derive, derive_permutation_spec
+from workers.permutation.derive import derive
 from workers.permutation.spec import PermutationSpec, Segment
 
 ZOO = {**FEATURES, **IMAGES, **SEQUENCES}
@@ -82,7 +82,7 @@ def segments(
 def test_the_groups_are_those_of_the_module(case: Case) -> None:
     """Names and sizes are as known, and every axis is covered by its segments."""
     module = case.make()
-    spec = derive_permutation_spec(module, case.example)
+    spec = derive(module, case.example).spec
     assert dict(case.groups) == dict(spec.groups)
     spec.validate({name: tuple(tensor.shape) for name, tensor in module.state_dict().items()})
 
@@ -91,7 +91,7 @@ def test_the_groups_are_those_of_the_module(case: Case) -> None:
 def test_random_permutations_of_every_group_preserve_the_function(case: Case) -> None:
     """Through the module's own state dict, to 1e-10 in float64, though weights did move."""
     module = random_module(case)
-    spec = derive_permutation_spec(module, case.example)
+    spec = derive(module, case.example).spec
     state = {name: tensor.unsqueeze(0) for name, tensor in module.state_dict().items()}
     permutation = {group: index.unsqueeze(0) for group, index in permute.random(spec, "zoo", 1).items()}
     permutation[next(iter(permutation))] = permutation[next(iter(permutation))].roll(1, -1)
@@ -104,7 +104,7 @@ def test_random_permutations_of_every_group_preserve_the_function(case: Case) ->
 def test_no_segment_could_move_on_its_own(case: Case) -> None:
     """Moving the units of one segment while all others of its group stay changes the outputs."""
     module = random_module(case)
-    spec = derive_permutation_spec(module, case.example)
+    spec = derive(module, case.example).spec
     state, expected = dict(module.state_dict()), outputs(module, case)
     aliases = {id(p): n for n, p in module.named_parameters()}
     for name, axis, position in segments(spec, module, case.indifferent):
@@ -121,7 +121,7 @@ def test_no_segment_could_move_on_its_own(case: Case) -> None:
 def test_the_check_agrees(case: Case) -> None:
     """The program's own check passes on the module, training mode and precision as they come."""
     module = case.make()
-    assert check_spec(module, derive_permutation_spec(module, case.example), case.example) <= 1e-10
+    assert check_spec(module, derive(module, case.example).spec, case.example) <= 1e-10
 
 
 def test_nothing_in_the_zoo_lacks_a_rule() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from workers.architectures.mlp import MLPProgram
 from workers.permutation.check import check_function_preserved, check_spec
-from workers.permutation.derive import derive_permutation_spec
+from workers.permutation.derive import derive, derive_permutation_spec
 from workers.permutation.spec import PermutationSpec, Segment
 
 PROGRAM = MLPProgram(num_inputs=4, width=6, depth=1, num_classes=3)
@@ -93,7 +93,7 @@ def test_the_check_leaves_the_module_and_the_global_generator_alone() -> None:
     assert module.training
     with torch.device("meta"):
         elsewhere = TwoNorms()
-    assert deviation == check_spec(elsewhere, derive_permutation_spec(elsewhere, IMAGES), IMAGES)
+    assert deviation == check_spec(elsewhere, derive(elsewhere, IMAGES).spec, IMAGES)
 
 
 def test_casts_on_the_way_do_not_count_as_mistakes() -> None:
@@ -108,7 +108,7 @@ def test_casts_on_the_way_do_not_count_as_mistakes() -> None:
             return self.head(self.first(inputs).float().softmax(-1).type_as(inputs))  # type: ignore[no-any-return]
 
     example = torch.zeros(2, 3)
-    assert check_spec(Cast(), derive_permutation_spec(Cast(), example), example) <= 1e-10
+    assert check_spec(Cast(), derive(Cast(), example).spec, example) <= 1e-10
 
 
 def test_outputs_that_are_not_finite_prove_nothing() -> None:
@@ -120,4 +120,4 @@ def test_outputs_that_are_not_finite_prove_nothing() -> None:
 
     module = Overflowing(nn.Linear(3, 4), nn.Linear(4, 2))
     with pytest.raises(ValueError, match="cannot be checked: its outputs for random weights are not finite"):
-        check_spec(module, derive_permutation_spec(module), None)
+        check_spec(module, derive(module).spec, None)

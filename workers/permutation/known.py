@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from workers.permutation.axes import AxisUnion, pinned
@@ -32,6 +34,14 @@ class _Made:
     index: int
 
 
+@dataclass(frozen=True)
+class _Views:
+    """What is known of tensors that share their memory; while it is referred to, no other gets its number."""
+
+    memory: StorageWeakRef
+    known: dict[object, Known] = field(default_factory=dict)
+
+
 class KnownTensors:
     """Lives for one forward pass.
 
@@ -43,11 +53,34 @@ class KnownTensors:
     def __init__(self, union: AxisUnion) -> None:
         self.union = union
         self._known = WeakTensorKeyDictionary()
+        self._shared: dict[int, _Views] = {}
         self._made = WeakTensorKeyDictionary()
+
+    def adopt(self, tensor: Tensor) -> None:
+        """Notes a tensor that came about unseen, as ``nn.Parameter`` and ``as_subclass`` make them.
+
+        It shares its entries with one that is known, and its axes where they are the same.
+        """
+        if tensor in self._known or tensor in self._made or tensor.layout != torch.strided:
+            return
+        views = self._shared.get(tensor.untyped_storage()._cdata)
+        if views is None:
+            return
+        if _view(tensor) in views.known:
+            self._known[tensor] = views.known[_view(tensor)]
+            return
+        for known in views.known.values():
+            self.union.pin(*known.label.axes, *known.label.places_on)
+        sources = frozenset[str]().union(*(known.sources for known in views.known.values()))
+        self.set(tensor, Known(held(tensor), any(known.varies for known in views.known.values()), sources))
 
     def set(self, tensor: Tensor, known: Known) -> None:
         """Notes what is known of a tensor."""
         self._known[tensor] = known
+        if tensor.layout == torch.strided:
+            memory = tensor.untyped_storage()
+            views = self._shared.setdefault(memory._cdata, _Views(StorageWeakRef(memory)))  # type: ignore[no-untyped-call]
+            views.known[_view(tensor)] = known
 
     def lasting(self, tensor: Tensor) -> Known | None:
         """What is known of a tensor; None for a constant."""
@@ -72,7 +105,8 @@ class KnownTensors:
             for source in tensors_in(self._made[tensor].arguments):
                 self.write(source)
             return self._follow(tensor)
-        self._known[tensor] = known = self._constant(tensor)
+        known = self._constant(tensor)
+        self.set(tensor, known)
         return known
 
     def defer(self, func: Any, arguments: dict[str, Any], results: list[Any]) -> None:
@@ -99,7 +133,7 @@ class KnownTensors:
             any(one.varies for one in known),
             frozenset[str]().union(*(one.sources for one in known)),
         )
-        self._known[tensor] = found
+        self.set(tensor, found)
         return found
 
     def _constant(self, tensor: Tensor) -> Known:
@@ -111,6 +145,11 @@ class KnownTensors:
             for axis, num_units in enumerate(tensor.shape)
         )
         return Known(Labeled(tuple(tensor.shape), axes), False)
+
+
+def _view(tensor: Tensor) -> object:
+    """Which entries of their memory tensors show, and where."""
+    return tuple(tensor.shape), tensor.stride(), tensor.storage_offset()
 
 
 def _repeats(tensor: Tensor, axis: int) -> bool:

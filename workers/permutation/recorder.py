@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @property
     def place(self) -> str | None:
         """Path and class of the submodule that runs now; None in the root."""
-        if not self._running or not self._paths[self._running[-1]]:
+        if not self._running or not self._paths.get(self._running[-1]):
             return None
         return f"{self._paths[self._running[-1]]} ({type(self._running[-1]).__name__})"
 
@@ -97,10 +97,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._tensors.set(tensor, Known(held(tensor), True))
         return tensor
 
+    def read(self, reader: str, tensors: Iterable[Tensor]) -> None:
+        """Raises RuntimeError if values are about to be read, by an operation or method, that may change."""
+        for tensor in tensors:
+            self._tensors.adopt(tensor)
+            if self._tensors.of(tensor).varies:
+                self.reader = f"{self.place or 'it'}, by {reader},"
+                raise RuntimeError(self.reader)
+
     def finish(self, outputs: Any) -> Trace:
         """What was learned, with all that the module returns held in place."""
         used = set(self._written)
         for tensor in tensors_in(outputs):
+            self._tensors.adopt(tensor)
             known = self._tensors.of(tensor)
             self._union.pin(*known.label.axes, *known.label.places_on)
             used |= known.sources
@@ -110,6 +119,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             used=tuple(name for name in self._first_uses if name in used),
             pinned=tuple(self._limits),
         )
+
+    def __deepcopy__(self, memo: object) -> Recorder:
+        """Itself: layers that a forward pass copies are observed by the same hooks."""
+        return self
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -122,13 +135,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The operation's result, its axes noted."""
         arguments = arguments_of(func, args, kwargs or {})
         operands = list(tensors_in(arguments))
+        for tensor in operands:
+            self._tensors.adopt(tensor)
         for target in targets_of(func, arguments):
             self._tensors.write(target)
         lasting = [known for tensor in operands if (known := self._tensors.lasting(tensor)) is not None]
         self._first_uses |= dict.fromkeys(source for known in lasting for source in known.sources)
-        if any(self._tensors.of(tensor).varies for tensor in read_by(func, arguments)):
-            self.reader = f"{self.place or 'it'}, by {name_of(func)},"
-            raise RuntimeError(self.reader)
+        self.read(name_of(func), read_by(func, arguments))
         rule = rule_for(func, arguments)
         result = func(*args, **(kwargs or {}))
         results: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
@@ -182,7 +195,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _limit(self, operation: str) -> PinnedOperation:
         """The operation that runs now, under the name of its layer if that is one of torch's own."""
         running = self._running[-1] if self._running else None
-        path = self._paths[running] if running is not None else ""
+        path = self._paths.get(running, "") if running is not None else ""
         library = running is not None and type(running).__module__.startswith("torch.nn.")
         return PinnedOperation(path or operation, type(running).__name__ if library else operation)
 

@@ -8,8 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from workers.permutation.operations import tensors_in
 from workers.permutation.recorder import Recorder, Trace
 from workers.permutation.stand_in import first_line, stand_in, values_of
+
+VALUE_METHODS = frozenset({Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__})
+"""Methods that hand a tensor's values to Python or other libraries, where they cannot be followed."""
+
+VALUE_TAKERS = frozenset({torch.tensor, torch.as_tensor, torch.asarray})
+"""Functions that read the values of tensors in a list."""
 
 
 def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> Trace:
@@ -37,7 +44,7 @@ def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> Trace:
     examples = tuple(recorder.example(tensor) for tensor in inputs)
     kind = type(module).__name__
     try:
-        with torch.no_grad(), _PlainPaths(), recorder:
+        with torch.no_grad(), _PythonSide(recorder), recorder:
             outputs = copied(*examples)
     except Exception as error:
         if recorder.reader is not None:
@@ -51,10 +58,32 @@ def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> Trace:
     return recorder.finish(outputs)
 
 
-class _PlainPaths(TorchFunctionMode):
-    """While it is active, layers with a fused path for inference take the one made of operations."""
+class _PythonSide(TorchFunctionMode):
+    """Sees what becomes of tensors above dispatch: values that leave it, and copies that do not pass it.
+
+    While it is active, layers with a fused path for inference take the one made of operations.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is Tensor.__deepcopy__:
+            return _copied(*args, **(kwargs or {}))
+        if func in VALUE_METHODS:
+            self._recorder.read(func.__name__, args[:1])
+        elif func in VALUE_TAKERS and args and not isinstance(args[0], Tensor):
+            self._recorder.read(func.__name__, tensors_in(args[0]))
         return func(*args, **(kwargs or {}))
+
+
+def _copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A deep copy made by an operation."""
+    if id(tensor) not in memo:
+        copied = tensor.clone()
+        memo[id(tensor)] = nn.Parameter(copied, False) if isinstance(tensor, nn.Parameter) else copied
+    made: Tensor = memo[id(tensor)]
+    return made
