@@ -1,8 +1,8 @@
-"""Any module as a stacked program: the networks of a stack one after another, or all in one call.
+"""Any module as a stacked program: the networks of a stack are evaluated one after another.
 
-On a CPU the networks take turns: turned into one call by ``vmap``, their convolutions become grouped
-ones, measured at 2.4 times the time of a loop. On a GPU one call saves most of the launches; which of
-the two is faster there is measured once for each shape (``workers.architectures.kernels``).
+They take turns on every device. Turned into one call by ``vmap``, their convolutions become grouped
+ones, measured on a CPU at 2.4 times the time of a loop. Training alone may do that, on a GPU, where
+one call saves most of the launches: it times both ways (``workers.training.kernels``).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ModuleProgram:
         name: str = "the module",
     ) -> None:
         self.make, self.shape, self.num_classes, self.name = make, shape, num_classes, name
-        self._copies: dict[Mode, list[nn.Module]] = {}
+        self._copies: dict[tuple[Mode, torch.device], list[nn.Module]] = {}
         self._lock = threading.Lock()
         module = with_global_seed(0, make)
         self.num_parameters = sum(parameter.numel() for parameter in module.parameters())
@@ -121,7 +121,7 @@ class ModuleProgram:
         """Logits of every network on the same inputs."""
         parts = [laid_out(part) for part in torch.split(inputs, self._examples_at_once(inputs))]
         outputs: list[Tensor] = []
-        with self.copy("evaluation") as module:
+        with self.copy("evaluation", params) as module:
             for k in range(num_networks(params)):
                 network = row(params, k)
                 outputs.append(torch.cat([functional_call(module, network, (part,)) for part in parts]))
@@ -135,13 +135,8 @@ class ModuleProgram:
         """
         if inputs.device.type != "cpu":
             return max(1, len(inputs))
-        wanted = max(FLOATS_AT_ONCE, self._num_parameters) // self._floats
+        wanted = max(FLOATS_AT_ONCE, self.num_parameters) // self._floats
         return min(max(wanted - wanted % 16, 64), 512)
-
-    @cached_property
-    def _num_parameters(self) -> int:
-        """Entries of all parameters of one network."""
-        return sum(parameter.numel() for parameter in self.module.parameters())
 
     def logits_on_segment(
         self, params_a: ParamStack, params_b: ParamStack, alphas: list[float], inputs: Tensor
@@ -159,7 +154,7 @@ class ModuleProgram:
             return params
         measured: list[Params] = []
         laid = [laid_out(inputs) for inputs in batches]
-        with self.copy("statistics") as module, torch.no_grad():
+        with self.copy("statistics", params) as module, torch.no_grad():
             for k in range(num_networks(params)):
                 state = {name: tensor.clone() for name, tensor in row(params, k).items()}
                 for name in self.buffers:
@@ -179,11 +174,15 @@ class ModuleProgram:
         return _set(with_global_seed(0, self.make), mode)
 
     @contextmanager
-    def copy(self, mode: Mode) -> Iterator[nn.Module]:
-        """A copy of the module that is the caller's own meanwhile: calls on it swap tensors in and out."""
+    def copy(self, mode: Mode, state: Params | ParamStack) -> Iterator[nn.Module]:
+        """A copy of the module that is the caller's own meanwhile: calls on it swap tensors in and out.
+
+        What no state dict holds lies on the device of ``state``.
+        """
+        device = next((tensor.device for tensor in state.values()), torch.device("cpu"))
         with self._lock:
-            free = self._copies.setdefault(mode, [])
-            module = free.pop() if free else _set(copy.deepcopy(self.module), mode)
+            free = self._copies.setdefault((mode, device), [])
+            module = free.pop() if free else _moved(_set(copy.deepcopy(self.module), mode), device)
         try:
             yield module
         finally:
@@ -213,6 +212,18 @@ def _without_weights(module: nn.Module) -> nn.Module:
         is_parameter = isinstance(tensor, nn.Parameter)
         moved[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
     return copy.deepcopy(module, moved)
+
+
+def _moved(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module with buffers that no state dict holds, and constants, on a device; in place.
+
+    Its state stays on ``meta``, from where no value can be moved.
+    """
+    for layer in module.modules():
+        for tensors in (layer._buffers, vars(layer)):
+            found = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+            tensors.update({name: t.to(device) for name, t in found.items() if not t.is_meta})
+    return module
 
 
 def _set(module: nn.Module, mode: Mode) -> nn.Module:

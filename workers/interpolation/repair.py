@@ -109,7 +109,11 @@ def _pass(
         scale, shift = (part.to(output.dtype).view(shape) for part in (affine.scale, affine.shift))
         return torch.addcmul(shift, output, scale)
 
-    with program.copy("statistics") as module, _hooked(module, target.sites, correct), torch.no_grad():
+    with (
+        program.copy("statistics", state) as module,
+        _hooked(module, target.sites, correct),
+        torch.no_grad(),
+    ):
         for inputs in batches:
             functional_call(module, state, (inputs,))  # updates the statistics in place
     return state, found
