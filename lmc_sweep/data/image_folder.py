@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from lmc_sweep.data import kept, locations
@@ -36,7 +37,7 @@ class FolderImages:
     """Images of a split as bytes, decoded on threads when they are taken.
 
     ``images[slice]`` and ``images[index]`` are tensors (B, 3, size, size). A reader that takes slices
-    in order finds the beginning of the next one decoded.
+    in order finds the beginning of the next one decoded. Several threads may read.
 
     Attributes:
         folder: Of the split.
@@ -51,6 +52,8 @@ class FolderImages:
     ends: Tensor
     rows: Tensor
     size: int
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
+    """Held by who looks up or changes what is decoded ahead; never while an image is decoded."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,11 +63,11 @@ class FolderImages:
 
         chosen = torch.arange(len(self))[index if isinstance(index, slice) else index.cpu()]
         places = chosen.tolist()
-        ahead = self._ahead
-        decoding = [ahead.pop(k) if k in ahead else self._decode(k) for k in places]
+        with self._lock:
+            decoding = [self._begun(place) for place in places]
+            if isinstance(index, slice) and places:
+                self._look_ahead(places[-1] + 1)
         images = torch.empty(len(places), 3, self.size, self.size, dtype=torch.uint8)
-        if isinstance(index, slice) and places:
-            self._look_ahead(places[-1] + 1)
         for image, future in zip(images, decoding, strict=True):
             image.copy_(future.result())
         return images
@@ -75,11 +78,16 @@ class FolderImages:
         start = int(self.ends[row - 1]) if row else 0
         return self.folder / os.fsdecode(self.names[start : int(self.ends[row])].numpy().tobytes())
 
+    def _begun(self, place: int) -> Future[Tensor]:
+        """What was decoded ahead, else begun now; by who has the lock."""
+        ahead: Future[Tensor] | None = self._ahead.pop(place, None)
+        return ahead or self._decode(place)
+
     def _decode(self, place: int) -> Future[Tensor]:
         return self._threads.submit(decoded, self.path(place), self.size)
 
     def _look_ahead(self, start: int) -> None:
-        """Begins to decode what follows, and forgets what was decoded for nothing."""
+        """Begins to decode what follows, and forgets what was decoded for nothing; by who has the lock."""
         wanted = range(start, min(start + _AHEAD, len(self)))
         for place in [place for place in self._ahead if place not in wanted]:
             self._ahead.pop(place).cancel()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -77,6 +80,41 @@ def test_inputs_stream(folder: Path) -> None:
         torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     )
     assert torch.allclose(ready.flatten(1), inputs[1:3], atol=1e-6)
+
+
+def test_many_readers_get_their_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that take slices here and there of the same images each get what they asked for."""
+    num, num_readers = 400, 4
+    names = [f"{place:03d}".encode() for place in range(num)]
+    images = FolderImages(
+        folder=Path("nowhere"),
+        names=torch.frombuffer(bytearray(b"".join(names)), dtype=torch.uint8),
+        ends=torch.arange(3, 3 * num + 1, 3),
+        rows=torch.arange(num),
+        size=1,
+    )
+    monkeypatch.setattr(image_folder, "_AHEAD", 64)
+    monkeypatch.setattr(
+        image_folder,
+        "decoded",
+        lambda file, _: torch.full((3, 1, 1), int(file.name) % 256, dtype=torch.uint8),
+    )
+
+    together = Barrier(num_readers, timeout=20)
+
+    def read(reader: int) -> None:
+        for start in np.random.default_rng(reader).integers(0, num - 4, 100).tolist():
+            together.wait()  # what was decoded for nothing is found by all of them at once
+            taken = images[start : start + 4]
+            assert [place % 256 for place in range(start, start + 4)] == taken[:, 0, 0, 0].tolist()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(num_readers) as readers:
+            list(readers.map(read, range(num_readers)))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_few_images_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
