@@ -181,7 +181,9 @@ def _possible(
     of: Subject, corrections: tuple[Correction, ...], statistics: Sequence[Tensor]
 ) -> tuple[Correction, ...]:
     """The corrections asked for, refused where one has nothing to correct; those by default, if none."""
+    from workers.architectures.module_program import ModuleProgram
     from workers.interpolation.corrections import check_correction
+    from workers.interpolation.sites import repairable
 
     program = of.program
     assert program is not None
@@ -190,6 +192,8 @@ def _possible(
     for correction in corrections:
         try:
             check_correction(program, correction, statistics)
+            if correction == "repair" and isinstance(program, ModuleProgram):
+                repairable(program)  # an MLP has hidden layers always
         except ValueError as error:
             raise SweepError(f"--correction {correction}: {error}") from error
     return corrections

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from workers.specs import ArchitectureSpec, DataSpec, ModuleSpec
 
 _SIDES = (32, 28, 8, 64, 224, 96)
-"""Sides of images, in pixels, that are tried where a checkpoint alone says what a family's network takes."""
+"""Sides of images, in pixels, that are tried where nothing but layers says what a network takes."""
+
+_LENGTHS = (64, 32, 16, 8, 4, 128, 256, 512, 1024, 100, 784, 1000)
+"""Lengths of sequences and numbers of tokens that are tried likewise."""
+
+_POSITIONS = 1 << 16
+"""Of one example at most, so that volumes stay small."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +93,18 @@ def _alone(spec: ModuleSpec, shape: tuple[int, ...] | None) -> Subject:
     from workers.seeding import with_global_seed
 
     module = with_global_seed(0, partial(user_module, spec)).eval()
-    first = next((m for m in module.modules() if next(m.parameters(recurse=False), None) is not None), None)
-    is_linear = isinstance(first, torch.nn.Linear)
-    if shape is None:
-        if not isinstance(first, torch.nn.Linear):
-            kind = "no layer with parameters" if first is None else f"{type(first).__name__}, not Linear"
-            raise ValueError(
-                f"the input of {spec.name} cannot be told, since its first layer is {kind}: "
-                "name it by --input-shape 3,32,32 or --dataset"
-            )
-        shape = (first.in_features,)
+    layer, first = _first_layer(module)
+    told = type(first).__name__ + (f" '{layer}'" if layer else "")
+    attempts = list(_shapes_for(first))
+    if shape is not None:
+        is_flat = isinstance(first, torch.nn.Linear) and len(shape) > 1
+        attempts = [(math.prod(shape),), shape] if is_flat else [shape]
+    elif not attempts:
+        raise ValueError(
+            f"the input of {spec.name} cannot be told from its first layer, {told}: "
+            "name it by --input-shape 3,32,32 or --dataset"
+        )
     dtype = torch.int64 if isinstance(first, torch.nn.Embedding) else torch.float32
-    attempts = [(math.prod(shape),), shape] if is_linear and len(shape) > 1 else [shape]
     errors = []
     for attempt in attempts:
         example = torch.zeros(2, *attempt, dtype=dtype)
@@ -109,7 +115,51 @@ def _alone(spec: ModuleSpec, shape: tuple[int, ...] | None) -> Subject:
             errors.append(" ".join(str(error).split()))
             continue
         return Subject(module, example, None)
-    raise ValueError(f"{spec.name} does not take inputs of shape {'x'.join(map(str, shape))}: {errors[-1]}")
+    if shape is not None:
+        raise ValueError(f"{spec.name} does not take inputs of shape {_crossed(shape)}: {errors[-1]}")
+    raise ValueError(
+        f"{spec.name} does not take inputs of any shape that its first layer, {told}, suggests "
+        f"({', '.join(map(_crossed, attempts))}); of the first: {errors[0]}. "
+        "Name it by --input-shape 3,32,32 or --dataset"
+    )
+
+
+def _first_layer(module: nn.Module) -> tuple[str, nn.Module]:
+    """The first layer that says something of the inputs and its name; where none does, the first of all.
+
+    A convolution says it even behind other layers, such as norms, which leave the channels as they are.
+    """
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd
+
+    layers = [
+        (n, m) for n, m in module.named_modules() if next(m.parameters(recurse=False), None) is not None
+    ]
+    first = layers[0] if layers else ("", module)
+    if isinstance(first[1], nn.Linear | nn.Embedding):
+        return first
+    return next((found for found in layers if isinstance(found[1], _ConvNd)), first)
+
+
+def _shapes_for(layer: nn.Module) -> Iterator[tuple[int, ...]]:
+    """Shapes of an example that a first layer may take, the likeliest first; none where it says nothing."""
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd
+
+    if isinstance(layer, nn.Linear):
+        yield (layer.in_features,)
+    elif isinstance(layer, nn.Embedding):
+        yield from ((length,) for length in _LENGTHS)
+    elif isinstance(layer, _ConvNd):
+        axes = len(layer.kernel_size)
+        for side in _LENGTHS if axes == 1 else _SIDES:
+            if side**axes <= _POSITIONS:
+                yield (layer.in_channels, *(side,) * axes)
+
+
+def _crossed(shape: tuple[int, ...]) -> str:
+    """A shape for people, as in 3x32x32."""
+    return "x".join(map(str, shape))
 
 
 def _told(

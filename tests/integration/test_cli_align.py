@@ -285,7 +285,11 @@ BAD = {
     "unknown function": (None, ("--module", "own_modules:tide"), ["tide"]),
     "returns no module": (None, ("--module", "own_modules:number"), ["own_modules:number", "int"]),
     "bad argument": (None, (*TIED, "--set", "module.depth=3"), ["own_modules:tied", "depth"]),
-    "no shape": (None, TIED, ["--input-shape"]),
+    "no shape": (
+        None,
+        ("--module", "own_modules:convolution", "--set", "module.length=11"),
+        ["own_modules:convolution", "Conv2d '0'", "--input-shape"],
+    ),
     "bad shape": (None, (*TIED, "--input-shape", "1,x"), ["--input-shape", "1,x"]),
     "unknown method": (None, (*TIED, *SHAPE, "--method", "wm"), ["wm", "weight_matching"]),
     "unknown option": (None, (*TIED, *SHAPE, "--set", "method.restart=2"), ["restart", "restarts"]),
@@ -340,6 +344,26 @@ def test_a_correction_without_effect_is_refused(run, tmp_path: Path) -> None:  #
     options = ["--module", "own_modules:mlp", "--dataset", "digits", "--correction", "reset_bn"]
     done = run("align", "a.pt", "b.pt", *options)
     assert (2, 1, True) == (done.code, len(done.err.splitlines()), "reset_bn" in done.err), done.err
+
+
+def test_repair_without_a_layer_to_correct_is_refused(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Before the search: one line, and no file is written."""
+    for seed, name in enumerate("ab"):
+        torch.save(state(seed, own_modules.products()), tmp_path / f"{name}.pt")
+    options = ["--module", "own_modules:products", "--dataset", "digits", "--alphas", "2"]
+    done = run("align", "a.pt", "b.pt", *options, "--correction", "repair")
+    assert (2, 1, "") == (done.code, len(done.err.splitlines()), done.out), done.err
+    assert all(word in done.err for word in ("--correction repair", "own_modules:products")), done.err
+    assert {"a.pt", "b.pt"} == {path.name for path in tmp_path.iterdir()}
+    assert 0 == run("align", "a.pt", "b.pt", *options, "--correction", "none").code
+
+
+def test_convolutions_need_neither_a_data_set_nor_a_shape(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """The permuted checkpoint is written, without barriers."""
+    done = run("align", "a.pt", "b.pt", *TIED, "--json")
+    assert 0 == done.code, done.err
+    assert [] == json.loads(done.out)["barriers"]
+    assert set(state(1)) == set(load_file(tmp_path / "b.aligned.safetensors"))
 
 
 @pytest.mark.slow

@@ -101,10 +101,42 @@ def test_an_operation_without_a_rule_is_named(run) -> None:  # type: ignore[no-u
     assert "(cumsum)" in done.err
 
 
+UNSHAPED = {
+    "image": (("own_modules:convolution",), {"0": 3}),
+    "sequence": (("own_modules:convolution", "module.axes=1", "module.length=128"), {"0": 3}),
+    "volume": (("own_modules:convolution", "module.axes=3"), {"0": 3}),
+    "tokens": (("own_modules:embedding",), {"0": 5, "2": 7}),
+    "behind a bare parameter": (("own_modules:scaled",), {"behind.0": 3}),
+    "units of a tied layer": (("own_modules:tied",), {"stem": 6}),
+}
+
+
+@pytest.mark.parametrize("name", UNSHAPED)
+def test_the_input_is_told_by_the_first_layer(run, name: str) -> None:  # type: ignore[no-untyped-def]
+    """Neither a data set nor a shape is named: the channels are the layer's, the first size that fits."""
+    (module, *changes), groups = UNSHAPED[name]
+    options = [option for change in changes for option in ("--set", change)]
+    done = run("spec", "--module", module, *options, "--json")
+    assert 0 == done.code, done.err
+    assert groups == json.loads(done.out)["groups"]
+
+
 BAD = {
     "cannot be traced": (("--module", "own_modules:branching"), ["Branching cannot be traced"]),
     "nothing to permute": (("--module", "own_modules:single"), ["Linear"]),
-    "no shape": (("--module", "own_modules:tied"), ["own_modules:tied", "--input-shape", "Conv2d"]),
+    "no shape": (("--module", "own_modules:products"), ["own_modules:products", "--input-shape", "Products"]),
+    "no side": (
+        ("--module", "own_modules:convolution", "--set", "module.length=11"),
+        ["own_modules:convolution", "Conv2d '0'", "2x32x32", "--input-shape"],
+    ),
+    "no length": (
+        ("--module", "own_modules:convolution", "--set", "module.axes=1", "--set", "module.length=11"),
+        ["Conv1d '0'", "2x64", "--input-shape"],
+    ),
+    "no number of tokens": (
+        ("--module", "own_modules:embedding", "--set", "module.length=11"),
+        ["Embedding '0'", "--input-shape"],
+    ),
     "wrong shape": (
         ("--module", "own_modules:tied", "--input-shape", "3,8,8"),
         ["own_modules:tied", "3x8x8"],

@@ -48,6 +48,29 @@ class RunningSum(nn.Module):
         return self.out(torch.relu(self.hidden(summed)))
 
 
+class Products(nn.Module):
+    """Hidden units between two bare parameters, not in any layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.out = nn.Parameter(torch.randn(64, 12)), nn.Parameter(torch.randn(12, 10))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.relu(inputs.flatten(1) @ self.into) @ self.out
+
+
+class Scaled(nn.Module):
+    """Convolutions behind a bare parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.behind = convolution(2, 28)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.behind(inputs * self.scale)
+
+
 def tied(width: int = 6) -> nn.Module:
     """Takes one channel of 8x8, returns ten classes."""
     return Tied(width)
@@ -56,6 +79,28 @@ def tied(width: int = 6) -> nn.Module:
 def mlp(width: int = 12) -> nn.Module:
     """Takes the pixels of digits, flattened."""
     return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+
+def convolution(axes: int = 2, length: int = 8) -> nn.Module:
+    """Takes two channels of one length along each axis, and no other length."""
+    convolve = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1](2, 3, 3, padding=1)
+    return nn.Sequential(convolve, nn.ReLU(), nn.Flatten(), nn.Linear(3 * length**axes, 10))
+
+
+def embedding(length: int = 16) -> nn.Module:
+    """Takes so many tokens, and no other number."""
+    layers = nn.Linear(5 * length, 7), nn.ReLU(), nn.Linear(7, 3)
+    return nn.Sequential(nn.Embedding(20, 5), nn.Flatten(), *layers)
+
+
+def products() -> nn.Module:
+    """Takes images of digits; no correction finds a layer in it."""
+    return Products()
+
+
+def scaled() -> nn.Module:
+    """Takes two channels of 28x28; its first parameter is in no layer."""
+    return Scaled()
 
 
 def branching() -> nn.Module:
