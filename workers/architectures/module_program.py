@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from workers.params import Params, ParamStack, interpolated, num_networks, row, stack
 from workers.seeding import with_global_seed
@@ -241,10 +242,26 @@ def _set(module: nn.Module, mode: Mode) -> nn.Module:
     return module
 
 
+def _refuse_norms(module: nn.Module, name: str) -> None:
+    """Refuses norms whose statistics are not those of a population, measured when training is done."""
+    for place, layer in module.named_modules():
+        if isinstance(layer, _BatchNorm) and layer.running_mean is None:
+            raise ValueError(
+                f"{name}: layer {place} is a batch norm without running statistics, so that what it computes "
+                "depends on which examples are evaluated together. Leave track_running_stats at True"
+            )
+        if isinstance(layer, _InstanceNorm) and layer.running_mean is not None:
+            raise ValueError(
+                f"{name}: layer {place} is an instance norm with running statistics, which are averages of "
+                "training. Leave track_running_stats at False"
+            )
+
+
 def _inspect(
     module: nn.Module, shape: tuple[int, int, int], num_classes: int, name: str
 ) -> tuple[bool, int, int]:
     """Whether the module takes flattened images; its floats and its products per example."""
+    _refuse_norms(module, name)
     first = next((m for m in module.modules() if next(m.parameters(recurse=False), None) is not None), None)
     floats: list[int] = []
     products: list[int] = []
