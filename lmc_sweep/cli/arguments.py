@@ -39,6 +39,6 @@ InputShape = Annotated[
     typer.Option(
         "--input-shape",
         metavar="C,H,W",
-        help="Of one example, where no data set says it and the first layer is not linear. Example: 3,32,32",
+        help="Of one example, where neither a data set nor the first layer says it. Example: 3,32,32",
     ),
 ]
