@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from strategies import random_permutation, random_stack, shapes_of
@@ -121,3 +124,73 @@ def test_outputs_that_are_not_finite_prove_nothing() -> None:
     module = Overflowing(nn.Linear(3, 4), nn.Linear(4, 2))
     with pytest.raises(ValueError, match="cannot be checked: its outputs for random weights are not finite"):
         check_spec(module, derive(module).spec, None)
+
+
+def with_outputs(outputs: Callable[[Tensor], object]) -> nn.Module:
+    """The network of ``PROGRAM``, its logits made into something else."""
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = copy.deepcopy(PROGRAM.module.layers)
+
+        def forward(self, inputs: Tensor) -> object:
+            return outputs(self.layers[1](self.layers[0](inputs).relu()))
+
+    return Wrapped()
+
+
+MASK = torch.tensor([True, True, False])
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        lambda y: {"logits": y, "scale": torch.full((1,), 1e14, dtype=y.dtype)},
+        lambda y: y.masked_fill(MASK, torch.finfo(torch.float32).min),
+        lambda y: y.masked_fill(MASK, -torch.inf),
+        lambda y: torch.complex(torch.ones_like(y), y),
+        lambda y: (y - 8).relu(),
+    ],
+    ids=["large_companion", "masked", "masked_infinitely", "complex", "rarely_alive"],
+)
+def test_no_output_hides_a_wrong_spec(outputs: Callable[[Tensor], object]) -> None:
+    """Neither large numbers beside the logits, nor masks, nor imaginary parts, nor units that seldom fire."""
+    module, example = with_outputs(outputs), torch.zeros(8, 4)
+    assert check_spec(module, SPEC, example) <= 1e-10
+    with pytest.raises(ValueError, match=r"group layers\.0 is wrong"):
+        check_spec(module, WRONG, example)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "complaint"),
+    [
+        (lambda y: y > 1e9, "are the same whatever its inputs are"),
+        (lambda y: object(), "returns no tensor"),
+        (lambda y: y / 0.0, "are not finite"),
+    ],
+)
+def test_outputs_that_tell_nothing_prove_nothing(outputs: Callable[[Tensor], object], complaint: str) -> None:
+    """No draw of weights makes them vary, so the spec counts as unproved, and the error says why."""
+    with pytest.raises(ValueError, match=f"of Wrapped cannot be checked: .*{complaint}"):
+        check_spec(with_outputs(outputs), SPEC, torch.zeros(2, 4))
+
+
+def test_tokens_are_drawn_at_random() -> None:
+    """A spec that exchanges rows of an embedding is refused though the example holds one token alone."""
+    module = nn.Sequential(nn.Embedding(20, 4), nn.Flatten(), nn.Linear(12, 3))
+    rows = {("0.weight", 0): (Segment(None, 1), Segment("0", 19))}
+    with pytest.raises(ValueError, match="group 0 is wrong"):
+        check_spec(module, PermutationSpec({"0": 19}, rows), torch.zeros(2, 3, dtype=torch.int64))
+
+
+def test_inputs_that_have_no_logarithm_are_not_drawn() -> None:
+    """Positive inputs are drawn where others give outputs that are not finite."""
+
+    class Logarithm(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return inputs.log()
+
+    module = nn.Sequential(Logarithm(), nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+    example = torch.ones(2, 3)
+    assert check_spec(module, derive(module, example).spec, example) <= 1e-10

@@ -68,15 +68,74 @@ def test_a_layer_that_is_copied_on_the_way_keeps_its_units() -> None:
 
 
 def test_what_is_derived_is_proved() -> None:
-    """A forward pass that exchanges weights behind torch's back is found out, not believed."""
+    """A forward pass that reads memory behind torch's back is found out, not believed."""
+
+    def through_bytes(y: Tensor) -> Tensor:
+        return torch.frombuffer(bytearray(y.untyped_storage().tolist()), dtype=y.dtype).reshape(y.shape)
+
+    module = with_layer(through_bytes)
+    spec = derive(module, EXAMPLE).spec
+    for prove in (
+        lambda: check_spec(module, spec, EXAMPLE),
+        lambda: derive_permutation_spec(module, EXAMPLE),
+    ):
+        with pytest.raises(ValueError, match="Block differs by"):
+            prove()
+
+
+def test_a_stack_is_of_its_tensors_as_they_were() -> None:
+    """Though they are transposed in place before anyone looks at the stack."""
 
     def forward(m: nn.Module, x: Tensor) -> Tensor:
-        m.first.weight.data = m.other.data
-        return m.head(m.first(x).relu())
+        weight = m.square * 1
+        stacked = torch.stack([weight, weight])
+        weight.transpose_(0, 1)
+        return m.head((m.first(x).relu() @ stacked.sum(0)).relu())
 
-    module = Block(forward, first=nn.Linear(3, 6), other=nn.Parameter(torch.ones(6, 3)), head=nn.Linear(6, 2))
-    spec = derive(module, EXAMPLE).spec
-    with pytest.raises(ValueError, match="Block differs by"):
-        check_spec(module, spec, EXAMPLE)
-    with pytest.raises(ValueError, match="Block differs by"):
-        derive_permutation_spec(module, EXAMPLE)
+    square = nn.Parameter(torch.ones(6, 6))
+    module = Block(forward, first=nn.Linear(3, 6), square=square, head=nn.Linear(6, 2))
+    spec = derive_permutation_spec(module, EXAMPLE)
+    assert spec.axes["square", 0] == spec.axes["first.weight", 0]
+    assert spec.axes["square", 1] == spec.axes["head.weight", 1]
+
+
+def test_sparse_buffers_stay_as_they_are() -> None:
+    """One that is read is held in place and its reader named; one that nothing reads changes nothing."""
+    module = with_layer(torch.tanh)
+    module.register_buffer("graph", torch.eye(6).to_sparse())
+    assert {"first": 6} == dict(derive_permutation_spec(module, EXAMPLE).groups)
+
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        return m.head(m.last(torch.sparse.mm(m.graph, m.first(x))).relu())
+
+    graph, first, last = torch.eye(2).to_sparse(), nn.Linear(3, 6), nn.Linear(6, 5)
+    reading = Block(forward, graph=graph, first=first, last=last, head=nn.Linear(5, 2))
+    found = derive(reading, EXAMPLE)
+    assert ({"last": 5}, ["_sparse_addmm"]) == (
+        dict(found.spec.groups),
+        [one.operation for one in found.pinned_operations],
+    )
+    assert check_spec(reading, found.spec, EXAMPLE) <= 1e-10
+
+
+def test_inputs_may_be_left_out() -> None:
+    """None among the inputs reaches the forward pass as it is."""
+
+    class Optional(nn.Sequential):
+        def forward(self, inputs: Tensor, scale: Tensor | None) -> Tensor:
+            return super().forward(inputs) * (1 if scale is None else scale)  # type: ignore[no-any-return]
+
+    module = Optional(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2))
+    assert {"0": 6} == dict(derive_permutation_spec(module, (EXAMPLE, None)).groups)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_table_of_equal_places_ties_nothing(persistent: bool) -> None:
+    """Whether the state dict holds it or not, what is the same for all units leaves them free."""
+
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        return m.head(m.first(x).relu() * m.table)
+
+    module = Block(forward, first=nn.Linear(3, 6), head=nn.Linear(6, 2))
+    module.register_buffer("table", torch.full((6,), 0.5), persistent=persistent)
+    assert {"first": 6} == dict(derive_permutation_spec(module, EXAMPLE).groups)

@@ -36,7 +36,7 @@ class Derivation:
 
 
 def derive_permutation_spec(
-    module: nn.Module, example_input: Tensor | tuple[Tensor, ...] | None = None
+    module: nn.Module, example_input: Tensor | tuple[Tensor | None, ...] | None = None
 ) -> PermutationSpec:
     """The permutation spec of a module, derived from its forward pass in eval mode and proved.
 
@@ -46,9 +46,9 @@ def derive_permutation_spec(
 
     Args:
         module: On any device, ``meta`` included; a copy of it runs, on no real data.
-        example_input: A batch of the right shape, or several where the module takes several inputs;
-            values of floating-point inputs do not matter. It may be left out where the first layer with
-            parameters is linear.
+        example_input: A batch of the right shape, or several where the module takes several inputs, None
+            for one that it does without; values of floating-point inputs do not matter. It may be left
+            out where the first layer with parameters is linear.
 
     Raises:
         ValueError: If the forward pass cannot be traced, nothing in it can be permuted, or, up to
@@ -62,7 +62,7 @@ def derive_permutation_spec(
     return spec
 
 
-def derive(module: nn.Module, example_input: Tensor | tuple[Tensor, ...] | None = None) -> Derivation:
+def derive(module: nn.Module, example_input: Tensor | tuple[Tensor | None, ...] | None = None) -> Derivation:
     """As ``derive_permutation_spec`` but not proved, together with the operations that limited it."""
     examples = example_inputs(module, example_input)
     with torch.random.fork_rng(devices=[]):  # a forward pass may draw, in eval mode too
@@ -77,8 +77,8 @@ def derive(module: nn.Module, example_input: Tensor | tuple[Tensor, ...] | None 
 
 
 def example_inputs(
-    module: nn.Module, example_input: Tensor | tuple[Tensor, ...] | None
-) -> tuple[Tensor, ...]:
+    module: nn.Module, example_input: Tensor | tuple[Tensor | None, ...] | None
+) -> tuple[Tensor | None, ...]:
     """The arguments of a forward pass; without an example, a batch for a first layer that is linear."""
     if example_input is None:
         return (_example(module),)

@@ -26,12 +26,16 @@ class Known:
 
 @dataclass(frozen=True)
 class _Made:
-    """How a tensor came about whose axes are looked at once it is used, if ever."""
+    """How a tensor came about whose axes are looked at once it is used, if ever.
+
+    ``known`` is what was known of its sources at the time, by their ids: they may be transposed since.
+    """
 
     func: Any
     arguments: dict[str, Any]
     num_results: int
     index: int
+    known: dict[int, Known]
 
 
 @dataclass(frozen=True)
@@ -115,18 +119,25 @@ class KnownTensors:
         Views of constants, in case somebody writes into either; stacks, since the last states of a
         recurrent network are stacked, and so tied, whether anyone wants them or not.
         """
+        known: dict[int, Known] = {
+            id(source): self._known[source] for source in tensors_in(arguments) if source in self._known
+        }
         for index, tensor in enumerate(results):
-            self._made[tensor] = _Made(func, arguments, len(results), index)
+            self._made[tensor] = _Made(func, arguments, len(results), index, known)
 
     def _follow(self, tensor: Tensor) -> Known:
         """What follows for a tensor from those that it was made of."""
         made: _Made = self._made[tensor]
-        known = [self.of(source) for source in tensors_in(made.arguments)]
+
+        def at_the_time(source: Tensor) -> Known:
+            return made.known.get(id(source)) or self.of(source)
+
+        known = [at_the_time(source) for source in tensors_in(made.arguments)]
         # the other views made at the same time have their own turn
         results = [tensor] * made.num_results
         rule = None if made.num_results > 1 else rule_for(made.func, made.arguments)
         labels, _ = labels_of(
-            made.func, rule, made.arguments, lambda one: self.of(one).label, results, self.union
+            made.func, rule, made.arguments, lambda one: at_the_time(one).label, results, self.union
         )
         found = Known(
             labels[made.index],
@@ -138,8 +149,8 @@ class KnownTensors:
 
     def _constant(self, tensor: Tensor) -> Known:
         """A tensor that the forward pass brought along or made of nothing."""
-        if tensor.requires_grad:
-            return Known(held(tensor), True)
+        if tensor.requires_grad or tensor.layout != torch.strided:
+            return Known(held(tensor), tensor.requires_grad)
         axes = tuple(
             self.union.fresh(num_units) if _repeats(tensor, axis) else pinned(num_units)
             for axis, num_units in enumerate(tensor.shape)

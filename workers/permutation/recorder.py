@@ -72,10 +72,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self._tensors.lasting(tensor) is None:
                 shape = tuple(tensor.shape)
                 label = Labeled(shape, self._union.layout(shape), stored=True)
+                if tensor.layout != torch.strided:  # sparse ones are not permuted
+                    label = held(tensor)
                 self._tensors.set(tensor, Known(label, isinstance(tensor, nn.Parameter), frozenset({name})))
             self._state[name] = self._tensors.of(tensor)
         for tensor, values_known in outside:
-            self._tensors.set(tensor, Known(held(tensor), not values_known))
+            if not values_known:  # else it is a constant
+                self._tensors.set(tensor, Known(held(tensor), True))
         for submodule in self._paths:
             submodule.register_forward_pre_hook(self._enter, prepend=True)
             submodule.register_forward_hook(self._leave)
@@ -87,8 +90,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         return f"{self._paths[self._running[-1]]} ({type(self._running[-1]).__name__})"
 
-    def example(self, example: Tensor) -> Tensor:
+    def example(self, example: Tensor | None) -> Tensor | None:
         """An input in place of the example: zeros of the module's type, or the same whole numbers."""
+        if example is None:
+            return None
         if example.is_floating_point():
             types = [one.dtype for one in self._module.parameters() if one.is_floating_point()]
             tensor = torch.zeros(example.shape, dtype=types[0] if types else example.dtype)

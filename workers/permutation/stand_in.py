@@ -68,7 +68,7 @@ def first_line(error: BaseException) -> str:
 
 def _place(tensor: Tensor) -> object:
     """Equal for tensors that share their entries."""
-    if tensor.device.type == "meta" or tensor.numel() == 0:
+    if tensor.device.type == "meta" or tensor.layout != torch.strided or tensor.numel() == 0:
         return id(tensor)
     return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
 

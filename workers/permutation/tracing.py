@@ -19,7 +19,7 @@ VALUE_TAKERS = frozenset({torch.tensor, torch.as_tensor, torch.asarray})
 """Functions that read the values of tensors in a list."""
 
 
-def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> Trace:
+def trace(module: nn.Module, inputs: tuple[Tensor | None, ...]) -> Trace:
     """The axes of a module's state, tied as its forward pass on inputs of these shapes demands.
 
     The module runs on the CPU, in eval mode, with zeros for parameters and floating-point inputs, and
