@@ -9,6 +9,7 @@ import pytest
 import torch
 from module_zoo import Block
 from torch import Tensor, nn
+from torch.nn import functional
 
 from workers.permutation.check import check_spec
 from workers.permutation.derive import derive, derive_permutation_spec
@@ -139,3 +140,22 @@ def test_a_table_of_equal_places_ties_nothing(persistent: bool) -> None:
     module = Block(forward, first=nn.Linear(3, 6), head=nn.Linear(6, 2))
     module.register_buffer("table", torch.full((6,), 0.5), persistent=persistent)
     assert {"first": 6} == dict(derive_permutation_spec(module, EXAMPLE).groups)
+
+
+def test_numbers_become_columns_without_a_look_at_them() -> None:
+    """``one_hot`` of labels leaves hidden units free; of the places of hidden units, holds these."""
+
+    class Conditional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.label, self.head = nn.Linear(3, 6), nn.Linear(4, 6), nn.Linear(6, 2)
+
+        def forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+            label = self.label(functional.one_hot(labels, 4).to(inputs.dtype))
+            return self.head((self.first(inputs) + label).relu())  # type: ignore[no-any-return]
+
+    labels = torch.tensor([1, 3])
+    assert {"label": 6} == dict(derive_permutation_spec(Conditional(), (EXAMPLE, labels)).groups)
+    places = with_layer(lambda y: functional.one_hot(y.argmax(1), 6).to(y.dtype))
+    with pytest.raises(ValueError, match="nothing in Block can be permuted"):
+        derive(places, EXAMPLE)

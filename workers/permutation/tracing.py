@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from workers.permutation.operations import tensors_in
@@ -73,11 +74,20 @@ class _PythonSide(TorchFunctionMode):
     ) -> Any:
         if func is Tensor.__deepcopy__:
             return _copied(*args, **(kwargs or {}))
+        if func is functional.one_hot:
+            return _one_hot(*args, **(kwargs or {}))
         if func in VALUE_METHODS:
             self._recorder.read(func.__name__, args[:1])
         elif func in VALUE_TAKERS and args and not isinstance(args[0], Tensor):
             self._recorder.read(func.__name__, tensors_in(args[0]))
         return func(*args, **(kwargs or {}))
+
+
+def _one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """As ``functional.one_hot``, which looks whether the numbers are in range."""
+    if num_classes < 0:
+        return functional.one_hot(tensor, num_classes)
+    return (tensor.unsqueeze(-1) == torch.arange(num_classes, device=tensor.device)).long()
 
 
 def _copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
