@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ from lmc_sweep.errors import StoreError
 from lmc_sweep.store.store import Store
 from workers.architectures.module_program import ModuleProgram
 from workers.params import stack
+
+
+SOURCE = hashlib.sha256(Path(own_modules.__file__).read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def _row(network: str, name: str, checkpoint: str, position: int) -> dict[str, A
     width = 9 if network == "wider" else 6
     architecture: dict[str, Any] = {"name": name}
     if ":" in name:
-        architecture |= {"arguments": [["width", width]], "source_sha256": "0" * 64}
+        architecture |= {"arguments": [["width", width]], "source_sha256": SOURCE}
     spec = json.dumps({"architecture": architecture, "dataset": "digits"})
     return row("networks", network, seed=position, row=position, checkpoint=checkpoint, spec_json=spec)
 
