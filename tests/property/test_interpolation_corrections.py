@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_convolutions import CLASSES, MODULES, PROGRAMS, SHAPE, examples, networks
 from torch import Tensor, nn
 from torch.func import functional_call
+from toy_networks import toy
 
-from tests.support.small_convolutions import CLASSES, MODULES, PROGRAMS, SHAPE, examples, networks
-from tests.support.toy_networks import toy
 from workers.architectures.mlp import MLPProgram
 from workers.architectures.module_program import ModuleProgram
 from workers.architectures.program import StackedProgram

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small_convolutions import CLASSES, MODULES, PROGRAMS, SHAPE, examples, networks
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from tests.support.small_convolutions import CLASSES, MODULES, PROGRAMS, SHAPE, examples, networks
 from workers.architectures.module_program import ModuleProgram
 from workers.params import row
 

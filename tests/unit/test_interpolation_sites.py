@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from small_convolutions import CLASSES, PROGRAMS, SHAPE, examples, networks
 from torch import Tensor, nn
 
-from tests.support.small_convolutions import CLASSES, PROGRAMS, SHAPE, examples, networks
 from workers.architectures.build import build
 from workers.architectures.mlp import MLPProgram
 from workers.architectures.module_program import ModuleProgram
