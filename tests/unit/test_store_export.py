@@ -21,7 +21,6 @@ from lmc_sweep.store.store import Store
 from workers.architectures.module_program import ModuleProgram
 from workers.params import stack
 
-
 SOURCE = hashlib.sha256(Path(own_modules.__file__).read_bytes()).hexdigest()
 
 
