@@ -133,9 +133,6 @@ def _check(specs: Sequence[NetworkSpec], dataset: Dataset) -> None:
     named = {spec.dataset for spec in specs}
     if named != {dataset.definition.name}:
         raise ValueError(f"the specs name {sorted(named)}, the data set given is {dataset.definition.name!r}")
-    late = [spec.training for spec in specs if (spec.training.save_at or 0) > spec.training.max_epochs]
-    if late:
-        raise ValueError(f"save_at {late[0].save_at} is beyond max_epochs {late[0].max_epochs}")
     for key, values in (
         ("architecture", {spec.architecture for spec in specs}),
         ("batch_size", {spec.training.batch_size for spec in specs}),
