@@ -22,15 +22,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from workers.architectures.folding import Fold, find_folds, folded, without_norms
 from workers.params import Params, ParamStack, interpolated, num_networks, row, stack
 from workers.seeding import with_global_seed
 
 Mode = Literal["evaluation", "statistics", "training"]
 """How a copy of the module is set.
 
-``evaluation``: as ``eval()``, batch norms folded into the layers before (``workers.architectures.folding``).
-``training``: as ``train()``, but batch norm keeps no running averages.
+``evaluation``: as ``eval()``. ``training``: as ``train()``, but batch norm keeps no running averages.
 ``statistics``: as ``eval()``, but batch norm normalizes by the batch and averages over batches.
 """
 
@@ -126,18 +124,9 @@ class ModuleProgram:
         outputs: list[Tensor] = []
         with self.copy("evaluation", params) as module:
             for k in range(num_networks(params)):
-                network = folded(row(params, k), self.folds)
+                network = row(params, k)
                 outputs.append(torch.cat([functional_call(module, network, (part,)) for part in parts]))
         return torch.stack(outputs).mT.contiguous()
-
-    @cached_property
-    def folds(self) -> tuple[Fold, ...]:
-        """The batch norms that evaluation folds into the layers before them."""
-        if not self.statistics:
-            return ()
-        example = self.prepare(torch.zeros(2, *self.shape))
-        shared = {*self.aliases, *self.aliases.values()}
-        return find_folds(with_global_seed(0, self.make), example, shared)
 
     def _examples_at_once(self, inputs: Tensor) -> int:
         """Examples of one forward pass: on a CPU few, but enough to pay for reading the weights.
@@ -185,11 +174,6 @@ class ModuleProgram:
         """A module with weights of its own, on the CPU."""
         return _set(with_global_seed(0, self.make), mode)
 
-    def _set_copy(self, mode: Mode) -> nn.Module:
-        """A fresh copy for a mode; for evaluation without the batch norms that ``folds`` names."""
-        module = _set(copy.deepcopy(self.module), mode)
-        return without_norms(module, self.folds) if mode == "evaluation" else module
-
     @contextmanager
     def copy(self, mode: Mode, state: Params | ParamStack) -> Iterator[nn.Module]:
         """A copy of the module that is the caller's own meanwhile: calls on it swap tensors in and out.
@@ -199,7 +183,7 @@ class ModuleProgram:
         device = next((tensor.device for tensor in state.values()), torch.device("cpu"))
         with self._lock:
             free = self._copies.setdefault((mode, device), [])
-            module = free.pop() if free else _moved(self._set_copy(mode), device)
+            module = free.pop() if free else _moved(_set(copy.deepcopy(self.module), mode), device)
         try:
             yield module
         finally:

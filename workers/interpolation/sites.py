@@ -6,18 +6,23 @@ of a unit fold into such a layer, if it is called once and shares its tensors wi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
-from workers.architectures.folding import NORMS, PRODUCTS, layer_calls
 from workers.architectures.module_program import ModuleProgram
 from workers.params import ParamStack, num_networks
 from workers.permutation.derive import derive_permutation_spec
 from workers.seeding import with_global_seed
+
+PRODUCTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass(frozen=True)
@@ -130,16 +135,45 @@ def _site(layer: str, module: nn.Module, free: list[int]) -> Site | None:
 def _candidates(program: ModuleProgram, module: nn.Module) -> list[str]:
     """Norms, and products without a norm behind, that are called once, in the order of the calls."""
     shared = set(program.aliases) | set(program.aliases.values())
-    calls = layer_calls(module, _example(program))
+    calls, normed = _calls(module, _example(program))
     named = dict(module.named_modules())
     return [
         name
-        for name, count in calls.counts.items()
+        for name, count in calls.items()
         if count == 1
-        and name not in calls.norm_of
+        and name not in normed
         and "weight" in named[name]._parameters
         and not any(f"{name}.{kind}" in shared for kind in ("weight", "bias"))
     ]
+
+
+def _calls(module: nn.Module, example: Tensor) -> tuple[Counter[str], set[str]]:
+    """How often each product and norm is called, and the products whose output goes right into a norm."""
+    calls: Counter[str] = Counter()
+    normed: set[str] = set()
+    outputs: dict[int, tuple[str, Tensor, int]] = {}  # by memory, which is held, so that it stays theirs
+
+    def note(name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls[name] += 1
+        if isinstance(layer, PRODUCTS):
+            outputs[output.untyped_storage().data_ptr()] = name, output, output._version
+            return
+        for given in inputs[:1]:
+            memory = given.untyped_storage().data_ptr()
+            source, whole, version = outputs.get(memory, ("", output, -1))
+            # else a part of it, or changed in place, by an activation perhaps
+            if version == given._version and whole.numel() == given.numel():
+                normed.add(source)
+
+    for name, layer in module.named_modules():
+        if isinstance(layer, (*PRODUCTS, *NORMS)):
+            layer.register_forward_hook(
+                lambda layer, inputs, output, name=name: note(name, layer, inputs, output)
+            )
+    module.eval()
+    with torch.no_grad():
+        module(example)
+    return calls, normed
 
 
 def _example(program: ModuleProgram) -> Tensor:
