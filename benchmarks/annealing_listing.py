@@ -21,7 +21,7 @@ from simanneal import Annealer
 from torch import Tensor, nn
 
 from lmc_sweep.data.loading import load
-from workers.alignment.align import MidpointObjective, align
+from workers.alignment.align import Examples, align
 from workers.alignment.methods import SimulatedAnnealing
 from workers.architectures import StackedProgram, build
 from workers.architectures.mlp import MLP
@@ -73,7 +73,7 @@ def _ours(program: StackedProgram, first: Params, second: Params, inputs: Tensor
         [stack([first]), stack([second])],
         derive_permutation_spec(program.module),
         names=["benchmark"],
-        objective=MidpointObjective(program, inputs, labels),
+        examples=Examples(program, inputs, labels),
     )
     return float(found.seconds[0]) / NUM_STEPS
 

@@ -27,9 +27,15 @@ gives a single value; most channels have hundreds of values per image.
 """
 
 
-def neutral(value: Any) -> Any:
-    """A field whose default is ``value``, and which is left out of identities at that value for ever."""
-    return field(default=value, metadata={"neutral": value})
+_SAME = object()
+
+
+def neutral(value: Any, *, default: Any = _SAME) -> Any:
+    """A field that is left out of identities at ``value`` for ever, whatever its default.
+
+    The neutral value is what results were before the field existed; the default may move on.
+    """
+    return field(default=value if default is _SAME else default, metadata={"neutral": value})
 
 
 @dataclass(frozen=True, kw_only=True)

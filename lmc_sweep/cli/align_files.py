@@ -98,18 +98,18 @@ def prepare(paths: tuple[Path, Path], asked: Asked, corrections: tuple[Correctio
 
 def align(prepared: Prepared, method: Method) -> AlignmentResult:
     """The permutation that brings the second network to the first, proved on it where there are examples."""
-    from workers.alignment.align import SINGLE, MidpointObjective
+    from workers.alignment.align import SINGLE, Examples
     from workers.alignment.align import align as search
     from workers.params import stack
     from workers.permutation.check import check_function_preserved
 
     program, data, device = prepared.subject.program, prepared.data, prepared.device
-    objective = inputs = None
+    examples = inputs = None
     if program is not None and data is not None:
         inputs = data.inputs("train", program.prepare, device)
-        objective = MidpointObjective(program, inputs, data.labels("train", prepared.label_noise).to(device))
+        examples = Examples(program, inputs, data.labels("train", prepared.label_noise).to(device))
     members = [_on(stack([member]), device) for member in prepared.members]
-    found = search(method, members, prepared.spec, names=[SINGLE], objective=objective)
+    found = search(method, members, prepared.spec, names=[SINGLE], examples=examples)
     if program is not None and inputs is not None:
         some = inputs[:CHECKED_EXAMPLES]
         check_function_preserved(

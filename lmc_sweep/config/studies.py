@@ -157,14 +157,14 @@ def _alphas(value: Any, path: str) -> tuple[float, ...]:
 
 
 def _check_members(study: BarriersStudy, value: list[Any]) -> None:
-    """Refuses methods that cannot align as many networks at once as the study groups."""
+    """Refuses searches on the midpoint of two networks where the study groups more."""
+    asked = study.networks_per_alignment
     for method in study.alignments:
-        most, asked = method.max_members, study.networks_per_alignment
-        if most is not None and asked > most:
+        if asked > 2 and isinstance(method, SimulatedAnnealing) and method.objective.startswith("midpoint"):
             raise Refusal(
                 f"barriers.alignments[{_entry_of(method, value)}]",
-                f"{method.method} aligns at most {most} networks at once, not {asked}: "
-                f"lower barriers.networks_per_alignment, or leave the method out",
+                f"{method.objective} is of two networks, and barriers.networks_per_alignment is {asked}: "
+                "choose objective: average_error or pairwise_barrier",
             )
 
 

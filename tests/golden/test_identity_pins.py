@@ -73,7 +73,7 @@ METHODS: dict[str, Method] = {
     "identity": Identity(),
     "random": Random(),
     "weight_matching": WeightMatching(restarts=5),
-    "annealing": SimulatedAnnealing(steps=2000),
+    "annealing": SimulatedAnnealing(steps=2000, engine="simanneal", moves="every_group"),
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import DrawnSpec, mlp_programs, random_permutation, random_stack, seeds, shapes_of, specs
 
-from workers.alignment.align import MidpointObjective, align
+from workers.alignment.align import Examples, align
 from workers.alignment.methods import SimulatedAnnealing, WeightMatching
 from workers.alignment.midpoint import _CachedMLP, _direct, _error_sum, _loss_sum, midpoint_energy
 from workers.architectures.mlp import MLPProgram
@@ -98,12 +98,10 @@ def test_annealing_never_ends_above_its_start(program: MLPProgram, seed: int, me
     first, second = (random_stack(shapes_of(program), 1, seed + k) for k in range(2))
     stream = torch.Generator().manual_seed(seed)
     inputs = torch.randn(13, program.num_inputs, generator=stream).double()
-    objective = MidpointObjective(
-        program, inputs, torch.randint(program.num_classes, (13,), generator=stream)
-    )
+    examples = Examples(program, inputs, torch.randint(program.num_classes, (13,), generator=stream))
     method = SimulatedAnnealing(steps=15, objective=measure)  # type: ignore[arg-type]
-    found = align(method, [first, second], spec, names=["p"], objective=objective)
-    energy = midpoint_energy(objective, measure, row(first, 0), row(second, 0), spec)
+    found = align(method, [first, second], spec, names=["p"], examples=examples)
+    energy = midpoint_energy(examples, measure, row(first, 0), row(second, 0), spec)
     best = [found.permutations[1][group][0].numpy() for group in spec.groups]
     start = [np.arange(units) for units in spec.groups.values()]
     assert float(found.objective_end) <= float(found.objective_start)

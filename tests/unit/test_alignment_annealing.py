@@ -15,7 +15,7 @@ import torch
 from digits_mlps import digits, trained
 
 from workers.alignment import simulated_annealing
-from workers.alignment.align import AlignmentResult, MidpointObjective, align
+from workers.alignment.align import AlignmentResult, Examples, align
 from workers.alignment.methods import SimulatedAnnealing
 from workers.params import rows
 from workers.permutation.derive import derive_permutation_spec
@@ -23,13 +23,13 @@ from workers.permutation.derive import derive_permutation_spec
 PROGRAM, NETWORKS = trained(width=16, depth=1, num_networks=2, epochs=15)
 SPEC = derive_permutation_spec(PROGRAM.module)
 MEMBERS = [rows(NETWORKS, [0]), rows(NETWORKS, [1])]
-OBJECTIVE = MidpointObjective(PROGRAM, *digits())
-METHOD = SimulatedAnnealing(steps=200)
+EXAMPLES = Examples(PROGRAM, *digits())
+METHOD = SimulatedAnnealing(steps=200, engine="simanneal", moves="every_group")
 
 
 def run(method: SimulatedAnnealing, name: str = "p") -> AlignmentResult:
     """One pair of trained networks."""
-    return align(method, MEMBERS, SPEC, names=[name], objective=OBJECTIVE)
+    return align(method, MEMBERS, SPEC, names=[name], examples=EXAMPLES)
 
 
 def test_it_reduces_the_midpoint_error_of_trained_networks() -> None:
@@ -82,7 +82,7 @@ def test_the_rule_accepts_a_typical_uphill_move_as_stated() -> None:
     details = run(METHOD).details[0]
     ratio = details["temperature_end"] / details["temperature_start"]
     assert pytest.approx(simulated_annealing.COOLING) == ratio
-    quantum = 1.0 / len(OBJECTIVE.labels)  # uphill steps of an error are at least one example
+    quantum = 1.0 / len(EXAMPLES.labels)  # uphill steps of an error are at least one example
     assert details["temperature_start"] >= quantum / -math.log(simulated_annealing.ACCEPTED_AT_START)
 
 
@@ -158,6 +158,6 @@ def test_networks_without_an_uphill_move_are_searched() -> None:
         [networks, networks],
         derive_permutation_spec(program.module),
         names=["p"],
-        objective=MidpointObjective(program, *digits()),
+        examples=Examples(program, *digits()),
     )
     assert torch.equal(found.objective_start, found.objective_end)

@@ -123,7 +123,7 @@ REFUSED = [
     ("barriers.worlds=[]", "barriers.worlds: an empty list"),
     (
         "barriers.networks_per_alignment=3",
-        "barriers.alignments[1]: weight_matching aligns at most 2 networks",
+        "barriers.alignments[2]: midpoint_error is of two networks",
     ),
     ("barriers.networks_per_alignment=1", "must be at least 2, not 1"),
     ("barriers.alignments=[]", "barriers.alignments: an empty list"),

@@ -7,20 +7,19 @@ permutation's tensors, of which it renews the units that differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from workers.alignment.examples import Examples
 from workers.architectures.mlp import MLPProgram
 from workers.architectures.program import StackedProgram
 from workers.datasets.inputs import Inputs
 from workers.params import Params, interpolated, stack
 from workers.permutation import permute
 from workers.permutation.spec import PermutationSpec
-from workers.seeding import generator
 
 Indices = Sequence[np.ndarray]
 """One int64 index per group, in the order of the spec's groups."""
@@ -32,36 +31,8 @@ MAX_CACHE_BYTES = 1e9
 """Pre-activations that a cached evaluation may keep; beyond, evaluation is direct."""
 
 
-@dataclass(frozen=True)
-class MidpointObjective:
-    """The examples on which the network halfway between two others is judged.
-
-    ``inputs`` are as the program takes them, or made when they are taken; ``labels`` of shape (B,).
-    """
-
-    program: StackedProgram
-    inputs: Inputs
-    labels: Int64[Tensor, " B"]
-
-    def subset(self, num_examples: int | None) -> MidpointObjective:
-        """The same on a fixed subset, the same for all pairs; on all examples if None.
-
-        Raises:
-            ValueError: If there are fewer examples than asked for.
-        """
-        available = len(self.labels)
-        if num_examples is None:
-            return self
-        if num_examples > available:
-            raise ValueError(f"num_examples is {num_examples}, but there are only {available} examples")
-        stream = generator("alignment_examples", available)
-        chosen = torch.randperm(available, generator=stream)[:num_examples].sort().values
-        inputs = self.inputs[chosen.to(self.labels.device)]
-        return replace(self, inputs=inputs, labels=self.labels[chosen.to(self.labels.device)])
-
-
 def midpoint_energy(
-    objective: MidpointObjective, measure: str, first: Params, second: Params, spec: PermutationSpec
+    objective: Examples, measure: str, first: Params, second: Params, spec: PermutationSpec
 ) -> Callable[[Indices], float]:
     """Permutation of ``second`` to the mean loss in nats, or the error, of the midpoint with ``first``.
 

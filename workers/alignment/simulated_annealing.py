@@ -19,9 +19,11 @@ import numpy as np
 import simanneal.anneal
 import torch
 
+from workers.alignment.batch import Batch, pair_by_pair
+from workers.alignment.examples import Examples
 from workers.alignment.methods import SimulatedAnnealing
-from workers.alignment.midpoint import Indices, MidpointObjective, midpoint_energy
-from workers.alignment.outcome import PairAlignment
+from workers.alignment.midpoint import Indices, midpoint_energy
+from workers.alignment.outcome import AlignmentResult, PairAlignment
 from workers.params import Params
 from workers.permutation import permute
 from workers.permutation.spec import PermutationSpec
@@ -46,20 +48,31 @@ Energy = Callable[[Indices], float]
 _exclusive = threading.Lock()
 
 
-def anneal(
+def anneal(method: SimulatedAnnealing, batch: Batch) -> AlignmentResult:
+    """Pair by pair."""
+    assert batch.examples is not None
+    examples = batch.examples.subset(method.num_examples)
+
+    def search(first: Params, second: Params, name: str) -> PairAlignment:
+        return anneal_pair(method, first, second, batch.spec, name, examples)
+
+    return pair_by_pair(search, batch, method.objective)
+
+
+def anneal_pair(
     method: SimulatedAnnealing,
     first: Params,
     second: Params,
     spec: PermutationSpec,
     name: str,
-    objective: MidpointObjective,
+    examples: Examples,
 ) -> PairAlignment:
     """The best permutation of ``second`` that the annealer visited; ``first`` stays.
 
     Steps are proposed moves. The objective at the end is never above that at the start, since the
     start counts among the states visited.
     """
-    energy = midpoint_energy(objective.subset(method.num_examples), method.objective, first, second, spec)
+    energy = midpoint_energy(examples, method.objective, first, second, spec)
     draws = stdlib_random.Random(derive_seed("alignment", name, "simulated_annealing"))
     start = _start(method, spec, name)
     start_energy = energy(start)

@@ -12,9 +12,10 @@ from jaxtyping import Float64, Int64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from workers.alignment.batch import Batch, pair_by_pair
 from workers.alignment.matching_problem import MatchingProblem, Terms
 from workers.alignment.methods import WeightMatching
-from workers.alignment.outcome import PairAlignment
+from workers.alignment.outcome import AlignmentResult, PairAlignment
 from workers.params import Params
 from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
@@ -24,7 +25,16 @@ from workers.seeding import generator
 OBJECTIVE = "weight_inner_product"
 
 
-def match_weights(
+def match_weights(method: WeightMatching, batch: Batch) -> AlignmentResult:
+    """Pair by pair."""
+
+    def search(first: Params, second: Params, name: str) -> PairAlignment:
+        return match_pair(method, first, second, batch.spec, name)
+
+    return pair_by_pair(search, batch, OBJECTIVE)
+
+
+def match_pair(
     method: WeightMatching, first: Params, second: Params, spec: PermutationSpec, name: str
 ) -> PairAlignment:
     """The permutation of ``second`` with the largest inner product with ``first`` that was found.

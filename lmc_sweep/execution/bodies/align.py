@@ -16,7 +16,7 @@ from lmc_sweep.execution.bodies.inputs import (
 from lmc_sweep.planning.identity import canonical_json
 from lmc_sweep.planning.items import AlignmentItem
 from lmc_sweep.store.store import Store
-from workers.alignment.align import MidpointObjective, align
+from workers.alignment.align import Examples, align
 from workers.permutation import permute
 from workers.permutation.check import check_function_preserved
 from workers.permutation.spec import PermutationSpec
@@ -40,7 +40,7 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
         members,
         spec,
         names=[item.pair_id for item in items],
-        objective=MidpointObjective(program, inputs, labels),
+        examples=Examples(program, inputs, labels),
     )
     totals = [
         permute.compose(start, {group: index.cpu() for group, index in then.items()})
