@@ -94,7 +94,7 @@ def test_more_examples_than_there_are_is_refused() -> None:
 
 def test_it_needs_its_examples() -> None:
     """Without an objective there is nothing to measure."""
-    with pytest.raises(ValueError, match="searches on the midpoint_error"):
+    with pytest.raises(ValueError, match="give it examples"):
         align(METHOD, MEMBERS, SPEC, names=["p"])
 
 

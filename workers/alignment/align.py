@@ -89,7 +89,7 @@ def _of_finite(method: Method, batch: Batch) -> AlignmentResult:
     finite = torch.ones(batch.num_groups, dtype=torch.bool)
     for member in batch.members:
         for tensor in member.values():
-            finite &= tensor.isfinite().flatten(1).all(dim=1).cpu()
+            finite &= tensor.isfinite().reshape(len(tensor), -1).all(dim=1).cpu()
     searched = finite.nonzero().flatten().tolist()
     search = algorithm_of(method)
     if len(batch.members) > 2 and not method.joins_all:
