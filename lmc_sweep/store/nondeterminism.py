@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmc_sweep.store.schema import COUNT, REAL, REALS, Column, Table
+from lmc_sweep.store.schema import COUNT, COUNTS, REAL, REALS, Column, Table
 
 RELATIVE_TOLERANCE = 1e-6
 ABSOLUTE_TOLERANCE = 1e-9
@@ -29,9 +29,9 @@ def compared_columns(table: Table) -> list[Column]:
     return [
         column
         for column in table.columns
-        if column.type in (COUNT, REAL, REALS)
+        if column.type in (COUNT, COUNTS, REAL, REALS)
         and column.name != "row"
-        and not column.name.endswith("_seconds")
+        and not f"_{column.name}".endswith("_seconds")
     ]
 
 

@@ -3,8 +3,9 @@
 The order of columns is part of the contract. A later version may add nullable columns at the end of a
 table, or allow nulls in a column, and must then raise ``SCHEMA_VERSION``; it never renames or removes one.
 
-Version 2 added networks that were trained elsewhere, of which nothing is known about their training, and
-the last columns of ``networks`` and ``barriers``.
+Version 2 added networks that were trained elsewhere, of which nothing is known about their training, the
+last five columns of ``networks``, and ``save_at`` of ``barriers``. Version 3 added the table
+``search_traces`` and the last two columns of ``alignments`` and of ``barriers``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 VERSION_KEY = b"lmc_sweep.schema_version"
 TABLE_KEY = b"lmc_sweep.table"
 
@@ -26,6 +27,7 @@ REAL = pa.float64()
 TIME = pa.timestamp("us", tz="UTC")
 TEXTS = pa.list_(TEXT)
 REALS = pa.list_(REAL)
+COUNTS = pa.list_(COUNT)
 
 SQL_TYPES: dict[Any, str] = {
     TEXT: "VARCHAR",
@@ -34,6 +36,7 @@ SQL_TYPES: dict[Any, str] = {
     TIME: "TIMESTAMP",
     TEXTS: "VARCHAR[]",
     REALS: "DOUBLE[]",
+    COUNTS: "BIGINT[]",
 }
 
 
@@ -96,6 +99,11 @@ def _real(name: str, meaning: str, unit: str = "1", *, nullable: bool = True) ->
 _CREATED_AT = Column("created_at", TIME, "when the record was written", "UTC")
 _ENVIRONMENT = _text("environment_id", "environments/<id>.json: code, packages, hardware that computed it")
 
+_PLANTED_NOISE = _real(
+    "planted_noise",
+    "of world planted, noise in standard deviations of each parameter tensor; null elsewhere",
+)
+
 NETWORKS = Table(
     "networks",
     (
@@ -143,10 +151,10 @@ ALIGNMENTS = Table(
         _text("alignment_id", "identity of the alignment: members, world, method"),
         _text("cell_id", "cell of its members"),
         _text("pair_id", "identity of the pair or group, the same before and after every method"),
-        _text("world", "real or model"),
+        _text("world", "real, model or planted"),
         _text("method", "name of the method"),
         _text("method_json", "the method with all its options, as JSON"),
-        Column("networks", TEXTS, "network_id of every member; twice the same in world model"),
+        Column("networks", TEXTS, "network_id of every member; the same for all but in world real"),
         _text(
             "permutations",
             "file that holds the permutations, relative to the store; null: identity",
@@ -163,8 +171,18 @@ ALIGNMENTS = Table(
         _text(
             "details_json", "how the search went: temperatures, sweeps, acceptance, as JSON", nullable=True
         ),
-        _text("inputs_json", "checkpoint and row of every member that it read, as JSON", nullable=True),
+        _text(
+            "inputs_json",
+            "checkpoint and row of every member that it read, and what was planted, as JSON",
+            nullable=True,
+        ),
         _ENVIRONMENT,
+        _PLANTED_NOISE,
+        _real(
+            "recovered",
+            "share of units, over members but the first, put back to their place; null in world real",
+            "fraction",
+        ),
     ),
     key="alignment_id",
     artifact="permutations",
@@ -178,7 +196,7 @@ BARRIERS = Table(
         _text("alignment_id", "alignment that it measures"),
         _text("cell_id", "cell of the networks"),
         _text("pair_id", "identity of the pair or group, the same before and after every method"),
-        _text("world", "real or model"),
+        _text("world", "real, model or planted"),
         _text("method", "name of the alignment's method"),
         _text("method_json", "the method with all its options, as JSON"),
         _text("dataset", "data set of the networks and of the measurement"),
@@ -223,9 +241,41 @@ BARRIERS = Table(
             "epochs",
             nullable=True,
         ),
+        _PLANTED_NOISE,
+        _text(
+            "layers",
+            "each:NAME or cumulative:NAME, the layer that moves, or the last of those from the input on; "
+            "null: all",
+            nullable=True,
+        ),
     ),
     key="barrier_id",
     kind="barrier",
+)
+
+SEARCH_TRACES = Table(
+    "search_traces",
+    (
+        _text("trace_id", "identity of the trace: alignment and chain"),
+        _text(
+            "alignment_id", "alignment whose search it tells of; it has no row yet where a run was cut short"
+        ),
+        _text("cell_id", "cell of the networks"),
+        _text("pair_id", "identity of the pair or group, the same before and after every method"),
+        _text("world", "real, model or planted"),
+        _text("method", "name of the method"),
+        _text("method_json", "the method with all its options, as JSON"),
+        _count("chain", "which chain or descent of the search, from 0"),
+        Column("evaluations", COUNTS, "evaluations made so far; all lists have an entry per point", "1"),
+        Column("seconds", REALS, "time since the search began", "s"),
+        Column("objectives", REALS, "objective of the present state", "of the objective"),
+        Column("best_objectives", REALS, "best objective so far", "of the objective"),
+        Column("temperatures", REALS, "temperature of the last step; empty: none", "of the objective"),
+        Column("acceptances", REALS, "share of proposals accepted since the point before", "fraction"),
+        _CREATED_AT,
+        _ENVIRONMENT,
+    ),
+    key="trace_id",
 )
 
 SWEEP_ITEMS = Table(
@@ -258,6 +308,6 @@ FAILURES = Table(
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table for table in (NETWORKS, ALIGNMENTS, BARRIERS, SWEEP_ITEMS, FAILURES)
+    table.name: table for table in (NETWORKS, ALIGNMENTS, BARRIERS, SWEEP_ITEMS, FAILURES, SEARCH_TRACES)
 }
 TABLE_OF_KIND: dict[str, Table] = {table.kind: table for table in TABLES.values() if table.kind}

@@ -66,6 +66,10 @@ class Store:
         """DuckDB relation of the barriers, each once."""
         return self.relation("barriers")
 
+    def search_traces(self) -> Any:
+        """DuckDB relation of the traces of searches, one per alignment and chain, each once."""
+        return self.relation("search_traces")
+
     def failures(self) -> Any:
         """DuckDB relation of the failures, with those of their items that still have no result."""
         return self.relation("failures")

@@ -86,6 +86,13 @@ def test_todays_rows_join_those_of_a_store_of_version_1(tmp_path: Path) -> None:
     ] == (found.fetchall())
 
 
+def test_traces_of_version_3_come_out_as_they_went_in() -> None:
+    """The one trace has its points; earlier versions have none."""
+    query = "SELECT trace_id, evaluations, seconds, temperatures FROM search_traces"
+    assert [("trace", [1, 2, 3], [0.0, 0.5, 1.0], [])] == Store(GOLDEN / "store_v3").sql(query).fetchall()
+    assert [] == Store(GOLDEN / "store_v2").sql(query).fetchall()
+
+
 def old_checkpoint(store: Store) -> str:
     """The file of weights that the store's networks share."""
     return str(store.fetch("networks", ["network0"], ["checkpoint"])[0]["checkpoint"])

@@ -5,10 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lmc_sweep.store.schema import COUNT, REAL, REALS, TABLES, TEXT, TEXTS, TIME
+from lmc_sweep.store.schema import COUNT, COUNTS, REAL, REALS, TABLES, TEXT, TEXTS, TIME
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-_VALUES = {TEXT: "text", COUNT: 1, REAL: 0.5, REALS: [0.0, 0.5, 1.0], TEXTS: ["one", "two"], TIME: NOON}
+_VALUES = {
+    TEXT: "text",
+    COUNT: 1,
+    REAL: 0.5,
+    REALS: [0.0, 0.5, 1.0],
+    COUNTS: [1, 2, 3],
+    TEXTS: ["one", "two"],
+    TIME: NOON,
+}
 
 
 def row(table: str, key: str | None = None, minutes: int = 0, **values: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ ENVIRONMENT = {"lmc_sweep": "0.1.0", "python": "3.11", "packages": {"torch": "2.
 
 
 def write(path: Path) -> None:
-    """Two networks, a real and a model alignment, their barriers, a failure and a sweep."""
+    """Two networks, a real and a model alignment, a trace, their barriers, a failure and a sweep."""
     store = Store.create(path)
     stack = {
         "layers.0.weight": torch.arange(12.0).reshape(2, 3, 2),
@@ -78,6 +78,10 @@ def write(path: Path) -> None:
                 row=0,
             ),
         ],
+    )
+    store.commit(
+        "search_traces",
+        [row("search_traces", "trace", alignment_id="model", temperatures=[], acceptances=[])],
     )
     for minutes, loss_barrier in ((0, 0.25), (5, 0.75)):  # an id twice: the first counts
         store.commit(
