@@ -18,6 +18,8 @@ _ALGORITHMS: dict[type[Method], str] = {
     methods.Identity: "unsearched:identity",
     methods.Random: "unsearched:random",
     methods.WeightMatching: "weight_matching:match_weights",
+    methods.CycleConsistent: "cycle_consistent:match_in_one_frame",
+    methods.MergeMany: "merge_many:merge_many",
     methods.SimulatedAnnealing: "simulated_annealing:anneal",
 }
 

@@ -1,0 +1,195 @@
+"""Cycle-consistent matching: n networks into one shared frame, all groups and networks at once.
+
+Source: Crisostomi et al. 2024 (C2M3), Frank-Wolfe on the sum over pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workers.alignment.batch import Batch, Finding, result_of
+from workers.alignment.budget import Budget
+from workers.alignment.frame_problem import FrameProblem
+from workers.alignment.merge_many import finding_of, sweep
+from workers.alignment.methods import CycleConsistent, MergeMany
+from workers.alignment.outcome import AlignmentResult, SearchTrace
+from workers.alignment.soft_permutations import Matrices, hardened, matrices_of
+from workers.alignment.weight_matching import OBJECTIVE
+from workers.device import threads
+from workers.params import ParamStack, rows
+from workers.permutation import permute
+from workers.permutation.permute import PermutationStack
+from workers.permutation.spec import PermutationSpec
+from workers.seeding import generator
+
+
+def match_in_one_frame(method: CycleConsistent, batch: Batch) -> AlignmentResult:
+    """Group of networks by group of networks.
+
+    The objective is the sum over all pairs of networks of their inner product, each network under one
+    permutation into a frame that belongs to none of them. Frank-Wolfe maximizes it over soft
+    permutations: it goes from where it is towards the permutations that the gradient likes best, to the
+    highest point of that line. It ends when a step can improve by no more than ``tolerance`` times the
+    sum of |A_j| |A_k|. The soft permutations are then hardened, and polished by sweeps of merge-many.
+    Of all restarts the best is returned, as seen from network 0.
+
+    The starts: first where network 0 stays and the units of all others are mixed evenly, then the
+    identity, then random permutations.
+
+    ``num_evaluations`` counts the assignments solved, one per network and group in a step.
+    """
+    with threads(1):
+        findings = [
+            _match(method, [rows(member, [index]) for member in batch.members], batch.spec, name)
+            for index, name in enumerate(batch.names)
+        ]
+    return result_of(findings, OBJECTIVE, batch.spec)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Where one restart ended."""
+
+    permutation: PermutationStack
+    objective: float
+    outcome: str
+    num_iterations: int
+    num_sweeps: int
+    trace: SearchTrace
+
+
+def _match(method: CycleConsistent, members: list[ParamStack], spec: PermutationSpec, name: str) -> Finding:
+    """One group of n networks, each a stack of one."""
+    budget, problem = Budget.of(method), FrameProblem.of(members, spec)
+    runs: list[_Run] = []
+    num_assignments, stopped = 0, None
+    for restart in range(method.restarts):
+        stopped = budget.exceeded(num_assignments) if runs else None
+        if stopped is not None:
+            break
+        runs.append(_run(method, problem, name, restart, budget, num_assignments))
+        num_assignments = runs[-1].trace.evaluations[-1]
+    best = max(range(len(runs)), key=lambda k: runs[k].objective)  # the earliest of equals
+    if runs[-1].outcome in ("max_seconds", "max_evaluations"):
+        stopped = runs[-1].outcome
+    return finding_of(
+        problem,
+        runs[best].permutation,
+        objective_start=problem.objective(permute.identity(spec, len(members))),
+        num_evaluations=num_assignments,
+        seconds=budget.seconds,
+        outcome=stopped or runs[best].outcome,
+        details={
+            "restarts": len(runs),
+            "best_restart": best,
+            "iterations": runs[best].num_iterations,
+            "sweeps": runs[best].num_sweeps,
+        },
+        traces=tuple(run.trace for run in runs),
+    )
+
+
+def _run(
+    method: CycleConsistent,
+    problem: FrameProblem,
+    name: str,
+    restart: int,
+    budget: Budget,
+    num_assignments: int,
+) -> _Run:
+    """Frank-Wolfe from one start, hardening, and polishing."""
+    at = _start(problem, name, restart)
+    per_step = sum(len(matrices) for matrices in at.values())
+    points: list[tuple[int, float, float]] = []
+    outcome, num_iterations = None, 0
+    while outcome is None and num_iterations < method.max_iterations:
+        outcome = budget.exceeded(num_assignments)
+        if outcome is not None:
+            break
+        num_iterations += 1
+        gradient = problem.gradient(at)
+        direction = {g: m - at[g] for g, m in matrices_of(hardened(gradient)).items()}
+        num_assignments += per_step
+        slope = sum(float((gradient[group] * direction[group]).sum()) for group in at)
+        length = _highest(problem, at, direction) if slope > method.tolerance * problem.scale else 0.0
+        at = {group: (matrices + length * direction[group]) for group, matrices in at.items()}
+        points.append((num_assignments, budget.seconds, problem.soft_objective(at)))
+        if length == 0.0:
+            outcome = "converged"
+    hard = hardened(at)
+    polish = MergeMany(tolerance=method.tolerance)
+    swept = sweep(polish, problem, hard, name, budget, num_assignments, restart)
+    unmoved = problem.objective(permute.identity(problem.spec, len(next(iter(at.values())))))
+    trace = _joined(points, swept.trace, unmoved)
+    return _Run(
+        swept.permutation,
+        problem.objective(swept.permutation),
+        outcome or "max_sweeps",
+        num_iterations,
+        swept.num_sweeps,
+        trace,
+    )
+
+
+def _start(problem: FrameProblem, name: str, restart: int) -> Matrices:
+    """The soft permutations from which a restart begins."""
+    num = len(next(iter(problem.members.values())))
+    if restart == 0:
+        even = {}
+        for group, units in problem.spec.groups.items():
+            even[group] = torch.full((num, units, units), 1 / units, dtype=torch.float64)
+            even[group][0] = torch.eye(units, dtype=torch.float64)
+        return even
+    if restart == 1:
+        return matrices_of(permute.identity(problem.spec, num))
+    drawn = {
+        group: torch.stack(
+            [
+                torch.randperm(
+                    units,
+                    generator=generator("alignment", name, "cycle_consistent", "start", restart, k, group),
+                )
+                for k in range(num)
+            ]
+        )
+        for group, units in problem.spec.groups.items()
+    }
+    return matrices_of(drawn)
+
+
+def _highest(problem: FrameProblem, at: Mapping[str, Tensor], direction: Mapping[str, Tensor]) -> float:
+    """How far to go along a line of soft permutations, in [0, 1]; 0 if no point is higher.
+
+    The objective is a polynomial there, of a degree known beforehand: as many values as it has
+    coefficients determine it.
+    """
+    nodes = (1 - np.cos(np.pi * np.arange(problem.degree + 1) / problem.degree)) / 2
+    values = [
+        problem.soft_objective({group: m + float(t) * direction[group] for group, m in at.items()})
+        for t in nodes
+    ]
+    line = np.polynomial.Polynomial.fit(nodes, values, problem.degree, domain=[0.0, 1.0])
+    turns = [complex(turn) for turn in line.deriv().roots()]
+    inside = [turn.real for turn in turns if abs(turn.imag) < 1e-9 and 0 < turn.real < 1]
+    best = max([1.0, *inside], key=line)
+    return best if float(line(best)) > values[0] else 0.0
+
+
+def _joined(points: list[tuple[int, float, float]], polish: SearchTrace, unmoved: float) -> SearchTrace:
+    """The soft objectives, then those of the polish; the best is of hard permutations alone.
+
+    At first that is the objective of the identity, which is what a worse result gives way to.
+    """
+    evaluations, seconds, objectives = zip(*points, strict=True) if points else ((), (), ())
+    return SearchTrace(
+        chain=polish.chain,
+        evaluations=(*evaluations, *polish.evaluations),
+        seconds=(*seconds, *polish.seconds),
+        objective=(*objectives, *polish.objective),
+        best=(*(unmoved for _ in objectives), *(max(unmoved, value) for value in polish.best)),
+    )
