@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from workers.alignment.methods import WeightMatching
-from workers.alignment.weight_matching import match_weights
+from workers.alignment.weight_matching import match_pair
 from workers.architectures import build
 from workers.datasets.definitions import DATASETS
 from workers.params import Params
@@ -32,7 +32,7 @@ def planted_trial(spec: ArchitectureSpec, trial: int, groups: PermutationSpec, s
     first = with_shared_directions(first, shared, trial)
     draw = permute.random(groups, "planted", spec.name, trial)
     second = moved(first, draw, groups)
-    found = match_weights(WeightMatching(), first, second, groups, str(trial))
+    found = match_pair(WeightMatching(), first, second, groups, str(trial))
     back = moved(second, found.permutation, groups)
     return all(torch.equal(first[name], back[name]) for name in first)
 

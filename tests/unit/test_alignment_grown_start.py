@@ -8,7 +8,7 @@ from torch import Tensor
 
 from workers.alignment.matching_problem import MatchingProblem
 from workers.alignment.methods import WeightMatching
-from workers.alignment.weight_matching import match_weights
+from workers.alignment.weight_matching import match_pair
 from workers.architectures.mlp import MLPProgram
 from workers.params import Params
 from workers.permutation import permute
@@ -27,26 +27,22 @@ def planted(params: Params, spec: PermutationSpec, trial: int) -> Params:
 
 def is_recovered(first: Params, second: Params, spec: PermutationSpec, restarts: int, trial: int) -> bool:
     """Whether the permuted second network is the first, bit for bit."""
-    found = match_weights(WeightMatching(restarts=restarts), first, second, spec, str(trial))
+    found = match_pair(WeightMatching(restarts=restarts), first, second, spec, str(trial))
     stack = {name: tensor.unsqueeze(0) for name, tensor in second.items()}
     back = permute.apply(stack, {g: index.unsqueeze(0) for g, index in found.permutation.items()}, spec)
     return all(torch.equal(first[name], back[name][0]) for name in first)
 
 
 @pytest.mark.parametrize(("width", "depth"), [(2, 4), (3, 6), (8, 6), (16, 3)])
-def test_two_descents_recover_every_planted_permutation(width: int, depth: int) -> None:
-    """In 100 of 100 trials, for narrow deep MLPs too, of which one descent misses up to 30 at width 3."""
+def test_one_descent_recovers_every_planted_permutation(width: int, depth: int) -> None:
+    """In 100 of 100 trials, for narrow deep MLPs too, of which one from the identity misses up to 30."""
     program = MLPProgram(num_inputs=64, width=width, depth=depth, num_classes=10)
     spec = derive_permutation_spec(program.module)
-    recovered = [0, 0]
+    recovered = 0
     for trial in range(100):
         first = program.initialize(trial)
-        second = planted(first, spec, trial)
-        for k, restarts in enumerate((1, 2)):
-            recovered[k] += is_recovered(first, second, spec, restarts, trial)
-    assert 100 == recovered[1] >= recovered[0]
-    if (width, depth) == (3, 6):
-        assert recovered[0] < 90
+        recovered += is_recovered(first, planted(first, spec, trial), spec, 1, trial)
+    assert 100 == recovered
 
 
 def joined(*sizes: int) -> tuple[PermutationSpec, dict[str, Tensor]]:
@@ -97,7 +93,7 @@ def test_a_group_bound_to_itself_alone_stays_at_the_start() -> None:
     first = {"a.weight": torch.randn(4, 4, generator=generator("square"))}
     problem = MatchingProblem.of(first, first, spec)
     assert 0 == problem.evidence({}, "a")
-    found = match_weights(WeightMatching(restarts=2), first, first, spec, "square")
+    found = match_pair(WeightMatching(restarts=2), first, first, spec, "square")
     assert [0, 1, 2, 3] == found.permutation["a"].tolist()
 
 
@@ -111,11 +107,11 @@ def test_buffers_do_not_enter() -> None:
         buffers=frozenset({"norm.running_var"}),
     )
     first, second = program.initialize(0), program.initialize(1)
-    bare = match_weights(WeightMatching(), first, second, plain, "p")
+    bare = match_pair(WeightMatching(), first, second, plain, "p")
     with_statistics = [
         {**params, "norm.running_var": 1000.0 * torch.rand(5, generator=generator("statistics", k))}
         for k, params in enumerate((first, second))
     ]
-    found = match_weights(WeightMatching(), *with_statistics, spec, "p")
+    found = match_pair(WeightMatching(), *with_statistics, spec, "p")
     assert bare.objective_end == found.objective_end
     assert all(torch.equal(index, found.permutation[group]) for group, index in bare.permutation.items())

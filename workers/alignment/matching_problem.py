@@ -14,8 +14,20 @@ from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
 from workers.permutation.spec import PermutationSpec, Segment
 
-Terms = dict[tuple[str, int, str], Tensor]
-"""(parameter, axis, group) to what that parameter contributes to the gains of the group."""
+Indices = dict[int, Tensor]
+"""Axis of a parameter to the index into it that the permutations amount to."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """What a parameter contributes to the gains of a group, and where its other axes lay then."""
+
+    values: Float64[Tensor, "W W"]
+    others: Indices
+
+
+Terms = dict[tuple[str, int, str], Term]
+"""(parameter, axis, group) to the latest term."""
 
 
 @dataclass(frozen=True)
@@ -87,38 +99,76 @@ class MatchingProblem:
     ) -> Float64[Tensor, "W W"]:
         """What unit j of the second network adds to the objective in place i, all other groups fixed.
 
-        ``terms`` keeps what single parameters contribute from one call to the next; the caller drops what
-        no longer holds (``forget``).
+        ``terms`` keeps what single parameters contribute from one call to the next, and is brought up to
+        date: where few units of the other groups have moved since, by their contributions alone. A term
+        so kept differs from a fresh one by rounding.
         """
         units = self.spec.groups[group]
         total = torch.zeros(units, units, dtype=torch.float64)
         for name, axis, segments in self.axes[group]:
-            term = None if terms is None else terms.get((name, axis, group))
-            if term is None:
-                term = self._term(name, axis, segments, permutation, group)
-                if terms is not None and term.numel() <= self.first[name].numel():
-                    terms[name, axis, group] = term  # never more than the weights themselves per axis
+            others = self._others(name, axis, permutation)
+            if others is None:
+                total += self._product(*self._known(name, axis, permutation), axis, segments, group)
+                continue
+            kept = None if terms is None else terms.get((name, axis, group))
+            term = self._term(name, axis, segments, group, others, kept)
+            if terms is not None and term.numel() <= self.first[name].numel():
+                terms[name, axis, group] = Term(
+                    term, others
+                )  # never more than the weights themselves per axis
             total += term
         return total
 
-    def forget(self, terms: Terms, group: str) -> None:
-        """Drops the terms that change with this group's permutation, in place."""
-        for name, axis, _ in self.axes[group]:
-            for key in [key for key in terms if key[0] == name and key[1] != axis]:
-                del terms[key]
+    def _others(self, name: str, axis: int, permutation: PermutationStack) -> Indices | None:
+        """The indices of a parameter's other axes that are permuted; None if some are not known yet."""
+        found: Indices = {}
+        for other in range(self.first[name].ndim):
+            segments = self.spec.axes.get((name, other))
+            if other == axis or segments is None or all(segment.group is None for segment in segments):
+                continue
+            if not all(_is_placed(segment, permutation) for segment in segments):
+                return None
+            found[other] = permute.axis_index(segments, permutation)[0]
+        return found
 
     def _term(
         self,
         name: str,
         axis: int,
         segments: tuple[Segment, ...],
-        permutation: PermutationStack,
         group: str,
+        others: Indices,
+        kept: Term | None,
     ) -> Float64[Tensor, "W W"]:
         """What one parameter contributes to the gains of a group that acts on one of its axes."""
+        first, second = self.first[name], self.second[name]
+        moved = (
+            {}
+            if kept is None
+            else {k: (index != kept.others[k]).nonzero()[:, 0] for k, index in others.items()}
+        )
+        moved = {other: entries for other, entries in moved.items() if len(entries)}
+        if kept is not None and not moved:
+            return kept.values
+        if kept is None or len(moved) > 1 or 2 * sum(map(len, moved.values())) > first.shape[min(moved)]:
+            for other, index in others.items():
+                second = second.index_select(other, index)
+            return self._product(first, second, axis, segments, group)
+        ((other, entries),) = moved.items()
+        first = first.index_select(other, entries)
+        second = second.index_select(other, others[other][entries]) - second.index_select(
+            other, kept.others[other][entries]
+        )
+        for further in others.keys() - {other}:
+            second = second.index_select(further, others[further])
+        return kept.values + self._product(first, second, axis, segments, group)
+
+    def _product(
+        self, first: Tensor, second: Tensor, axis: int, segments: tuple[Segment, ...], group: str
+    ) -> Float64[Tensor, "W W"]:
+        """Inner products of the units that lie along an axis of both tensors, all others in their places."""
         units = self.spec.groups[group]
-        term = torch.zeros(units, units, dtype=torch.float64)
-        first, second = self._with_others_placed(name, axis, permutation)
+        product = torch.zeros(units, units, dtype=torch.float64)
         start = 0
         for segment in segments:
             if segment.group == group:
@@ -126,25 +176,18 @@ class MatchingProblem:
                     tensor.narrow(axis, start, segment.length).movedim(axis, 0).reshape(units, -1)
                     for tensor in (first, second)
                 )
-                term.addmm_(a, b.mT)
+                product.addmm_(a, b.mT)
             start += segment.length
-        return term
+        return product
 
-    def _with_others_placed(
-        self, name: str, axis: int, permutation: PermutationStack
-    ) -> tuple[Tensor, Tensor]:
-        """A parameter of both networks, the second's permuted along all axes but one."""
+    def _known(self, name: str, axis: int, permutation: PermutationStack) -> tuple[Tensor, Tensor]:
+        """The entries of a parameter of both networks whose counterparts along all other axes are known."""
         first, second = self.first[name], self.second[name]
         for other in range(second.ndim):
             segments = self.spec.axes.get((name, other))
-            if other == axis or segments is None or all(segment.group is None for segment in segments):
-                continue
-            if all(_is_placed(segment, permutation) for segment in segments):
-                index = permute.axis_index(segments, permutation)[0]
-            else:
+            if other != axis and segments is not None:
                 kept, index = _placed_entries(segments, permutation)
-                first = first.index_select(other, kept)
-            second = second.index_select(other, index)
+                first, second = first.index_select(other, kept), second.index_select(other, index)
         return first, second
 
 
