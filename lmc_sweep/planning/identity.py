@@ -14,8 +14,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 NUMERICS_VERSION = {"network": 1, "alignment": 1, "barrier": 1}
-METHOD_NUMERICS = {"weight_matching": 2}
-"""Methods whose results have changed since they were first released; 2: a grown start joined the descents."""
+METHOD_NUMERICS = {"weight_matching": 3}
+"""Methods whose results have changed since they were first released.
+
+Weight matching: 2, a grown start joined the descents; 3, it is the first of them.
+"""
 
 ID_LENGTH = 32  # hexadecimal digits, 128 bits
 
