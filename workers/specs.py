@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Lt
 
 Split = Literal["train", "test"]
-World = Literal["real", "model"]
+World = Literal["real", "model", "planted"]
+Moving = Literal["all", "each", "cumulative"]
 Correction = Literal["none", "reset_bn", "repair"]
 StopReason = Literal["loss_reached", "max_epochs", "diverged"]
 

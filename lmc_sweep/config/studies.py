@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmc_sweep.config import fields
+from lmc_sweep.config import alignments, fields
+from lmc_sweep.config.applicability import obstacle
 from lmc_sweep.config.architectures import is_normed
-from lmc_sweep.config.grid import refuse_repeated, unroll
+from lmc_sweep.config.grid import refuse_repeated
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Interpolation
-from workers.alignment.methods import METHODS, Method, SimulatedAnnealing, WeightMatching
+from workers.alignment.methods import Method, Oracle, SimulatedAnnealing
 from workers.datasets.definitions import define
-from workers.specs import MLPSpec
 
 _EXAMPLE = "{alignments: [{method: identity}]}"
 _DEFAULT_ALPHAS = 11
@@ -32,17 +32,23 @@ def read(value: Any, cells: Sequence[Cell]) -> BarriersStudy | None:
         )
     plain = {
         key: _list(BarriersStudy, key, section[key], "barriers")
-        if key == "worlds"
+        if key in ("worlds", "planted_noise")
         else _scalar(key, section[key])
-        for key in ("worlds", "pairs", "networks_per_alignment")
+        for key in ("worlds", "pairs", "networks_per_alignment", "planted_noise")
         if key in section
     }
+    methods = alignments.read(section["alignments"], cells)
     study = BarriersStudy(
         **plain,
-        alignments=_alignments(section["alignments"], cells),
+        alignments=tuple(methods),
         interpolation=_interpolation(section.get("interpolation", {}), cells),
     )
-    _check_members(study, section["alignments"])
+    if "planted_noise" in section and "planted" not in study.worlds:
+        raise Refusal(
+            "barriers.planted_noise",
+            "has no effect: barriers.worlds lacks planted. Add it, or leave planted_noise out",
+        )
+    _check_methods(study, methods, cells)
     _check_pairs(study, cells)
     return study
 
@@ -52,61 +58,13 @@ def _scalar(key: str, value: Any) -> Any:
 
 
 def _list(cls: type[Any], key: str, value: Any, path: str) -> Any:
-    """A list of names, none of them twice."""
+    """A list of names or numbers, none of them twice."""
     where = join(path, key)
-    names = fields.checked(fields.annotation(cls, key), value, where)
-    if not names:
+    found = fields.checked(fields.annotation(cls, key), value, where)
+    if not found:
         raise Refusal(where, "an empty list measures nothing. Name at least one, or leave it out")
-    refuse_repeated(list(names), where)
-    return names
-
-
-def _alignments(value: Any, cells: Sequence[Cell]) -> tuple[Method, ...]:
-    """One method per point of every entry."""
-    path = "barriers.alignments"
-    if not isinstance(value, list):
-        raise Refusal(path, f"should be a list of methods, as in [{{method: identity}}], not {shown(value)}")
-    methods: dict[Method, str] = {}
-    for point in unroll(value, path):
-        method = fields.chosen(METHODS, point, "method", "method", "methods")
-        if method in methods:
-            raise Refusal(point.path, f"means the same as {methods[method]}. Remove one")
-        methods[method] = point.path
-        if isinstance(method, SimulatedAnnealing):
-            _check_annealing(method, point.path, cells)
-        if isinstance(method, WeightMatching):
-            _check_matching(method, point.path, cells)
-    return tuple(methods)
-
-
-def _check_matching(method: WeightMatching, path: str, cells: Sequence[Cell]) -> None:
-    """Refuses options of the descent where every network has one group, which one assignment solves."""
-    one_layer = (isinstance(cell.architecture, MLPSpec) and cell.architecture.depth == 1 for cell in cells)
-    if not all(one_layer):
-        return
-    default = WeightMatching()
-    for option in ("restarts", "max_sweeps", "tolerance"):
-        if getattr(method, option) != getattr(default, option):
-            text = "has no effect: with one hidden layer a single assignment is exact"
-            raise Refusal(join(path, option), f"{text}. Leave it out, or add deeper networks")
-
-
-def _check_annealing(method: SimulatedAnnealing, path: str, cells: Sequence[Cell]) -> None:
-    """Refuses a search that heats up, or that asks for more examples than there are."""
-    start, end = method.temperature_start, method.temperature_end
-    if start != "auto" and end != "auto" and end > start:
-        raise Refusal(
-            join(path, "temperature_end"), f"must not exceed temperature_start ({start:g}), not {end:g}"
-        )
-    for data in dict.fromkeys(cell.data for cell in cells):
-        num_train = define(data).num_train
-        if method.num_examples is not None and method.num_examples > num_train:
-            text = f"{data.dataset} has {num_train} training examples, not {method.num_examples}"
-            raise Refusal(join(path, "num_examples"), f"{text}. Leave it out for all of them")
-    if cells and all(method.num_examples == define(cell.data).num_train for cell in cells):
-        raise Refusal(
-            join(path, "num_examples"), "names all training examples. Leave it out, which means the same"
-        )
+    refuse_repeated(list(found), where)
+    return found
 
 
 def _interpolation(value: Any, cells: Sequence[Cell]) -> Interpolation:
@@ -115,11 +73,14 @@ def _interpolation(value: Any, cells: Sequence[Cell]) -> Interpolation:
     section = fields.mapping(value, path, "{alphas: 11, splits: [train, test]}")
     refuse_unknown_keys(section, fields.field_names(Interpolation), path)
     _refuse_corrections(section.get("corrections"), cells)
-    lists = {
+    lists: dict[str, Any] = {
         key: _list(Interpolation, key, section[key], path)
         for key in ("splits", "corrections")
         if key in section
     }
+    if "layers" in section:  # most often one word
+        asked = section["layers"] if isinstance(section["layers"], list) else [section["layers"]]
+        lists["layers"] = _list(Interpolation, "layers", asked, path)
     return Interpolation(alphas=_alphas(section.get("alphas", _DEFAULT_ALPHAS), f"{path}.alphas"), **lists)
 
 
@@ -156,25 +117,26 @@ def _alphas(value: Any, path: str) -> tuple[float, ...]:
     return tuple(sorted({index / (value - 1) for index in range(value)} | {0.5}))
 
 
-def _check_members(study: BarriersStudy, value: list[Any]) -> None:
-    """Refuses searches on the midpoint of two networks where the study groups more."""
+def _check_methods(study: BarriersStudy, methods: Mapping[Method, str], cells: Sequence[Cell]) -> None:
+    """Refuses methods that serve none of the cells and worlds, or fewer networks than are grouped."""
     asked = study.networks_per_alignment
-    for method in study.alignments:
+    for method, path in methods.items():
         if asked > 2 and isinstance(method, SimulatedAnnealing) and method.objective.startswith("midpoint"):
             raise Refusal(
-                f"barriers.alignments[{_entry_of(method, value)}]",
+                path,
                 f"{method.objective} is of two networks, and barriers.networks_per_alignment is {asked}: "
                 "choose objective: average_error or pairwise_barrier",
             )
-
-
-def _entry_of(method: Method, value: list[Any]) -> int:
-    """The entry of ``alignments`` that names the method."""
-    for index, entry in enumerate(value):
-        named = entry["method"]
-        if method.method in (named if isinstance(named, list) else [named]):
-            return index
-    raise AssertionError("every method was read from an entry")
+        obstacles = [
+            obstacle(method, world, cell.architecture, cell.data) for cell in cells for world in study.worlds
+        ]
+        if obstacles and all(obstacles):
+            remedy = (
+                "Ask for world model or planted as well"
+                if isinstance(method, Oracle)
+                else "Raise max_permutations, or add narrower networks"
+            )
+            raise Refusal(path, f"{obstacles[0]}. {remedy}")
 
 
 def _check_pairs(study: BarriersStudy, cells: Sequence[Cell]) -> None:
@@ -190,8 +152,9 @@ def _check_pairs(study: BarriersStudy, cells: Sequence[Cell]) -> None:
         where = "barriers.pairs" if study.pairs is not None else "barriers"
         more = "name more files by a pattern, as in 'nets/*.pt'" if cell.checkpoints else "list more seeds"
         remedy = f"Ask for at most {most}, or {more}" if most else more[0].upper() + more[1:]
-        if not most and "model" in study.worlds:
-            remedy += ", or ask for worlds: [model] alone"
+        if not most and set(study.worlds) - {"real"}:
+            others = ", ".join(world for world in study.worlds if world != "real")
+            remedy += f", or ask for worlds: [{others}] alone"
         raise Refusal(
             where,
             f"{max(asked, 1)} {group} need {needed} seeds, and {cell.origin} lists {num_seeds}. {remedy}",

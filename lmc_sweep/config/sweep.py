@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 
 from workers.alignment.methods import Method
-from workers.specs import ArchitectureSpec, Correction, DataSpec, Split, TrainingSpec, World
+from workers.specs import ArchitectureSpec, Correction, DataSpec, Moving, Split, TrainingSpec, World
 
 Kind = Literal["network", "alignment", "barrier"]
 """The kinds of item whose resources can be set one by one."""
@@ -51,11 +51,16 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Interpolation:
-    """Where and on what the curves are measured; ``alphas`` increase from 0 to 1 and hold 0.5."""
+    """Where and on what the curves are measured; ``alphas`` increase from 0 to 1 and hold 0.5.
+
+    ``layers``: which of them move from one network to the other: ``all``; ``each`` by itself, the others
+    staying the first network's; or those from the input up to each (``cumulative``).
+    """
 
     alphas: tuple[float, ...]
     splits: tuple[Split, ...] = ("train", "test")
     corrections: tuple[Correction, ...] = ("none",)
+    layers: tuple[Moving, ...] = ("all",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +68,23 @@ class BarriersStudy:
     """Which networks are paired, aligned and interpolated.
 
     ``pairs`` counts the groups of ``networks_per_alignment`` networks in each cell and world; None
-    stands for as many as the seeds of each cell allow.
+    stands for as many as the seeds of each cell allow. ``planted_noise`` are the levels of world
+    ``planted``, in standard deviations of each parameter tensor.
     """
 
     worlds: tuple[World, ...] = ("real", "model")
     pairs: Annotated[int, Ge(1)] | None = None
     networks_per_alignment: Annotated[int, Ge(2)] = 2
+    planted_noise: tuple[Annotated[float, Ge(0)], ...] = (0.1,)
     alignments: tuple[Method, ...]
     interpolation: Interpolation
 
     def num_pairs(self, num_seeds: int) -> int:
         """Pairs per world of a cell with that many seeds.
 
-        Group k holds the listed seeds n*k to n*k + n - 1; in world ``model`` it is the network of seed n*k
-        and permutations of it, so that a last, incomplete group serves where that world is asked alone.
+        Group k holds the listed seeds n*k to n*k + n - 1; in worlds ``model`` and ``planted`` it is the
+        network of seed n*k and copies of it, so that a last, incomplete group serves where ``real`` is not
+        asked.
         """
         return self.most_pairs(num_seeds) if self.pairs is None else self.pairs
 

@@ -115,6 +115,7 @@ class Driver:
                 kind=batch.kind,
                 items=batch.items,
                 num_threads=max(1, int(num_cpus)),
+                max_stack_bytes=self._plan.sweep.execution.max_stack_bytes,
                 import_path=str(Path.cwd()),
             )
             self._running[batch.id] = _Running(batch, attempt)

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 TRACEBACK_CHARACTERS = 8000
-Body = Callable[["Store", Sequence[Any], str], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a body computes with: a device, and the memory that a search may take beside its inputs."""
+
+    device: str
+    max_bytes: float
+
+
+Body = Callable[["Store", Sequence[Any], Machine], None]
 
 
 @dataclass(frozen=True)
@@ -33,8 +43,14 @@ class Task:
     items: tuple[Item, ...]
     num_threads: int = 1
     device: str = "cpu"
+    max_stack_bytes: float = 2e9
     import_path: str = ""
     """Directory from which the user's own modules are imported."""
+
+    @property
+    def machine(self) -> Machine:
+        """What its body computes with."""
+        return Machine(self.device, self.max_stack_bytes)
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,7 @@ def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
     from workers.device import is_out_of_memory
 
     try:
-        body(store, task.items, task.device)
+        body(store, task.items, task.machine)
     except StoreError:
         raise  # no item is to blame, and none of the others would fare better
     except Exception as error:  # the task boundary: whatever went wrong is recorded as text

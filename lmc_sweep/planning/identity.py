@@ -13,6 +13,8 @@ import json
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from workers.alignment.methods import Method, SimulatedAnnealing
+
 NUMERICS_VERSION = {"network": 1, "alignment": 1, "barrier": 1}
 METHOD_NUMERICS = {"weight_matching": 3}
 """Methods whose results have changed since they were first released.
@@ -49,6 +51,14 @@ def canonical_json(value: Any) -> str:
     return json.dumps(
         canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
+
+
+def method_numerics(method: Method) -> dict[str, int]:
+    """Versions that enter the identity of an alignment: of its method, and of what that starts from."""
+    found = {"method_numerics": METHOD_NUMERICS.get(method.method)}
+    if isinstance(method, SimulatedAnnealing) and not isinstance(method.start, str):
+        found["start_numerics"] = METHOD_NUMERICS.get(method.start.method)
+    return {name: version for name, version in found.items() if version is not None}
 
 
 def identify(kind: str, value: Any) -> str:

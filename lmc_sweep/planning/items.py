@@ -2,18 +2,21 @@
 
 Pair k of a cell joins its listed seeds 2k and 2k+1 (group k its seeds nk to nk+n-1 with n members), so
 more seeds or pairs never change existing ones. Model pair k is the first member of real pair k and a
-permutation of it that derives from (network_id, k) alone, the same for every method.
+permutation of it that derives from (network_id, k) alone, the same for every method. Planted pair k is
+the same, of a copy to which noise was added before; with each level of noise it is another pair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any, ClassVar
 
+from lmc_sweep.config.applicability import obstacle
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
-from lmc_sweep.planning.identity import METHOD_NUMERICS, canonical, identify
+from lmc_sweep.planning.identity import canonical, identify, method_numerics
+from lmc_sweep.planning.layers import moving_layers
 from workers.alignment.methods import Method
 from workers.architectures.traits import has_batch_norm
 from workers.specs import CheckpointSpec, Correction, NetworkKind, NetworkSpec, Split, World
@@ -51,6 +54,8 @@ class AlignmentItem:
     seeds: tuple[int, ...]
     method: Method
     cell: NetworkKind
+    planted_noise: float | None = None
+    """Of world ``planted``, in standard deviations of each parameter tensor."""
     kind: ClassVar[str] = "alignment"
 
     @property
@@ -61,7 +66,10 @@ class AlignmentItem:
 
 @dataclass(frozen=True)
 class BarrierItem:
-    """A curve to measure: two members of an alignment, one split, one correction."""
+    """A curve to measure: two members of an alignment, one split, one correction, the layers that move.
+
+    ``layers`` is None where all move, else ``each:NAME`` or ``cumulative:NAME``.
+    """
 
     id: str
     alignment: AlignmentItem
@@ -70,6 +78,7 @@ class BarrierItem:
     split: Split
     correction: Correction
     alphas: tuple[float, ...]
+    layers: str | None = None
     kind: ClassVar[str] = "barrier"
 
     @property
@@ -136,35 +145,46 @@ def cell_identity(spec: NetworkSpec) -> str:
 
 
 def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[AlignmentItem]:
-    """The alignments that a study asks of a cell's networks."""
+    """The alignments that a study asks of a cell's networks, those without a meaning left out."""
     size = study.networks_per_alignment
     num_pairs = study.num_pairs(len(cell))
+    kind = cell[0].spec
     for world in study.worlds:
-        for k in range(num_pairs):
-            members = cell[k * size : (k + 1) * size]
-            if world == "model":
-                members = [members[0]] * size
-            networks = tuple(member.id for member in members)
-            pair = {"world": world, "networks": networks, **({"k": k} if world == "model" else {})}
-            pair_id = identify("pair", pair)
-            for method in study.alignments:
-                version = METHOD_NUMERICS.get(method.method)
-                numerics = {} if version is None else {"method_numerics": version}
-                yield AlignmentItem(
-                    id=identify("alignment", {"pair": pair, "method": method, **numerics}),
-                    cell_id=members[0].cell_id,
-                    pair_id=pair_id,
-                    pair_index=k,
-                    world=world,
-                    networks=networks,
-                    seeds=tuple(member.spec.seed for member in members),
-                    method=method,
-                    cell=members[0].spec,
-                )
+        methods = [
+            method
+            for method in study.alignments
+            if obstacle(method, world, kind.architecture, kind.data) is None
+        ]
+        for noise in study.planted_noise if world == "planted" else (None,):
+            for k in range(num_pairs):
+                members = cell[k * size : (k + 1) * size]
+                if world != "real":
+                    members = [members[0]] * size
+                networks = tuple(member.id for member in members)
+                pair: dict[str, Any] = {"world": world, "networks": networks}
+                if world != "real":
+                    pair["k"] = k
+                if noise is not None:
+                    pair["noise"] = noise
+                pair_id = identify("pair", pair)
+                for method in methods:
+                    what = {"pair": pair, "method": method, **method_numerics(method)}
+                    yield AlignmentItem(
+                        id=identify("alignment", what),
+                        cell_id=members[0].cell_id,
+                        pair_id=pair_id,
+                        pair_index=k,
+                        world=world,
+                        networks=networks,
+                        seeds=tuple(member.spec.seed for member in members),
+                        method=method,
+                        cell=members[0].spec,
+                        planted_noise=noise,
+                    )
 
 
 def barrier_items(alignment: AlignmentItem, study: BarriersStudy) -> Iterator[BarrierItem]:
-    """The curves that a study asks of an alignment: all pairs of members, splits, corrections.
+    """The curves that a study asks of an alignment: pairs of members, splits, corrections, layers.
 
     Batch-norm statistics are not reset where there are none.
     """
@@ -174,17 +194,19 @@ def barrier_items(alignment: AlignmentItem, study: BarriersStudy) -> Iterator[Ba
         for correction in asked.corrections
         if correction != "reset_bn" or has_batch_norm(alignment.cell.architecture)
     ]
-    for a, b in combinations(range(len(alignment.networks)), 2):
-        for split in asked.splits:
-            for correction in corrections:
-                what = {
-                    "alignment": alignment.id,
-                    "members": [a, b],
-                    "split": split,
-                    "correction": correction,
-                    "alphas": asked.alphas,
-                }
-                yield BarrierItem(identify("barrier", what), alignment, a, b, split, correction, asked.alphas)
+    pairs = combinations(range(len(alignment.networks)), 2)
+    moving = moving_layers(asked.layers, alignment.cell)
+    for (a, b), split, correction, layers in product(pairs, asked.splits, corrections, moving):
+        what: dict[str, Any] = {
+            "alignment": alignment.id,
+            "members": [a, b],
+            "split": split,
+            "correction": correction,
+            "alphas": asked.alphas,
+        }
+        if layers is not None:
+            what["layers"] = layers
+        yield BarrierItem(identify("barrier", what), alignment, a, b, split, correction, asked.alphas, layers)
 
 
 def items(sweep: Sweep) -> dict[str, list[Item]]:

@@ -12,12 +12,13 @@ from typing import Any
 from lmc_sweep.execution.bodies.align import align_batch
 from lmc_sweep.execution.bodies.measure import measure_batch
 from lmc_sweep.execution.bodies.train import train_batch
+from lmc_sweep.execution.task import Machine
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, NetworkItem
 from lmc_sweep.store.store import Store
 
 __all__ = ["BODIES", "align_batch", "measure_batch", "train_batch"]
 
-BODIES: dict[str, Callable[[Store, Sequence[Any], str], None]] = {
+BODIES: dict[str, Callable[[Store, Sequence[Any], Machine], None]] = {
     NetworkItem.kind: train_batch,
     AlignmentItem.kind: align_batch,
     BarrierItem.kind: measure_batch,

@@ -3,48 +3,60 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from lmc_sweep.execution.bodies.inputs import (
     finite,
     inputs_of,
     labels_of,
-    on_device,
     permutation_spec_of,
     program_of,
 )
-from lmc_sweep.planning.identity import canonical_json
+from lmc_sweep.execution.bodies.members import described, load_member, starts
+from lmc_sweep.execution.task import Machine
+from lmc_sweep.planning.identity import canonical_json, identify
 from lmc_sweep.planning.items import AlignmentItem
 from lmc_sweep.store.store import Store
-from workers.alignment.align import Examples, align
+from workers.alignment.align import AlignmentResult, Examples, align
+from workers.alignment.methods import Oracle
+from workers.alignment.planted import recovered, undone
 from workers.permutation import permute
 from workers.permutation.check import check_function_preserved
-from workers.permutation.spec import PermutationSpec
 
 CHECKED_EXAMPLES = 64
 CHECKED_TOLERANCE = 1e-3  # relative, in float32: the order of sums changes
 
 
-def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> None:
-    """Aligns groups of networks of one architecture by one method."""
-    cell, method = items[0].cell, items[0].method
+def align_batch(store: Store, items: Sequence[AlignmentItem], machine: Machine) -> None:
+    """Aligns groups of networks of one architecture by one method.
+
+    Traces are committed before the alignments that they tell of: whatever ends the process in between,
+    no alignment lacks its traces.
+    """
+    cell, method, device = items[0].cell, items[0].method, machine.device
     program, spec = program_of(cell), permutation_spec_of(cell)
-    origins = [store.origins([item.networks[m] for item in items]) for m in range(len(items[0].networks))]
-    stored = [on_device(store.load_rows(of_member), device) for of_member in origins]
-    starts = [_random_starts(items, spec, member) for member in range(len(stored))]
-    members = [permute.apply(params, start, spec) for params, start in zip(stored, starts, strict=True)]
+    networks = [item.networks for item in items]
+    origins = [store.origins(of_item) for of_item in networks]
+    read = [described(item, origin) for item, origin in zip(items, origins, strict=True)]
+    num_members = len(networks[0])
+    stored = [load_member(store, program, read, networks, member, device) for member in range(num_members)]
+    begun = [starts(items, spec, member) for member in range(num_members)]
     inputs = inputs_of(cell, "train", device)
-    labels = labels_of(cell.data, "train", cell.label_noise, device)
-    found = align(
-        method,
-        members,
-        spec,
-        names=[item.pair_id for item in items],
-        examples=Examples(program, inputs, labels),
-    )
+    if isinstance(method, Oracle):
+        found = undone(begun, spec, len(items))
+    else:
+        found = align(
+            method,
+            [permute.apply(params, start, spec) for params, start in zip(stored, begun, strict=True)],
+            spec,
+            names=[item.pair_id for item in items],
+            examples=Examples(program, inputs, labels_of(cell.data, "train", cell.label_noise, device)),
+            max_bytes=machine.max_bytes,
+        )
     totals = [
         permute.compose(start, {group: index.cpu() for group, index in then.items()})
-        for start, then in zip(starts, found.permutations, strict=True)
+        for start, then in zip(begun, found.permutations, strict=True)
     ]
     for params, total in zip(stored, totals, strict=True):
         check_function_preserved(program, params, total, spec, inputs[:CHECKED_EXAMPLES], CHECKED_TOLERANCE)
@@ -58,14 +70,13 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
         },
         {"spec": spec.to_json()},
     )
+    traces = list(_traces(items, found))
+    if traces:
+        store.commit("search_traces", traces)
+    shares = recovered(totals[1:]) if spec.groups else None
     rows = [
         {
-            "alignment_id": item.id,
-            "cell_id": item.cell_id,
-            "pair_id": item.pair_id,
-            "world": item.world,
-            "method": method.method,
-            "method_json": canonical_json(method),
+            **_described(item),
             "networks": list(item.networks),
             "permutations": path,
             "row": k,
@@ -76,26 +87,39 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], device: str) -> No
             "align_seconds": float(found.seconds[k]),
             "outcome": found.outcome[k],
             "details_json": json.dumps(found.details[k]),
-            "inputs_json": json.dumps({"networks": [of_member[k] for of_member in origins]}),
+            "inputs_json": json.dumps(read[k]),
+            "planted_noise": item.planted_noise,
+            "recovered": None if item.world == "real" or shares is None else float(shares[k]),
         }
         for k, item in enumerate(items)
     ]
     store.commit("alignments", rows)
 
 
-def _random_starts(
-    items: Sequence[AlignmentItem], spec: PermutationSpec, member: int
-) -> permute.PermutationStack:
-    """The permutation from which each item's member starts: of world ``model`` uniform, else none.
+def _described(item: AlignmentItem) -> dict[str, Any]:
+    """The columns that say what was aligned, and how."""
+    return {
+        "alignment_id": item.id,
+        "cell_id": item.cell_id,
+        "pair_id": item.pair_id,
+        "world": item.world,
+        "method": item.method.method,
+        "method_json": canonical_json(item.method),
+    }
 
-    It derives from (network_id, k) and the member alone, so every method starts from the same one.
-    """
-    start = permute.identity(spec, len(items))
-    if member == 0:
-        return start
-    for position, item in enumerate(items):
-        if item.world == "model":
-            drawn = permute.random(spec, "model_pair", item.networks[0], item.pair_index, member)
-            for group, index in drawn.items():
-                start[group][position] = index
-    return start
+
+def _traces(items: Sequence[AlignmentItem], found: AlignmentResult) -> Iterator[dict[str, Any]]:
+    """Rows of ``search_traces``, one per alignment and chain; none for methods that do not search."""
+    for item, of_item in zip(items, found.traces, strict=bool(found.traces)):
+        for trace in of_item:
+            yield {
+                "trace_id": identify("trace", {"alignment": item.id, "chain": trace.chain}),
+                **_described(item),
+                "chain": trace.chain,
+                "evaluations": [int(count) for count in trace.evaluations],
+                "seconds": [float(value) for value in trace.seconds],
+                "objectives": [float(value) for value in trace.objective],
+                "best_objectives": [float(value) for value in trace.best],
+                "temperatures": [float(value) for value in trace.temperature],
+                "acceptances": [float(value) for value in trace.acceptance],
+            }

@@ -11,6 +11,7 @@ from typing import Any
 from lmc_sweep import checkpoints
 from lmc_sweep.errors import SweepError
 from lmc_sweep.execution.bodies.inputs import dataset_of, finite, inputs_of, labels_of, on_device, program_of
+from lmc_sweep.execution.task import Machine
 from lmc_sweep.planning.identity import canonical_json
 from lmc_sweep.planning.items import NetworkItem
 from lmc_sweep.store.store import Store
@@ -22,13 +23,13 @@ from workers.specs import CheckpointSpec, NetworkSpec, Split
 from workers.training.train import train
 
 
-def train_batch(store: Store, items: Sequence[NetworkItem], device: str) -> None:
+def train_batch(store: Store, items: Sequence[NetworkItem], machine: Machine) -> None:
     """Trains networks of one architecture as one stack; those from files are read and evaluated."""
     if isinstance(items[0].spec, CheckpointSpec):
-        return _import_batch(store, items, device)
+        return _import_batch(store, items, machine.device)
     specs = [item.spec for item in items if isinstance(item.spec, NetworkSpec)]
     program = program_of(specs[0])
-    trained = train(program, specs, dataset_of(specs[0].data, device), device=device)
+    trained = train(program, specs, dataset_of(specs[0].data, machine.device), device=machine.device)
     checkpoint = _write(store, program, trained.params)
     rows = [
         {
@@ -45,7 +46,7 @@ def train_batch(store: Store, items: Sequence[NetworkItem], device: str) -> None
             "checkpoint": checkpoint,
             "row": k,
             "train_seconds": trained.train_seconds[k],
-            "device": device,
+            "device": machine.device,
             "optimizer": spec.training.optimizer,
             "save_at": spec.training.save_at,
         }
