@@ -32,7 +32,15 @@ def run(method: Method, members: list[ParamStack], names: list[str]) -> Alignmen
     return align(method, members, SPEC, names=names, examples=EXAMPLES)
 
 
-READY = ("identity", "random", "weight_matching", "simulated_annealing", "cycle_consistent", "merge_many")
+READY = (
+    "identity",
+    "random",
+    "weight_matching",
+    "simulated_annealing",
+    "cycle_consistent",
+    "merge_many",
+    "node_sort",
+)
 
 
 @pytest.fixture(params=READY)

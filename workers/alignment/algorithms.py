@@ -20,6 +20,7 @@ _ALGORITHMS: dict[type[Method], str] = {
     methods.WeightMatching: "weight_matching:match_weights",
     methods.CycleConsistent: "cycle_consistent:match_in_one_frame",
     methods.MergeMany: "merge_many:merge_many",
+    methods.NodeSort: "node_sort:sort_nodes",
     methods.SimulatedAnnealing: "simulated_annealing:anneal",
 }
 
