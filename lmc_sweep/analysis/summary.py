@@ -25,11 +25,12 @@ def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[lis
 
     Corrections are named where there is another one than ``none``. An entry is the mean loss barrier in
     nats with the number of pairs in parentheses; pairs whose loss is not finite are left out of both.
+    World planted is told with its noise. Barriers of single layers are not among them.
     """
     asked = store.item_ids(sweep, "barrier")
-    found = store.barriers().project(
-        "barrier_id, cell_id, world, method_json, split, correction, loss_barrier"
-    )
+    world = "CASE world WHEN 'planted' THEN 'planted ' || planted_noise ELSE world END"
+    whole = store.barriers().filter("layers IS NULL")
+    found = whole.project(f"barrier_id, cell_id, {world}, method_json, split, correction, loss_barrier")
     entries: dict[Row, dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     for barrier_id, cell, world, method, of_split, correction, value in found.fetchall():
         if barrier_id in asked and of_split == split:

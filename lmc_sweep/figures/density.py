@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmc_sweep.analysis.density import COLUMNS, Cloud, Density, DensityQuestion, density
+from lmc_sweep.analysis.density import COLUMNS, CONTROLS, Cloud, Density, DensityQuestion, density
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.density_caption import caption
+from lmc_sweep.figures.looks import METHOD_LOOKS
 from lmc_sweep.figures.options import Option, settled
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ OPTIONS = (
 WIDTH_INCHES = 3.5
 CAPTION_POINTS = 6.5
 CAPTION_CHARACTERS = 66
-# Colors of Okabe and Ito, which people with any common color blindness tell apart; markers differ as well.
-CONTROL_LOOKS = (("o", "#5b5b5b"), ("D", "#a0a0a0"))
-SEARCH_LOOKS = (("^", "#0072b2"), ("s", "#d55e00"), ("v", "#009e73"), ("P", "#cc79a7"), ("X", "#e69f00"))
-OWN_LOOKS = {"simulated_annealing": SEARCH_LOOKS[0], "weight_matching": SEARCH_LOOKS[1]}
+CONTROL_LOOKS = tuple((METHOD_LOOKS[name].marker, METHOD_LOOKS[name].color) for name in CONTROLS)
+SEARCH_LOOKS = tuple(
+    (look.marker, look.color) for name, look in METHOD_LOOKS.items() if name not in (*CONTROLS, "oracle")
+)
+# Curves of whole networks, in the two worlds that are compared.
+SHOWN = "layers IS NULL AND world IN ('real', 'model')"
 # Below this the axes are linear, above logarithmic: barriers range over decades, and many are exactly 0.
 LINEAR_BELOW = {"loss": 1e-2, "error": 1e-2}
 
@@ -63,7 +66,7 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         methods=named,
     )
     columns = ", ".join(("barrier_id", *COLUMNS, question.column))
-    rows = store.barriers().project(columns).fetchall()
+    rows = store.barriers().filter(SHOWN).project(columns).fetchall()
     _refuse_unknown(store, question)
     if sweep is None:
         return drawing(density([row[1:] for row in rows], question))
@@ -140,7 +143,8 @@ def _looks(clouds: tuple[Cloud, ...]) -> list[tuple[str, str]]:
     """Marker and color of each cloud: a method's own in every figure, then those that are free."""
     looks: list[tuple[str, str]] = []
     for cloud in clouds:
-        own = [look for name, look in OWN_LOOKS.items() if cloud.method.startswith(name)]
+        known = METHOD_LOOKS.get(cloud.method.split(" ")[0])
+        own = [(known.marker, known.color)] if known else []
         choices = [*own, *(SEARCH_LOOKS if cloud.searches else CONTROL_LOOKS)]
         free = [look for look in choices if look not in looks]
         looks.append((free or choices)[0])

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.errors import SweepError
-from lmc_sweep.figures import density
+from lmc_sweep.figures import (
+    annealing_scaling,
+    density,
+    layers,
+    planted_recovery,
+    search_cost,
+    search_gap,
+    search_methods,
+    search_traces,
+)
 
 if TYPE_CHECKING:
     from lmc_sweep.figures.options import Option
@@ -39,6 +48,48 @@ FIGURES: dict[str, Figure] = {
             summary="Barriers in the real world against our model, before and after alignment",
             options=density.OPTIONS,
             draw=density.draw,
+        ),
+        Figure(
+            name="annealing_scaling",
+            summary="Barriers after annealing against the number of steps",
+            options=annealing_scaling.OPTIONS,
+            draw=annealing_scaling.draw,
+        ),
+        Figure(
+            name="search_methods",
+            summary="Barriers before and after each method, by width or depth and networks aligned at a time",
+            options=search_methods.OPTIONS,
+            draw=search_methods.draw,
+        ),
+        Figure(
+            name="search_cost",
+            summary="Barriers against seconds of search, all methods on the same pairs",
+            options=search_cost.OPTIONS,
+            draw=search_cost.draw,
+        ),
+        Figure(
+            name="search_traces",
+            summary="Objectives of searches against evaluations and against seconds",
+            options=search_traces.OPTIONS,
+            draw=search_traces.draw,
+        ),
+        Figure(
+            name="planted_recovery",
+            summary="Share of a planted permutation that each search finds, against noise",
+            options=planted_recovery.OPTIONS,
+            draw=planted_recovery.draw,
+        ),
+        Figure(
+            name="search_gap",
+            summary="Barriers above the exact optimum of brute force, by width",
+            options=search_gap.OPTIONS,
+            draw=search_gap.draw,
+        ),
+        Figure(
+            name="layers",
+            summary="Barriers of single layers, and of all up to one, along the depth",
+            options=layers.OPTIONS,
+            draw=layers.draw,
         ),
     )
 }

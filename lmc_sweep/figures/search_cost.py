@@ -1,0 +1,169 @@
+"""The barrier that is left against the time of the search, for all methods on the same pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmc_sweep.analysis.method_labels import method_labels
+from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read, same_pairs
+from lmc_sweep.analysis.searches import barrier_mean, grouped
+from lmc_sweep.figures.looks import Look, method_looks
+from lmc_sweep.figures.search_options import (
+    METHODS,
+    WHAT,
+    WORLD,
+    barrier_label,
+    counted,
+    dropped_pairs,
+    of_methods,
+    place_title,
+    question_of,
+    settled_of_store,
+    what_is_missing,
+)
+from lmc_sweep.figures.sheet import LEGEND_POINTS, Entry, hide, name_axes, nothing, sheet
+
+if TYPE_CHECKING:
+    from lmc_sweep.store.store import Store
+
+OPTIONS = (*WHAT, WORLD, METHODS)
+CONTROLS = ("identity", "random", "oracle")
+EFFORT = ("steps", "restarts", "max_seconds", "max_evaluations", "max_iterations", "max_sweeps")
+"""Options by which one method takes more or less time: its variants lie on one line."""
+STOPPED = ("max_seconds", "max_evaluations")
+_MOST_PANELS = 6
+_SHORTEST_SECONDS = 1e-5
+"""Times are drawn as no less than this: clocks say little below."""
+
+
+def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
+    """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
+    values = settled_of_store("search_cost", OPTIONS, options, store)
+    question = question_of(values)
+    rows = of_methods(read(store, sweep, question), values["methods"], always=("identity", "oracle"))
+    return drawing(rows, question)
+
+
+def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
+    """A panel for each kind of network: a light point per pair, a heavy mean per method.
+
+    Methods that search nothing are horizontal lines. Variants of one method, such as several numbers of
+    steps, are joined by a line in the order of their time. A tick on the axis marks each ``max_seconds``.
+    """
+    missing = what_is_missing(rows, question)
+    kept, num_dropped = same_pairs(rows)
+    searched = [row for row in kept if row.name not in CONTROLS]
+    if not searched:
+        return nothing([*missing, *dropped_pairs(num_dropped)] or ["Not shown: no search of any pair here."])
+    places = sorted({row.place for row in searched}, key=lambda place: place.order)
+    shown = places[:_MOST_PANELS]
+    names = {row.method_json: row.name for row in kept if row.place in shown}
+    families = _families(names)
+    labels = method_labels(dict.fromkeys(families.values()), without=EFFORT)
+    order = sorted(labels, key=lambda family: (names[family] not in CONTROLS, labels[family]))
+    looks = method_looks([(names[family], family) for family in order])
+    entries = [Entry(labels[family], looks[family]) for family in order]
+    told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
+    if len(places) > len(shown):
+        told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network.")
+    columns = min(len(shown), 3)
+    figure, grid = sheet(-(-len(shown) // columns), columns, entries, told)
+    panels = [axes for line in grid for axes in line]
+    for axes, place in zip(panels, shown, strict=False):
+        found = [row for row in kept if row.place == place]
+        by_family = grouped(found, lambda row: families[row.method_json])
+        for family, of_family in ((name, by_family[name]) for name in order if name in by_family):
+            if of_family[0].name in CONTROLS:
+                axes.axhline(barrier_mean(of_family).value, color=looks[family].color, linewidth=0.8, ls=":")
+            else:
+                _line(axes, of_family, looks[family])
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=min(0.0, *(row.value or 0.0 for row in found)))
+        _mark_budgets(axes, found)
+        name_axes(axes, "Seconds of search per pair", barrier_label(question), place_title(place, places))
+    for axes in panels[len(shown) :]:
+        hide(axes)
+    return figure
+
+
+def _line(axes: Any, rows: Sequence[Searched], look: Look) -> None:
+    """Light points of pairs, hollow where a budget ended the search; means of variants, joined."""
+    means = []
+    for found in grouped(rows, lambda row: row.method_json).values():
+        for is_stopped in (False, True):
+            points = [row for row in found if (row.outcome in STOPPED) == is_stopped]
+            axes.plot(
+                [_seconds(row) for row in points],
+                [row.value for row in points],
+                **look.drawn(
+                    linestyle="none",
+                    markersize=2.6,
+                    alpha=0.45,
+                    markeredgewidth=0.5,
+                    markerfacecolor="none" if is_stopped else look.color,
+                ),
+            )
+        seconds = float(np.exp(np.mean([np.log(_seconds(row)) for row in found])))
+        means.append((seconds, barrier_mean(found)))
+    means.sort(key=lambda point: point[0])
+    axes.errorbar(
+        [seconds for seconds, _ in means],
+        [mean.value for _, mean in means],
+        yerr=list(zip(*(mean.reach for _, mean in means), strict=True)),
+        elinewidth=0.8,
+        capsize=1.5,
+        zorder=3,
+        **look.drawn(markersize=5.5),
+    )
+
+
+def _mark_budgets(axes: Any, rows: Sequence[Searched]) -> None:
+    """A line where the time of a search was bounded."""
+    for bound in sorted({float(row.method["max_seconds"]) for row in rows if row.method.get("max_seconds")}):
+        axes.axvline(bound, color="#999999", linewidth=0.6, linestyle=(0, (2, 2)), zorder=1)
+        axes.annotate(
+            f"{bound:g} s",
+            (bound, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(1, -1),
+            textcoords="offset points",
+            fontsize=LEGEND_POINTS - 1,
+            color="#777777",
+            va="top",
+        )
+
+
+def _seconds(row: Searched) -> float:
+    return max(row.seconds or 0.0, _SHORTEST_SECONDS)
+
+
+def _families(names: Mapping[str, str]) -> dict[str, str]:
+    """JSON of each method to that which stands for its family: alike but for its EFFORT."""
+    families: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for text in names:
+        spec = {key: value for key, value in json.loads(text).items() if key not in EFFORT}
+        families[text] = first.setdefault(json.dumps(spec, sort_keys=True), text)
+    return families
+
+
+def _told(rows: Sequence[Searched], question: SearchQuestion) -> str:
+    """What the points are."""
+    num_pairs = len({row.pair for row in rows})
+    controls = sorted({row.name for row in rows} & set(CONTROLS))
+    told = (
+        f"{counted(num_pairs, 'pair')} in all, the same for every method. Light: pairs, hollow where "
+        "a budget ended the search; heavy: mean barrier (95% bootstrap interval) at the geometric mean of "
+        "the seconds; a line joins one method at several steps, restarts or budgets"
+    )
+    if controls:
+        told += "; dotted: " + ", ".join(
+            "before alignment" if name == "identity" else name for name in controls
+        )
+    if any(row.method.get("max_seconds") for row in rows):
+        told += "; vertical: max_seconds"
+    return f"{told}. World {question.world}, correction {question.correction}."

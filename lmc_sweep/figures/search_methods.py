@@ -1,0 +1,151 @@
+"""Barriers before and after each method, by width or depth.
+
+After figures 6, 12 and 15 of Entezari et al. 2021: a column of panels for every number of networks that
+were aligned at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lmc_sweep.analysis.method_labels import method_labels
+from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
+from lmc_sweep.analysis.searches import barrier_mean, grouped
+from lmc_sweep.figures.looks import Look, method_looks
+from lmc_sweep.figures.options import Option
+from lmc_sweep.figures.search_options import (
+    METHODS,
+    WHAT,
+    WORLD,
+    barrier_label,
+    counted,
+    dropped_pairs,
+    of_methods,
+    question_of,
+    settled_of_store,
+    what_is_missing,
+)
+from lmc_sweep.figures.sheet import Entry, hide, name_axes, nothing, sheet
+
+if TYPE_CHECKING:
+    from lmc_sweep.store.store import Store
+
+OPTIONS = (
+    *WHAT,
+    WORLD,
+    METHODS,
+    Option("by", "width", "the size on the horizontal axis", ("width", "depth")),
+)
+_MOST_ROWS = 4
+
+Row = tuple[str, str, int | None]
+"""Data set, family, and the size that is not on the axis."""
+
+
+def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
+    """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
+    values = settled_of_store("search_methods", OPTIONS, options, store)
+    question = question_of(values)
+    rows = of_methods(read(store, sweep, question), values["methods"], always=("identity",))
+    return drawing(rows, question, by=values["by"])
+
+
+def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "width") -> Any:
+    """Rows of panels by data set and family, columns by networks aligned at a time, lines by method."""
+    missing = what_is_missing(rows, question)
+    sized = [row for row in rows if getattr(row.place, by) is not None]
+    if rows and not sized:
+        missing.append(f"Not shown: these networks have no {by}.")
+    kept, num_dropped = same_pairs(sized)
+    if not kept:
+        return nothing([*missing, *dropped_pairs(num_dropped)])
+    lines = sorted({_line(row.place, by) for row in kept}, key=lambda line: (line[0], line[1], line[2] or 0))
+    members = sorted({row.place.num_networks for row in kept})
+    methods = _in_order(kept)
+    labels, looks = method_labels(methods), method_looks([(_name(kept, text), text) for text in methods])
+    told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
+    if len(lines) > _MOST_ROWS:
+        told.append(f"Not shown: {counted(len(lines) - _MOST_ROWS, 'further row')} of panels.")
+    entries = [Entry(labels[text], looks[text]) for text in methods]
+    figure, grid = sheet(min(len(lines), _MOST_ROWS), len(members), entries, told)
+    for line, of_line in zip(lines, grid, strict=False):
+        for num_networks, axes in zip(members, of_line, strict=True):
+            found = [
+                row for row in kept if _line(row.place, by) == line and row.place.num_networks == num_networks
+            ]
+            if not found:
+                hide(axes)
+                continue
+            _panel(axes, found, methods, looks, by)
+            what = _title(line, by) + (f", n = {num_networks}" if members != [2] else "")
+            name_axes(axes, by.capitalize(), barrier_label(question), what)
+        shared = [axes for axes in of_line if axes.get_visible()]
+        top = max(axes.get_ylim()[1] for axes in shared)
+        low = min(0.0, *(axes.dataLim.y0 for axes in shared))
+        for axes in shared:
+            axes.set_ylim(low, top)
+    return figure
+
+
+def _panel(
+    axes: Any, rows: Sequence[Searched], methods: Sequence[str], looks: Mapping[str, Look], by: str
+) -> None:
+    """A line of means per method; methods beside each other where they meet at one size."""
+    by_method = grouped(rows, lambda row: row.method_json)
+    for text, found in ((text, by_method[text]) for text in methods if text in by_method):
+        aside = 1.05 ** (methods.index(text) - (len(methods) - 1) / 2)
+        by_size = sorted(grouped(found, lambda row: getattr(row.place, by)).items())
+        means = [barrier_mean(of_size) for _, of_size in by_size]
+        axes.errorbar(
+            [size * aside for size, _ in by_size],
+            [mean.value for mean in means],
+            yerr=list(zip(*(mean.reach for mean in means), strict=True)),
+            elinewidth=0.8,
+            capsize=1.5,
+            **looks[text].drawn(linewidth=0.9),
+        )
+    sizes = sorted({getattr(row.place, by) for row in rows})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, [str(size) for size in sizes], minor=False)
+    axes.minorticks_off()
+    axes.set_xlim(sizes[0] / 1.5, sizes[-1] * 1.5)
+
+
+def _told(rows: Sequence[Searched], question: SearchQuestion) -> str:
+    """What the points are."""
+    counts = {
+        num: len({row.pair for row in rows if row.place.num_networks == num})
+        for num in sorted({row.place.num_networks for row in rows})
+    }
+    pairs = " and ".join(
+        f"{counted(of, 'pair')} of networks aligned {num} at a time" for num, of in counts.items()
+    )
+    groups = "; intervals resample whole groups of networks" if set(counts) != {2} else ""
+    return (
+        f"Mean over {pairs}, the same for every method, with 95% bootstrap interval{groups}. "
+        f"World {question.world}, correction {question.correction}."
+    )
+
+
+def _in_order(rows: Sequence[Searched]) -> list[str]:
+    """JSON of all methods: the control first, the others by name."""
+    names = {row.method_json: row.name for row in rows}
+    labels = method_labels(names)
+    return sorted(names, key=lambda text: (names[text] != "identity", labels[text]))
+
+
+def _name(rows: Sequence[Searched], text: str) -> str:
+    return next(row.name for row in rows if row.method_json == text)
+
+
+def _line(place: Place, by: str) -> Row:
+    """The row of panels that a place belongs to."""
+    return place.dataset, place.architecture, place.depth if by == "width" else place.width
+
+
+def _title(line: Row, by: str) -> str:
+    """Data set, family, and the size that is not on the axis."""
+    dataset, family, size = line
+    other = "depth" if by == "width" else "width"
+    return f"{dataset} {family}" + (f", {other} {size}" if size is not None else "")

@@ -1,0 +1,148 @@
+"""A sheet of panels: axes in rows and columns, one legend above all of them, a caption below."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmc_sweep.figures.looks import Look
+
+ONE_COLUMN_INCHES = 3.5
+TWO_COLUMNS_INCHES = 7.0
+CAPTION_POINTS = 6.5
+LEGEND_POINTS = 6.8
+LABEL_POINTS = 8
+TICK_POINTS = 7
+_LINE_INCHES = CAPTION_POINTS * 1.3 / 72
+_LETTER_INCHES = 0.047
+"""Mean width of a letter of the caption, in the default font."""
+_LEFT, _RIGHT, _BETWEEN, _TOP, _BOTTOM = 0.55, 0.12, 0.6, 0.25, 0.42
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the legend."""
+
+    label: str
+    look: Look
+
+
+def sheet(
+    num_rows: int,
+    num_columns: int,
+    entries: Sequence[Entry],
+    told: Sequence[str],
+    *,
+    panel_inches: float | None = None,
+    between_inches: float = _BETWEEN,
+) -> tuple[Any, list[list[Any]]]:
+    """A matplotlib ``Figure`` with its axes by row and column, the legend and the caption in place.
+
+    Args:
+        num_rows: Rows of panels.
+        num_columns: Columns: one is as wide as a column of print, more as two.
+        entries: The legend, in order.
+        told: Sentences of the caption, each in a paragraph of its own.
+        panel_inches: Height of a panel; without it, chosen by the number of columns.
+        between_inches: Free space between columns, for the labels of an axis.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width = ONE_COLUMN_INCHES if num_columns == 1 else TWO_COLUMNS_INCHES
+    lines = _wrapped(told, width)
+    legend_columns, legend_rows = _legend_shape(entries, width)
+    tall = panel_inches or (2.5 if num_columns < 3 else 2.0)
+    above = 0.135 * legend_rows + (0.06 if legend_rows else 0.02)
+    below = _LINE_INCHES * len(lines) + 0.06
+    height = above + below + num_rows * (tall + _TOP + _BOTTOM)
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    wide = (width - _LEFT - _RIGHT - between_inches * (num_columns - 1)) / num_columns
+    grid = [
+        [
+            figure.add_axes(
+                (
+                    (_LEFT + column * (wide + between_inches)) / width,
+                    (below + _BOTTOM + (num_rows - 1 - row) * (tall + _TOP + _BOTTOM)) / height,
+                    wide / width,
+                    tall / height,
+                )
+            )
+            for column in range(num_columns)
+        ]
+        for row in range(num_rows)
+    ]
+    for axes in (axes for row in grid for axes in row):
+        axes.tick_params(labelsize=TICK_POINTS, length=2.5, width=0.6)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    if entries:
+        _add_legend(figure, entries, legend_columns, 1 - 0.04 / height)
+    figure.text(
+        0.03 * ONE_COLUMN_INCHES / width,
+        0.04 / height,
+        "\n".join(lines),
+        fontsize=CAPTION_POINTS,
+        va="bottom",
+        linespacing=1.25,
+        color="#222222",
+    )
+    return figure, grid
+
+
+def nothing(told: Sequence[str]) -> Any:
+    """A ``Figure`` that says that there is nothing to show, and why."""
+    figure, ((axes,),) = sheet(1, 1, [], told, panel_inches=1.2)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "nothing to show yet", transform=axes.transAxes, ha="center", fontsize=LABEL_POINTS)
+    return figure
+
+
+def name_axes(axes: Any, x: str, y: str, title: str = "") -> None:
+    """Labels of both axes, and what the panel shows."""
+    axes.set_xlabel(x, fontsize=LABEL_POINTS, labelpad=2)
+    axes.set_ylabel(y, fontsize=LABEL_POINTS, labelpad=2)
+    axes.set_title(title, fontsize=LABEL_POINTS, loc="left", pad=4)
+
+
+def hide(axes: Any) -> None:
+    """A place in the grid that stays empty."""
+    axes.set_visible(False)
+
+
+def _wrapped(told: Sequence[str], width: float) -> list[str]:
+    """The caption in lines."""
+    most = int((width - 0.2) / _LETTER_INCHES)
+    return [line for paragraph in told for line in textwrap.wrap(paragraph, most)]
+
+
+def _legend_shape(entries: Sequence[Entry], width: float) -> tuple[int, int]:
+    """Columns and rows of the legend; (0, 0) where there is none."""
+    if not entries:
+        return 0, 0
+    longest = max(len(entry.label) for entry in entries)
+    columns = max(1, min(len(entries), int((width - 0.2) / (longest * _LETTER_INCHES + 0.45))))
+    return columns, -(-len(entries) // columns)
+
+
+def _add_legend(figure: Any, entries: Sequence[Entry], num_columns: int, top: float) -> None:
+    """One legend above all panels."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], label=entry.label, **entry.look.drawn()) for entry in entries]
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0.008, top),
+        ncols=num_columns,
+        fontsize=LEGEND_POINTS,
+        frameon=False,
+        handletextpad=0.4,
+        columnspacing=1.2,
+        handlelength=2.2,
+        labelspacing=0.35,
+        borderaxespad=0.0,
+    )

@@ -1,0 +1,311 @@
+"""What the figures of searches draw and say, from small tables of known barriers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lmc_sweep.analysis.search_rows import SearchQuestion
+from lmc_sweep.analysis.traces import Trace
+from lmc_sweep.errors import SweepError
+from lmc_sweep.figures import (
+    annealing_scaling,
+    layers,
+    planted_recovery,
+    search_cost,
+    search_gap,
+    search_methods,
+    search_traces,
+)
+from lmc_sweep.figures.looks import METHOD_LOOKS, method_looks
+from lmc_sweep.figures.registry import FIGURES, draw
+from lmc_sweep.figures.saving import save
+from lmc_sweep.store.store import Store
+from tests.support.search_rows import BRUTE, IDENTITY, MATCHING, ORACLE, annealing, row
+from tests.support.store_rows import row as store_row
+from workers.alignment.methods import METHODS
+
+MIDPOINT = SearchQuestion()
+OF_SEARCHES = tuple(name for name in FIGURES if name != "density")
+
+
+def words(figure: Any) -> str:
+    """The caption on one line."""
+    return " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+
+
+def legend(figure: Any) -> list[str]:
+    """The labels of the legend, in order."""
+    return [text.get_text() for box in figure.legends for text in box.get_texts()]
+
+
+def panels(figure: Any) -> list[Any]:
+    """The axes that can be seen."""
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def lines(axes: Any) -> list[list[list[float]]]:
+    """Points of every line of means, in the order of drawing."""
+    points = (np.array(bars.lines[0].get_data(orig=True), dtype=float).T for bars in axes.containers)
+    return [line.round(6).tolist() for line in points]
+
+
+def test_every_method_has_a_look_of_its_own() -> None:
+    """Color and marker of no two methods agree, and no method lacks them."""
+    assert set(METHODS) == set(METHOD_LOOKS)
+    assert len(METHODS) == len({look.color + look.marker for look in METHOD_LOOKS.values()})
+    assert len(METHODS) == len({look.marker for look in METHOD_LOOKS.values()})
+
+
+def test_variants_keep_the_marker_and_differ() -> None:
+    """Four ways to anneal have one marker; no two look the same."""
+    looks = method_looks([("simulated_annealing", str(k)) for k in range(4)]).values()
+
+    assert {"^"} == {look.marker for look in looks}
+    assert 4 == len({(look.color, str(look.line), look.filled) for look in looks})
+
+
+def test_scaling_draws_means_against_steps_for_each_width() -> None:
+    """Two widths, two numbers of steps, two pairs: two lines of means."""
+    values = {16: {10: (0.4, 0.6), 100: (0.1, 0.3)}, 32: {10: (0.3, 0.3), 100: (0.2, 0.0)}}
+    rows = [
+        row(annealing(steps), pair, value, width=width)
+        for width, by_steps in values.items()
+        for steps, pairs in by_steps.items()
+        for pair, value in enumerate(pairs)
+    ]
+
+    figure = annealing_scaling.drawing([*rows, row(IDENTITY, 0, 0.9)], MIDPOINT)
+    (axes,) = panels(figure)
+
+    assert ["width 16", "width 32"] == legend(figure)
+    assert [[[10, 0.5], [100, 0.2]], [[10, 0.3], [100, 0.1]]] == lines(axes)
+    assert "log" == axes.get_xscale()
+    assert "4 pairs in all" in words(figure)
+
+
+def test_scaling_shows_the_papers_values_where_they_are_of_the_same_thing() -> None:
+    """On MNIST at the printed widths, error at 1/2; else a sentence says why they are not there."""
+    rows = [row(annealing(steps), pair, 0.1) for steps in (10, 100) for pair in range(2)]
+
+    with_paper = annealing_scaling.drawing(rows, MIDPOINT, with_paper=True)
+    of_loss = annealing_scaling.drawing(rows, SearchQuestion(quantity="loss"), with_paper=True)
+    of_digits = annealing_scaling.drawing(
+        [row(annealing(10), 0, 0.1, dataset="digits")], MIDPOINT, with_paper=True
+    )
+
+    assert ["width 16", "width 16, printed in the paper"] == legend(with_paper)
+    (axes,) = panels(with_paper)
+    assert [0.470, 0.331, 0.190, 0.105, 0.055] in [list(line.get_ydata()) for line in axes.lines]
+    assert ".995 there read as .0995" in words(with_paper)
+    assert ["width 16"] == legend(of_loss)
+    assert "not drawn: they are error barriers at 1/2" in words(of_loss)
+    assert "not drawn: they are of MLPs of width 16, 32, 64 on MNIST" in words(of_digits)
+
+
+def test_scaling_has_a_panel_for_each_way_to_anneal() -> None:
+    """From a random start and refined: two panels with names, on one scale; budgets are told."""
+    rows = [row(annealing(10, start="random"), 0, 0.4)]
+    rows += [row(annealing(10, start=MATCHING), 0, 0.2, outcome="max_seconds")]
+
+    figure = annealing_scaling.drawing(rows, MIDPOINT)
+
+    titles = ["annealing from random", "annealing from weight matching"]
+    assert titles == [axes.get_title(loc="left") for axes in panels(figure)]
+    assert 1 == len({axes.get_ylim() for axes in panels(figure)})
+    assert "A budget ended 1 of 2 searches" in words(figure)
+
+
+def test_methods_has_a_column_for_each_number_of_networks() -> None:
+    """Two at a time and five at a time, before and after, by width; the control first."""
+    rows = [row(IDENTITY, 0, 0.4, width=width) for width in (16, 32)]
+    rows += [row(MATCHING, 0, 0.2, width=width) for width in (16, 32)]
+    rows += [row(IDENTITY, 0, 0.5, num_networks=5), row(annealing(10), 0, 0.3, num_networks=5)]
+
+    figure = search_methods.drawing(rows, MIDPOINT)
+
+    assert ["before alignment", "annealing", "weight matching"] == legend(figure)
+    titles = ["mnist mlp, depth 1, n = 2", "mnist mlp, depth 1, n = 5"]
+    assert titles == [axes.get_title(loc="left") for axes in panels(figure)]
+    two, five = panels(figure)
+    assert [[0.4, 0.4], [0.2, 0.2]] == [[y for _, y in line] for line in lines(two)]
+    assert [[0.5], [0.3]] == [[y for _, y in line] for line in lines(five)]
+    assert two.get_ylim() == five.get_ylim()
+    assert "2 pairs of networks aligned 2 at a time and 1 pair of networks aligned 5" in words(figure)
+
+
+def test_pairs_that_one_method_lacks_are_left_out_and_counted() -> None:
+    """In every figure that compares methods."""
+    rows = [row(IDENTITY, 0, 0.4), row(IDENTITY, 1, 0.4), row(MATCHING, 0, 0.2)]
+
+    for figure in (search_methods.drawing(rows, MIDPOINT), search_cost.drawing(rows, MIDPOINT)):
+        assert "Left out: 1 pair that not every method has measured" in words(figure)
+
+
+def test_cost_joins_the_variants_of_a_method_in_the_order_of_their_time() -> None:
+    """Steps 10 and 1000 are one line from 0.1 to 10 s; the control is a level, the bound a mark."""
+    rows = [row(IDENTITY, 0, 0.5, align_seconds=0.0)]
+    rows += [row(annealing(1000, max_seconds=10.0), 0, 0.1, align_seconds=10.0, outcome="max_seconds")]
+    rows += [row(annealing(10, max_seconds=10.0), 0, 0.3, align_seconds=0.1)]
+    rows += [row(MATCHING, 0, 0.2, align_seconds=0.01)]
+
+    figure = search_cost.drawing(rows, MIDPOINT)
+    (axes,) = panels(figure)
+
+    assert ["before alignment", "annealing", "weight matching"] == legend(figure)
+    assert [[0.1, 0.3], [10.0, 0.1]] in lines(axes)
+    assert [[0.01, 0.2]] in lines(axes)
+    levels = [list(line.get_ydata()) for line in axes.lines if list(line.get_xdata()) == [0, 1]]
+    assert [[0.5, 0.5]] == levels
+    assert ["10 s"] == [text.get_text() for text in axes.texts]
+
+
+def test_recovery_draws_shares_and_heights_above_the_oracle() -> None:
+    """Without an oracle there is one panel, and the caption says why."""
+    rows = [
+        row(method, pair, value * noise, planted_noise=noise, recovered=share)
+        for method, value, share in ((ORACLE, 0.1, 1.0), (MATCHING, 0.3, 0.5))
+        for noise in (0.0, 1.0)
+        for pair in range(2)
+    ]
+    question = SearchQuestion(world="planted")
+
+    figure = planted_recovery.drawing(rows, question)
+    left, right = panels(figure)
+
+    assert [[1.0, 1.0], [0.5, 0.5]] == [[y for _, y in line] for line in lines(left)]
+    assert [[0.0, 0.0], [0.0, 0.2]] == [[y for _, y in line] for line in lines(right)]
+    alone = planted_recovery.drawing([one for one in rows if one.name != "oracle"], question)
+    assert 1 == len(panels(alone))
+    assert "method oracle was not asked for" in words(alone)
+
+
+def test_gap_draws_what_is_above_the_optimum() -> None:
+    """Matching is 0.1 above brute force on one of two pairs: mean 0.05, half of them solved."""
+    rows = [row(BRUTE, pair, 0.2, width=4, outcome="exact") for pair in range(2)]
+    rows += [row(MATCHING, 0, 0.2, width=4), row(MATCHING, 1, 0.3, width=4)]
+
+    left, right = panels(search_gap.drawing(rows, MIDPOINT))
+
+    assert [[0.0], [0.05]] == [[y for _, y in line] for line in lines(left)]
+    assert [[1.0], [0.5]] == [[y for _, y in line] for line in lines(right)]
+    assert "no finished brute force of midpoint_loss" in words(
+        search_gap.drawing(rows, SearchQuestion(quantity="loss"))
+    )
+
+
+def test_layers_lie_along_the_depth_in_the_order_of_the_network() -> None:
+    """Not in that of the alphabet; one panel for each way to move them."""
+    rows = [
+        row(IDENTITY, pair, height, layers=f"{group}:{name}")
+        for group in ("each", "cumulative")
+        for pair in range(2)
+        for name, height in (("stem", 0.1), ("body", 0.3), ("head", 0.2))
+    ]
+
+    figure = layers.drawing(rows, MIDPOINT)
+    each, cumulative = panels(figure)
+
+    assert ["stem", "body", "head"] == [tick.get_text() for tick in each.get_xticklabels()]
+    assert [[[0, 0.1], [1, 0.3], [2, 0.2]]] == lines(each) == lines(cumulative)
+    assert "mnist mlp, width 16, depth 1: each layer alone" == each.get_title(loc="left")
+
+
+def test_traces_draw_one_objective_at_a_time() -> None:
+    """That of the most traces; the others are named in the caption."""
+    points = np.array([1.0, 10.0, 100.0])
+    best = np.array([0.4, 0.2, 0.1])
+    traces = [
+        Trace(f"a{k}", "mnist mlp", objective, json.dumps(annealing(10)), 0, points, points / 10, best, best)
+        for k, objective in enumerate(["midpoint_error", "midpoint_error", "midpoint_loss"])
+    ]
+
+    figure = search_traces.drawing(traces)
+    left, right = panels(figure)
+
+    assert ["Evaluations", "Seconds of search"] == [axes.get_xlabel() for axes in (left, right)]
+    assert "Midpoint error (fraction)" == left.get_ylabel()
+    assert "2 chains of 2 searches" in words(figure)
+    assert "Not shown: traces of midpoint_loss" in words(figure)
+    assert 0.1 == pytest.approx(left.lines[-1].get_ydata()[-1])
+
+
+@pytest.mark.parametrize("name", OF_SEARCHES)
+def test_an_empty_store_draws_a_sentence(tmp_path: Path, name: str) -> None:
+    """With every value of every option that has choices."""
+    store = Store.create(tmp_path / "store")
+
+    for option in FIGURES[name].options:
+        for value in option.choices or (option.default,):
+            assert "Not shown" in words(draw(name, store, options={option.name: value}))
+
+
+@pytest.mark.parametrize("name", [name for name in OF_SEARCHES if name != "annealing_scaling"])
+def test_methods_that_are_not_there_are_refused(tmp_path: Path, name: str) -> None:
+    """The text lists those that are."""
+    store = Store.create(tmp_path / "store")
+    store.commit("barriers", [store_row("barriers", "b0", method="identity")])
+
+    with pytest.raises(SweepError, match=r"no barrier has method 'sinkhorn'. Here: identity"):
+        draw(name, store, options={"methods": "sinkhorn"})
+
+
+def stored(store: Store) -> None:
+    """Commits two pairs, before and after two methods, with traces; a sweep asks for pair 0 alone."""
+    for number, method in enumerate((IDENTITY, MATCHING, annealing(10))):
+        for pair in range(2):
+            key = f"{method['method']}{pair}"
+            common = {
+                "cell_id": "c",
+                "pair_id": f"p{pair}",
+                "world": "real",
+                "method": method["method"],
+                "method_json": json.dumps(method),
+            }
+            store.commit(
+                "alignments",
+                [store_row("alignments", key, networks=["a", "b"], planted_noise=None, **common)],
+            )
+            store.commit("search_traces", [store_row("search_traces", f"t{key}", alignment_id=key, **common)])
+            measured = {
+                "alignment_id": key,
+                "split": "train",
+                "correction": "none",
+                "planted_noise": None,
+                "error_midpoint_barrier": 0.4 - 0.1 * number,
+                **common,
+            }
+            store.commit("barriers", [store_row("barriers", key, layers=None, **measured)])
+            store.commit("barriers", [store_row("barriers", f"l{key}", layers="each:stem", **measured)])
+    items = [("barrier", f"{name}0") for name in ("identity", "weight_matching", "simulated_annealing")]
+    store.record_sweep("small", "name: small", items)
+
+
+def test_figures_read_the_store_and_one_sweep_of_it(tmp_path: Path) -> None:
+    """Two pairs in the store, one in the sweep; layers are in their own figure only."""
+    store = Store.create(tmp_path / "store")
+    stored(store)
+
+    for name in ("search_methods", "search_cost", "annealing_scaling"):
+        assert "2 pairs" in words(draw(name, store))
+        assert "1 pair " in words(draw(name, store, sweep="small"))
+    (axes,) = panels(draw("search_methods", store))
+    assert [[0.4], [0.2], [0.3]] == [[y for _, y in line] for line in lines(axes)]
+    (axes,) = panels(draw("layers", store, options={"barrier": "midpoint"}))
+    assert ["stem"] == [tick.get_text() for tick in axes.get_xticklabels()]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_same_rows_give_the_same_file(tmp_path: Path, suffix: str) -> None:
+    """Byte for byte, intervals included."""
+    rows = [row(annealing(10), pair, 0.1 * pair) for pair in range(4)]
+
+    files = [tmp_path / f"{k}.{suffix}" for k in range(2)]
+    for path in files:
+        save(annealing_scaling.drawing(rows, MIDPOINT), path)
+
+    assert files[0].read_bytes() == files[1].read_bytes()
