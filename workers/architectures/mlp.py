@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from workers.params import Params, ParamStack
 from workers.seeding import with_global_seed
 
+FIRST_LAYER = ("layers.0.weight", "layers.0.bias")
+
 
 class MLP(nn.Module):
     """Linear layers ``layers.0`` to ``layers.<depth>`` with ReLU between; the last gives the logits."""
@@ -93,13 +95,13 @@ class MLPProgram:
         """Logits along the segment; the first layer's products are formed for the endpoints alone.
 
         A pre-activation of the first layer is linear in the weights, so at theta(alpha) it is
-        (1 - alpha) * z_a + alpha * z_b: two products serve all alphas.
+        (1 - alpha) * z_a + alpha * z_b: two products serve all alphas, and one where both stacks share
+        the layer's memory, as they do if only layers above it move.
         """
         params_a, params_b = self.aligned(params_a), self.aligned(params_b)
-        first_a, first_b = (
-            self.first_preactivation(params_a, inputs),
-            self.first_preactivation(params_b, inputs),
-        )
+        first_a = self.first_preactivation(params_a, inputs)
+        moves = not all(params_a[name].is_set_to(params_b[name]) for name in FIRST_LAYER)
+        first_b = self.first_preactivation(params_b, inputs) if moves else first_a
         upper = [name for name in params_a if not name.startswith("layers.0.")]
         for alpha in alphas:
             if alpha in (0.0, 1.0):

@@ -79,10 +79,22 @@ def check_alphas(alphas: Float64[Tensor, " A"]) -> None:
         )
 
 
-def _height_above_chord(curves: Tensor, alphas: Tensor) -> Float64[Tensor, "P A"]:
-    """Curve minus chord on the grid; NaN in every entry of a pair that has a figure which is not finite."""
+def height_above(
+    curves: Float64[Tensor, "P A"],
+    ends: Float64[Tensor, "P 2"],
+    alphas: Float64[Tensor, " A"],
+) -> Float64[Tensor, "P A"]:
+    """Curves minus the straight lines between two figures each, on the grid.
+
+    NaN in every entry of a pair that has a figure which is not finite.
+    """
     check_alphas(alphas)
     # lerp is exact at 0, at 1, and between equal ends everywhere; a sum of two products is not
-    chord = torch.lerp(curves[:, :1], curves[:, -1:], alphas)
-    finite = curves.isfinite().all(dim=-1, keepdim=True)
+    chord = torch.lerp(ends[:, :1], ends[:, 1:], alphas)
+    finite = curves.isfinite().all(dim=-1, keepdim=True) & ends.isfinite().all(dim=-1, keepdim=True)
     return torch.where(finite, curves - chord, torch.nan)
+
+
+def _height_above_chord(curves: Tensor, alphas: Tensor) -> Float64[Tensor, "P A"]:
+    """Curves minus the chords between their own ends."""
+    return height_above(curves, curves[:, [0, -1]], alphas)

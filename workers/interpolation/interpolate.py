@@ -15,6 +15,7 @@ from workers.evaluation import Chunk, chunks_of, tally
 from workers.interpolation.barriers import check_alphas
 from workers.interpolation.corrections import check_correction, corrected_blocks
 from workers.interpolation.curves import Curves, measured
+from workers.interpolation.layers import moved
 from workers.params import ParamStack, num_networks
 from workers.specs import Correction
 
@@ -31,6 +32,7 @@ def interpolate(
     *,
     correction: Correction = "none",
     statistics: Sequence[Tensor] | None = None,
+    moving: frozenset[str] | None = None,
 ) -> Curves:
     """Loss and error of theta(alpha) = (1 - alpha) * theta_a + alpha * theta_b for every pair and alpha.
 
@@ -56,11 +58,16 @@ def interpolate(
         correction: See above.
         statistics: Prepared batches on which a correction measures
             (``workers.statistics.statistics_batches``); not read without correction.
+        moving: Names of the tensors that go from a's to b's, those of some layers
+            (``workers.interpolation.layers``): all others stay a's, at alpha 1 too. None: all tensors.
 
     Raises:
-        ValueError: If ``alphas`` is not strictly increasing from 0 to 1, or if the correction has no
-            examples to measure on, or nothing in this architecture to correct.
+        ValueError: If ``alphas`` is not strictly increasing from 0 to 1, if the correction has no
+            examples to measure on, or nothing in this architecture to correct, or if the networks lack a
+            tensor that shall move.
     """
+    if moving is not None:
+        params_b = moved(params_a, params_b, moving)
     check_alphas(torch.tensor(alphas, dtype=torch.float64))
     batches = check_correction(program, correction, statistics)
     if correction == "none":
