@@ -39,7 +39,8 @@ def align_command(
         str | None, typer.Option("--architecture", metavar="NAME", help="A known family, such as mlp.")
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", metavar="NAME", help="weight_matching, simulated_annealing, ...")
+        str,
+        typer.Option("--method", metavar="NAME", help="weight_matching, sinkhorn, simulated_annealing, ..."),
     ] = "weight_matching",
     changes: Annotated[
         list[str] | None,
@@ -105,7 +106,7 @@ def align_command(
             },
         )
         wanted = asked.asked(module, architecture, dataset, input_shape, given)
-        chosen = asked.method(method, given.get("method", {}), wanted.data)
+        chosen = asked.method(method, given.get("method", {}), wanted)
         named = _corrections(corrections or [], dataset)
         if wanted.data is not None and wanted.data.user is None:
             data.require(wanted.data.dataset)
@@ -188,7 +189,9 @@ def _print(found: AlignmentResult, measured: list[Measured]) -> None:
     from lmc_sweep.cli.console import console, duration, say, table
 
     out, figures = console(), _figures(found)
-    went = f"{found.outcome[0]} after {duration(figures['seconds'])}"
+    count = int(found.num_evaluations[0])
+    evaluated = f", {count} evaluations" if count else ""
+    went = f"{found.outcome[0]} after {duration(figures['seconds'])}{evaluated}"
     if figures["objective_start"] is not None:
         went = f"{found.objective} {figures['objective_start']:.6g} -> {figures['objective_end']:.6g}, {went}"
     say(out, f"Aligned: {went}")

@@ -115,25 +115,30 @@ def asked(
     return Asked(spec, data, noise, shape)
 
 
-def method(name: str, values: Mapping[str, Any], data: DataSpec | None) -> Method:
-    """The alignment method of that name with these options."""
-    from lmc_sweep.config import fields
+def method(name: str, values: Mapping[str, Any], wanted: Asked) -> Method:
+    """The alignment method of that name with these options, for two networks."""
+    from lmc_sweep.config import alignments, searches
+    from lmc_sweep.config.applicability import too_many
     from lmc_sweep.config.refusals import Refusal
-    from workers.alignment.methods import METHODS, SimulatedAnnealing
-    from workers.datasets.definitions import define
+    from workers.alignment.methods import BruteForce, Oracle
+    from workers.specs import ModuleSpec
 
-    made: Method = fields.chosen(
-        METHODS, located({"method": name, **values}, "method"), "method", "method", "methods"
-    )
-    if isinstance(made, SimulatedAnnealing):
-        if data is None:
+    point = located({"method": name, **values}, "method")
+    made = alignments.method_of(point)
+    if isinstance(made, Oracle):
+        raise Refusal("--method", "oracle undoes what a sweep planted, and knows nothing of these networks")
+    for option, reason in searches.inert(made, ()).items():
+        raise Refusal(point.at(option), f"has no effect: {reason}")
+    if made.needs_examples:
+        if wanted.data is None:
             raise Refusal(
-                "--method", f"{name} searches on the {made.objective}: name the examples by --dataset"
+                "--method", f"{name} looks at what networks compute: name the examples by --dataset"
             )
-        num_train = define(data).num_train
-        if made.num_examples is not None and made.num_examples > num_train:
-            text = f"{data.dataset} has {num_train} training examples, not {made.num_examples}"
-            raise Refusal("method.num_examples", f"{text}. Leave it out for all of them")
+        searches.check_examples(made, point, [wanted.data])
+    if isinstance(made, BruteForce) and wanted.data and not isinstance(wanted.architecture, ModuleSpec):
+        reason = too_many(made, wanted.architecture, wanted.data)
+        if reason is not None:
+            raise Refusal("--method", f"{reason}. Raise method.max_permutations, or choose another method")
     return made
 
 

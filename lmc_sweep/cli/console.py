@@ -89,6 +89,8 @@ def print_plan(plan: Plan, store: str) -> None:
     for name in dict.fromkeys(cell.dataset for cell in plan.sweep.networks):
         if not present(name):
             say(out, f"{name} is not here, and a run would refuse: lmc-sweep datasets fetch {name}")
+    for reason, count in plan.left_out.items():
+        say(out, f"{count} alignments are left out. {reason}")
     if plan.complete:
         say(out, "Everything is there; a run would do nothing.")
         return

@@ -21,7 +21,7 @@ _YEAR_SECONDS = 3.156e7
 def obstacle(method: Method, world: World, architecture: ArchitectureSpec, data: DataSpec) -> str | None:
     """Why a method is not planned for networks in a world; None where it is."""
     if isinstance(method, Oracle) and world == "real":
-        return "oracle undoes what was planted, and nothing is in world real"
+        return "it undoes what was planted, and in world real nothing is"
     if isinstance(method, BruteForce) and not isinstance(architecture, ModuleSpec):
         return too_many(method, architecture, data)
     return None

@@ -136,7 +136,7 @@ def _check_methods(study: BarriersStudy, methods: Mapping[Method, str], cells: S
                 if isinstance(method, Oracle)
                 else "Raise max_permutations, or add narrower networks"
             )
-            raise Refusal(path, f"{obstacles[0]}. {remedy}")
+            raise Refusal(path, f"{method.method}: {obstacles[0]}. {remedy}")
 
 
 def _check_pairs(study: BarriersStudy, cells: Sequence[Cell]) -> None:

@@ -105,7 +105,8 @@ def _split(
     estimates = [max(map(seconds, run)) for run in runs]
     total = sum(estimates)
     largest = max(
-        working_bytes(run[0]) + SAVED_COPIES * stored_bytes(run[0]) * (len(run) - 1) for run in runs
+        working_bytes(run[0], max_stack_bytes) + SAVED_COPIES * stored_bytes(run[0]) * (len(run) - 1)
+        for run in runs
     )
     per_memory = max(1, int(max_stack_bytes // largest))
     parts = max(math.ceil(len(runs) / per_memory), math.ceil(total / TARGET_SECONDS))

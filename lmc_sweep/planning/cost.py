@@ -8,30 +8,17 @@ are meant to be right within a factor of two and are corrected by what the store
 from __future__ import annotations
 
 import math
-from functools import singledispatch
 
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem
-from lmc_sweep.planning.workload import Workload, workload
-from workers.alignment.methods import Method, SimulatedAnnealing, WeightMatching
+from lmc_sweep.planning.search_cost import alignment_seconds, cache_bytes
+from lmc_sweep.planning.workload import FLOAT_BYTES, Workload, rate, workload
 from workers.datasets.definitions import define
 from workers.specs import STATISTICS_EXAMPLES, CheckpointSpec, NetworkKind, NetworkSpec
 
-FLOAT_BYTES = 4
-EFFICIENCY = 0.6  # of the matrix-product rate, in products of the sizes that occur
-CONVOLUTION_EFFICIENCY = 0.25  # of the same rate, forward and backward of small convolutions
 STEP_OVERHEAD_SECONDS = 3e-6  # per network and training step, in a stack
 MODULE_OVERHEAD_SECONDS = 1e-3  # the same where every network takes its steps by itself
-ENERGY_OVERHEAD_SECONDS = 1.2e-4  # per annealing step
-ASSIGNMENT_SECONDS = 8e-11  # per cubed unit: n = 1024 takes 0.08 s
-TYPICAL_SWEEPS = 8  # of weight matching before it stops
 STACK_COPIES = 4  # weights, gradients, momenta, snapshots of stopped networks
 ROWS_TOGETHER = 64  # examples of a convolutional network that are in memory at a time
-TYPICAL_GROUPS = 10  # of a deep network
-
-
-def _rate(work: Workload, flops_per_second: float) -> float:
-    """Floating-point operations per second that a network's layers reach."""
-    return (EFFICIENCY if work.is_dense else CONVOLUTION_EFFICIENCY) * flops_per_second
 
 
 def _workload(kind: NetworkKind) -> Workload:
@@ -47,7 +34,7 @@ def evaluation_seconds(kind: NetworkKind, flops_per_second: float) -> float:
     """Modeled seconds of one pass over all examples, both splits."""
     work, definition = _workload(kind), define(kind.data)
     examples = definition.num_train + definition.num_test
-    return 2 * work.all_products * examples / _rate(work, flops_per_second)
+    return 2 * work.all_products * examples / rate(work, flops_per_second)
 
 
 def network_seconds(spec: NetworkSpec, epochs: float, flops_per_second: float) -> float:
@@ -55,38 +42,8 @@ def network_seconds(spec: NetworkSpec, epochs: float, flops_per_second: float) -
     work = _workload(spec)
     overhead = STEP_OVERHEAD_SECONDS if work.is_dense else MODULE_OVERHEAD_SECONDS
     flops = 6 * spec.training.batch_size * work.all_products
-    step = overhead + flops / _rate(work, flops_per_second)
+    step = overhead + flops / rate(work, flops_per_second)
     return epochs * steps_per_epoch(spec) * step + evaluation_seconds(spec, flops_per_second)
-
-
-def alignment_seconds(method: Method, cell: NetworkKind, flops_per_second: float) -> float:
-    """Modeled seconds of aligning one group of networks."""
-    return _search_seconds(method, cell, flops_per_second)
-
-
-@singledispatch
-def _search_seconds(method: Method, cell: NetworkKind, flops_per_second: float) -> float:
-    """Identity and random permutations cost next to nothing."""
-    return 1e-4
-
-
-@_search_seconds.register
-def _(method: WeightMatching, cell: NetworkKind, flops_per_second: float) -> float:
-    work = _workload(cell)
-    groups = getattr(cell.architecture, "depth", None) or TYPICAL_GROUPS
-    units = max(1.0, work.hidden_units / groups)
-    products = 4 * work.num_parameters * units / (EFFICIENCY * flops_per_second / 2)  # float64
-    assignments = groups * (2e-4 + ASSIGNMENT_SECONDS * units**3)
-    return method.restarts * TYPICAL_SWEEPS * (products + assignments)
-
-
-@_search_seconds.register
-def _(method: SimulatedAnnealing, cell: NetworkKind, flops_per_second: float) -> float:
-    work = _workload(cell)
-    examples = method.num_examples or define(cell.data).num_train
-    flops = 2 * work.products * examples
-    elements = work.activations * examples
-    return method.steps * (ENERGY_OVERHEAD_SECONDS + flops / _rate(work, flops_per_second) + elements * 3e-10)
 
 
 def barrier_seconds(item: BarrierItem, flops_per_second: float) -> float:
@@ -98,7 +55,7 @@ def barrier_seconds(item: BarrierItem, flops_per_second: float) -> float:
     examples = float(define(cell.data).num_examples(item.split))
     if item.correction != "none":
         examples += 1.5 * min(STATISTICS_EXAMPLES, define(cell.data).num_train)
-    return examples * (2 * (first + upper) / _rate(work, flops_per_second) + elements * 5e-10)
+    return examples * (2 * (first + upper) / rate(work, flops_per_second) + elements * 5e-10)
 
 
 def item_seconds(item: Item, epochs: float | None, flops_per_second: float) -> float:
@@ -109,7 +66,7 @@ def item_seconds(item: Item, epochs: float | None, flops_per_second: float) -> f
         expected = item.spec.training.num_epochs if epochs is None else epochs
         return network_seconds(item.spec, expected, flops_per_second)
     if isinstance(item, AlignmentItem):
-        return alignment_seconds(item.method, item.cell, flops_per_second)
+        return alignment_seconds(item.method, item.cell, len(item.networks), flops_per_second)
     return barrier_seconds(item, flops_per_second)
 
 
@@ -122,8 +79,11 @@ def stored_bytes(item: Item) -> int:
     return 16 * len(item.alphas) + 200
 
 
-def working_bytes(item: Item) -> int:
-    """Memory that an item takes while its batch runs, activations included, data sets left out."""
+def working_bytes(item: Item, max_stack_bytes: float = math.inf) -> int:
+    """Memory that an item takes while its batch runs, activations included, data sets left out.
+
+    What searches keep to be fast is bounded by ``max_stack_bytes``, which they are told.
+    """
     copies = 4
     if isinstance(item, NetworkItem):
         kind: NetworkKind = item.spec
@@ -134,4 +94,7 @@ def working_bytes(item: Item) -> int:
         kind = item.cell if isinstance(item, AlignmentItem) else item.alignment.cell
         examples = 1000 if _workload(kind).is_dense else ROWS_TOGETHER
     work = _workload(kind)
-    return FLOAT_BYTES * (copies * work.num_parameters + 3 * examples * work.activations)
+    taken = FLOAT_BYTES * (copies * work.num_parameters + 3 * examples * work.activations)
+    if isinstance(item, AlignmentItem):
+        taken += int(min(cache_bytes(item.method, item.cell, len(item.networks)), max_stack_bytes))
+    return taken

@@ -8,6 +8,7 @@ the same, of a copy to which noise was added before; with each level of noise it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, product
@@ -181,6 +182,20 @@ def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[A
                         cell=members[0].spec,
                         planted_noise=noise,
                     )
+
+
+def left_out(sweep: Sweep) -> Counter[str]:
+    """Why alignments are not planned, with how many: methods that some networks or worlds have no use for."""
+    reasons: Counter[str] = Counter()
+    study = sweep.barriers
+    for cell in sweep.networks if study is not None else ():
+        assert study is not None
+        for world, method in product(study.worlds, study.alignments):
+            reason = obstacle(method, world, cell.architecture, cell.data)
+            if reason is not None:
+                levels = len(study.planted_noise) if world == "planted" else 1
+                reasons[f"{method.method}: {reason}"] += levels * study.num_pairs(len(cell.seeds))
+    return reasons
 
 
 def barrier_items(alignment: AlignmentItem, study: BarriersStudy) -> Iterator[BarrierItem]:

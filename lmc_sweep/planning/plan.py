@@ -9,7 +9,7 @@ from typing import Any, get_args
 from lmc_sweep.config.sweep import Kind, Sweep
 from lmc_sweep.planning.batching import Batch, batches
 from lmc_sweep.planning.cost import stored_bytes
-from lmc_sweep.planning.items import KINDS, Item, items
+from lmc_sweep.planning.items import KINDS, Item, items, left_out
 from lmc_sweep.planning.rates import Rates, rates
 from lmc_sweep.store.store import Store
 
@@ -33,6 +33,8 @@ class Plan:
     batches: list[Batch]
     rates: Rates
     num_slots: int
+    left_out: Counter[str]
+    """Why some alignments are not planned at all, with how many."""
 
     def num_to_do(self, kind: str) -> int:
         """Items of a kind that are left."""
@@ -74,6 +76,7 @@ class Plan:
             "slots": self.num_slots,
             "wall_seconds": round(self.wall_seconds, 3),
             "estimate_from": self.rates.source,
+            "left_out": dict(self.left_out),
         }
 
 
@@ -93,6 +96,7 @@ def make_plan(sweep: Sweep, store: Store | None, num_slots: int) -> Plan:
         batches=batches(left, known.seconds, sweep.execution.max_stack_bytes, num_slots, threads),
         rates=known,
         num_slots=num_slots,
+        left_out=left_out(sweep),
     )
 
 

@@ -9,6 +9,9 @@ from workers.architectures.shapes import layers, num_parameters
 from workers.datasets.definitions import DatasetDefinition, define
 from workers.specs import ArchitectureSpec, DataSpec, MLPSpec, ModuleSpec
 
+FLOAT_BYTES = 4
+EFFICIENCY = 0.6  # of the matrix-product rate, in products of the sizes that occur
+CONVOLUTION_EFFICIENCY = 0.25  # of the same rate, forward and backward of small convolutions
 USER_ACTIVATIONS = 4  # floats of activations for each that a layer with weights returns
 
 
@@ -51,6 +54,11 @@ def workload(architecture: ArchitectureSpec, data: DataSpec) -> Workload:
         hidden_units=sum(shape.out_units for shape in shapes[:-1]),
         is_dense=isinstance(architecture, MLPSpec),
     )
+
+
+def rate(work: Workload, flops_per_second: float) -> float:
+    """Floating-point operations per second that a network's layers reach."""
+    return (EFFICIENCY if work.is_dense else CONVOLUTION_EFFICIENCY) * flops_per_second
 
 
 def _of_module(spec: ModuleSpec, definition: DatasetDefinition) -> Workload:
