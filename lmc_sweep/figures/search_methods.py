@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.method_labels import method_labels
-from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
+from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, finest, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, grouped
+from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.looks import Look, method_looks
 from lmc_sweep.figures.options import Option
 from lmc_sweep.figures.search_options import (
@@ -36,6 +37,7 @@ OPTIONS = (
     WORLD,
     METHODS,
     Option("by", "width", "the size on the horizontal axis", ("width", "depth")),
+    Option("beside", "none", "another sweep of the store to show with the one named by --sweep"),
 )
 _MOST_ROWS = 4
 
@@ -47,8 +49,19 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled_of_store("search_methods", OPTIONS, options, store)
     question = question_of(values)
-    rows = of_methods(read(store, sweep, question), values["methods"], always=("identity",))
-    return drawing(rows, question, by=values["by"])
+    rows = read(store, sweep, question)
+    if values["beside"] != "none":
+        _check_beside(store, sweep, values["beside"])
+        rows = finest([*rows, *read(store, values["beside"], question)])
+    return drawing(of_methods(rows, values["methods"], always=("identity",)), question, by=values["by"])
+
+
+def _check_beside(store: Store, sweep: str | None, beside: str) -> None:
+    """Refuses a second sweep without a first, and one that is not there."""
+    if sweep is None:
+        raise SweepError(f"search_methods: beside={beside} needs --sweep; without it, all sweeps are shown")
+    if beside not in store.sweeps():
+        raise SweepError(f"search_methods: no sweep {beside!r} here. Known: {', '.join(store.sweeps())}")
 
 
 def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "width") -> Any:

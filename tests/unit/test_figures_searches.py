@@ -299,6 +299,25 @@ def test_figures_read_the_store_and_one_sweep_of_it(tmp_path: Path) -> None:
     assert ["stem"] == [tick.get_text() for tick in axes.get_xticklabels()]
 
 
+def test_two_sweeps_can_be_shown_beside_each_other(tmp_path: Path) -> None:
+    """Each pair once, though both sweeps ask for it; a second sweep without a first is refused."""
+    store = Store.create(tmp_path / "store")
+    stored(store)
+    store.record_sweep("large", "name: large", [("barrier", row[0]) for row in ids(store)])
+
+    assert "2 pairs" in words(draw("search_methods", store, "small", {"beside": "large"}))
+    with pytest.raises(SweepError, match="needs --sweep"):
+        draw("search_methods", store, None, {"beside": "large"})
+    with pytest.raises(SweepError, match=r"no sweep 'huge' here. Known: large, small"):
+        draw("search_methods", store, "small", {"beside": "huge"})
+
+
+def ids(store: Store) -> list[tuple[str]]:
+    """Ids of all barriers."""
+    found: list[tuple[str]] = store.barriers().project("barrier_id").fetchall()
+    return found
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_the_same_rows_give_the_same_file(tmp_path: Path, suffix: str) -> None:
     """Byte for byte, intervals included."""
