@@ -97,8 +97,11 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, groups: str = "a
                 ha="right" if slanted else "center",
                 rotation_mode="anchor",
             )
-            axes.set_ylim(bottom=0)
+            axes.set_xlim(-0.5, len(layers) - 0.5)
             name_axes(axes, "", barrier_label(question), _title(place, places, column))
+        top = max(axes.get_ylim()[1] for axes in line if axes.get_visible())
+        for axes in line:
+            axes.set_ylim(0, top)
     return figure
 
 

@@ -57,7 +57,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
     if len(places) > len(shown):
         told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network.")
     entries = [Entry(names[text], looks[text]) for text in order]
-    figure, grid = sheet(len(shown), 2 if has_oracle else 1, entries, told, panel_inches=2.2)
+    figure, grid = sheet(len(shown), 2 if has_oracle else 1, entries, told)
     noises = sorted({row.noise for row in table})
     step = (noises[-1] - noises[0] or 1.0) / 120
     for place, line in zip(shown, grid, strict=True):

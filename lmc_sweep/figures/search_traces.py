@@ -63,7 +63,7 @@ def drawing(traces: Sequence[Trace], objective: str = "most", world: str = "real
     if len(cells) > len(shown):
         told.append(f"Not shown: {counted(len(cells) - len(shown), 'further kind')} of network.")
     entries = [Entry(labels[text], _plain(looks[text])) for text in order]
-    figure, grid = sheet(len(shown), 2, entries, told, panel_inches=2.2)
+    figure, grid = sheet(len(shown), 2, entries, told)
     unit = _UNITS.get(objective, "fraction")
     label = objective.replace("_", " ").capitalize() + (f" ({unit})" if unit else "")
     for cell, line in zip(shown, grid, strict=True):

@@ -45,7 +45,7 @@ def sheet(
         num_columns: Columns: one is as wide as a column of print, more as two.
         entries: The legend, in order.
         told: Sentences of the caption, each in a paragraph of its own.
-        panel_inches: Height of a panel; without it, chosen by the number of columns.
+        panel_inches: Height of a panel; without it, chosen by their number.
         between_inches: Free space between columns, for the labels of an axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -54,7 +54,7 @@ def sheet(
     width = ONE_COLUMN_INCHES if num_columns == 1 else TWO_COLUMNS_INCHES
     lines = _wrapped(told, width)
     legend_columns, legend_rows = _legend_shape(entries, width)
-    tall = panel_inches or (2.5 if num_columns < 3 else 2.0)
+    tall = panel_inches or (2.5 if num_columns < 3 and num_rows < 3 else 2.0 if num_rows < 3 else 1.7)
     above = 0.135 * legend_rows + (0.06 if legend_rows else 0.02)
     below = _LINE_INCHES * len(lines) + 0.06
     height = above + below + num_rows * (tall + _TOP + _BOTTOM)
