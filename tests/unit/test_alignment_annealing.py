@@ -14,8 +14,8 @@ import simanneal.anneal
 import torch
 from digits_mlps import digits, trained
 
-from workers.alignment import simulated_annealing
 from workers.alignment.align import AlignmentResult, Examples, align
+from workers.alignment.annealing import reference, schedule
 from workers.alignment.methods import SimulatedAnnealing
 from workers.params import rows
 from workers.permutation.derive import derive_permutation_spec
@@ -81,9 +81,9 @@ def test_the_rule_accepts_a_typical_uphill_move_as_stated() -> None:
     """Temperature at the start: exp(-mean uphill step / T) is the stated probability."""
     details = run(METHOD).details[0]
     ratio = details["temperature_end"] / details["temperature_start"]
-    assert pytest.approx(simulated_annealing.COOLING) == ratio
+    assert pytest.approx(schedule.COOLING) == ratio
     quantum = 1.0 / len(EXAMPLES.labels)  # uphill steps of an error are at least one example
-    assert details["temperature_start"] >= quantum / -math.log(simulated_annealing.ACCEPTED_AT_START)
+    assert details["temperature_start"] >= quantum / -math.log(schedule.ACCEPTED_AT_START)
 
 
 def test_more_examples_than_there_are_is_refused() -> None:
@@ -129,7 +129,7 @@ def test_an_interrupt_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(self: Any) -> float:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(simulated_annealing._Annealer, "move", interrupted)
+    monkeypatch.setattr(reference._Annealer, "move", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(METHOD)
     assert before is simanneal.anneal.random

@@ -1,0 +1,122 @@
+"""The search of one group of networks: its start, its temperatures, its chains, and what comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from workers.alignment.annealing import schedule
+from workers.alignment.annealing.chain import Chain, Schedule
+from workers.alignment.annealing.moves import Moves, Steps, drawn, movable
+from workers.alignment.annealing.problem import Problem, State
+from workers.alignment.annealing.starts import Start
+from workers.alignment.batch import Finding
+from workers.alignment.methods import SimulatedAnnealing
+
+
+class Course:
+    """From the start of a search to its finding.
+
+    ``num_evaluations`` counts those made so far but for the chains' proposals.
+    """
+
+    def __init__(self, method: SimulatedAnnealing, problem: Problem, start: Start, energy: float) -> None:
+        self.problem, self._method, self._start, self._energy = problem, method, start, energy
+        self.num_evaluations = 1 + problem.num_endpoint_evaluations
+        can_move = bool(movable(problem.slot_sizes))
+        self.is_searched = math.isfinite(energy) and can_move
+        needs_probes = method.temperature_start == "auto" and method.acceptance == "metropolis"
+        self._num_probes = min(schedule.NUM_PROBES if needs_probes else 0, self._evaluations_left())
+        self.is_probed = not self.is_searched
+        self.chains: list[Chain] = []
+        if self.is_searched:
+            left = (self._evaluations_left() - self._num_probes) // method.restarts
+            self._num_steps = min(method.steps, left)
+            self.chains = [
+                Chain(problem, method, number, start.state(number), self._num_steps)
+                for number in range(method.restarts)
+            ]
+        self.schedule = Schedule(*schedule.from_probes(method, []), method.steps)
+
+    def _evaluations_left(self) -> int:
+        """Evaluations that probes and proposals may still use; room is kept for the results."""
+        if self._method.max_evaluations is None:
+            return 2**62
+        return max(0, self._method.max_evaluations - self.num_evaluations - self._method.restarts)
+
+    @property
+    def probes(self) -> Moves:
+        """Random moves from the start that are never accepted."""
+        moves, _ = next(
+            drawn(
+                self.problem.slot_sizes, self._method.moves == "every_group",
+                self.problem.name, "simulated_annealing", "probes",
+            )
+        )  # fmt: skip
+        moves.bounds[:] = -math.inf
+        return moves.part(0, self._num_probes)
+
+    def take_probes(self, steps: Steps) -> None:
+        """Sets the temperatures by what the probes found."""
+        rises = (steps.proposed - self._energy).tolist()
+        self.schedule = Schedule(*schedule.from_probes(self._method, rises), self._method.steps)
+        self.num_evaluations += self._num_probes
+        self.is_probed = True
+
+    def full_energy(self, chain: Chain) -> float:
+        """The energy of a chain's best state, in full."""
+        if chain.number == 0 and _equal(chain.best, self._start.state(0)):
+            return self._energy
+        return self.problem.energy(chain.best)
+
+    def finding(self, found: Sequence[float], seconds: float) -> Finding:
+        """The best of the chains, or the start; ``found`` are their best states' energies in full."""
+        state, energy, best_chain = self._start.state(0), self._energy, 0
+        for chain, full in zip(self.chains, found, strict=True):
+            if full < energy:
+                state, energy, best_chain = chain.best, full, chain.number
+        is_finite = math.isfinite(self._energy)
+        num_full = sum(
+            not (chain.number == 0 and _equal(chain.best, self._start.state(0))) for chain in self.chains
+        )
+        num_made = sum(chain.num_made for chain in self.chains)
+        return Finding(
+            permutations=self.problem.permutations_of(state if is_finite else self.problem.identity()),
+            objective_start=self._energy if is_finite else math.nan,
+            objective_end=energy if is_finite else math.nan,
+            num_evaluations=self.num_evaluations + num_made + num_full,
+            seconds=seconds,
+            outcome=self._outcome() if is_finite else "non_finite",
+            details=self._details(list(found), best_chain) if is_finite else {},
+            traces=tuple(chain.trace for chain in self.chains),
+        )
+
+    def _outcome(self) -> str:
+        """How the chains ended."""
+        if all(chain.num_made == self._method.steps for chain in self.chains):
+            return "steps_done"
+        return "max_evaluations" if all(chain.is_done for chain in self.chains) else "max_seconds"
+
+    def _details(self, found: list[float], best_chain: int) -> dict[str, object]:
+        """What else there is to tell."""
+        greedy = self._method.acceptance == "greedy"
+        details: dict[str, object] = {
+            "temperature_start": 0.0 if greedy else self.schedule.hot,
+            "temperature_end": 0.0 if greedy else self.schedule.cold,
+            "temperature_rule": "none: greedy" if greedy else schedule.rule(self._method),
+            "acceptance": self.chains[best_chain].acceptance if self.chains else [],
+            "engine": self._method.engine,
+            "best_chain": best_chain,
+            "chains": found,
+            "drift": max((chain.drift for chain in self.chains), default=0.0),
+        }
+        if self._start.details is not None:
+            details["start"] = self._start.details
+        return details
+
+
+def _equal(state: State, other: State) -> bool:
+    """Whether two states are the same."""
+    return all(np.array_equal(a, b) for a, b in zip(state, other, strict=True))

@@ -1,0 +1,49 @@
+"""Temperatures, in units of the energy: given, or measured at the start by a stated rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from workers.alignment.methods import SimulatedAnnealing
+
+NUM_PROBES = 100
+"""Random moves from the start whose uphill steps set the temperatures."""
+
+ACCEPTED_AT_START = 0.1
+"""``temperature_start`` accepts the mean uphill move of the probes with this probability."""
+
+COOLING = 0.01
+"""``temperature_end`` over ``temperature_start``."""
+
+RULE = (
+    f"T_start accepts the mean uphill step of {NUM_PROBES} random moves with probability "
+    f"{ACCEPTED_AT_START}; T_end = {COOLING} T_start"
+)
+
+
+def from_probes(method: SimulatedAnnealing, rises: Iterable[float]) -> tuple[float, float]:
+    """Temperatures at the start and the end, from by how much each probe's energy rose.
+
+    Where no move goes uphill, any temperature will do.
+    """
+    hot, cold = method.temperature_start, method.temperature_end
+    if hot == "auto":
+        uphill = [rise for rise in rises if 0.0 < rise < math.inf]
+        mean = sum(uphill) / len(uphill) if uphill else 1e-3
+        hot = mean / -math.log(ACCEPTED_AT_START)
+    if cold == "auto":
+        cold = COOLING * hot
+    return hot, cold
+
+
+def temperatures(hot: float, cold: float, start: int, stop: int, steps: int) -> np.ndarray:
+    """T of the steps start + 1 to stop: hot * (cold / hot)^(k / steps)."""
+    return hot * (cold / hot) ** (np.arange(start + 1, stop + 1) / steps)
+
+
+def rule(method: SimulatedAnnealing) -> str:
+    """How the temperatures came about, in words."""
+    return RULE if "auto" in (method.temperature_start, method.temperature_end) else "given"
