@@ -19,7 +19,14 @@ PROGRAM, NETWORKS = trained(width=6, depth=2, num_networks=6, epochs=2)
 SPEC = derive_permutation_spec(PROGRAM.module)
 INPUTS, LABELS = digits()
 EXAMPLES = Examples(PROGRAM, INPUTS[:200], LABELS[:200])
-SEARCHES = {"cycle_consistent", "merge_many", "weight_matching", "simulated_annealing"}
+SEARCHES = {
+    "activation_matching",
+    "functional_difference",
+    "cycle_consistent",
+    "merge_many",
+    "weight_matching",
+    "simulated_annealing",
+}
 
 
 def pairs(of: slice = slice(None)) -> list[ParamStack]:
@@ -40,6 +47,8 @@ READY = (
     "cycle_consistent",
     "merge_many",
     "node_sort",
+    "activation_matching",
+    "functional_difference",
 )
 
 
