@@ -136,9 +136,9 @@ def method(name: str, values: Mapping[str, Any], wanted: Asked) -> Method:
             )
         searches.check_examples(made, point, [wanted.data])
     if isinstance(made, BruteForce) and wanted.data and not isinstance(wanted.architecture, ModuleSpec):
-        reason = too_many(made, wanted.architecture, wanted.data)
-        if reason is not None:
-            raise Refusal("--method", f"{reason}. Raise method.max_permutations, or choose another method")
+        excess = too_many(made, wanted.architecture, wanted.data)
+        if excess is not None:
+            raise Refusal("--method", f"{excess}. Raise method.max_permutations, or choose another method")
     return made
 
 

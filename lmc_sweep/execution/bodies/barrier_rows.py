@@ -12,6 +12,7 @@ from lmc_sweep.planning.identity import canonical_json
 from lmc_sweep.planning.items import BarrierItem
 from workers.interpolation.barriers import barrier, midpoint_barrier
 from workers.interpolation.curves import Curves
+from workers.interpolation.layers import layer_barrier
 from workers.specs import NetworkSpec
 
 
@@ -96,7 +97,5 @@ def _heights(
     positions = torch.tensor(alphas, dtype=torch.float64)
     if moves_all:
         return barrier(values, positions)[0], midpoint_barrier(values, positions)[0]
-    from workers.interpolation.layers import layer_barrier
-
     middle = values[:, alphas.index(0.5)] - ends.mean(1)
     return layer_barrier(values, ends, positions)[0], middle[0]

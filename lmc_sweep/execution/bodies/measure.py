@@ -23,6 +23,7 @@ from lmc_sweep.planning.items import BarrierItem
 from lmc_sweep.store.store import Store
 from workers.architectures import StackedProgram
 from workers.interpolation.interpolate import Curves, interpolate
+from workers.interpolation.layers import moving_sets
 from workers.params import ParamStack, rows
 from workers.permutation import permute
 from workers.specs import Correction, NetworkKind, Split
@@ -99,13 +100,10 @@ class _Segment:
 
     def curves(self, chosen: Sequence[int], alphas: Sequence[float], layers: str | None = None) -> Curves:
         """Curves of some rows, of all layers or of those that ``each:NAME`` or ``cumulative:NAME`` names."""
-        moving: dict[str, Any] = {}
+        moving = None
         if layers is not None:
             groups, _, name = layers.partition(":")
-            from workers.interpolation.layers import moving_sets
-
-            names = moving_sets(self.program, "each" if groups == "each" else "cumulative")[name]
-            moving = {"moving": names}
+            moving = moving_sets(self.program, "each" if groups == "each" else "cumulative")[name]
         return interpolate(
             self.program,
             rows(self.params_a, chosen),
@@ -115,7 +113,7 @@ class _Segment:
             labels_of(self.cell.data, self.split, self.cell.label_noise, self.device),
             correction=self.correction,
             statistics=None if self.correction == "none" else statistics_of(self.cell, self.device),
-            **moving,
+            moving=moving,
         )
 
 
