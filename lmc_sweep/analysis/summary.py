@@ -58,11 +58,21 @@ def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[lis
 def method_names(specs: dict[str, Spec]) -> dict[str, str]:
     """Short names of methods: the method's own, and the options in which two of one name differ."""
     names = {}
-    for key, spec in specs.items():
-        alike = [other for other in specs.values() if other["method"] == spec["method"]]
+    flat = {key: _with_start(spec) for key, spec in specs.items()}
+    for key, spec in flat.items():
+        alike = [other for other in flat.values() if other["method"] == spec["method"]]
         told = ", ".join(f"{option} {spec.get(option)}" for option in _differing(alike))
         names[key] = f"{spec['method']} ({told})" if told else str(spec["method"])
     return names
+
+
+def _with_start(spec: Spec) -> Spec:
+    """The options, with those of a method whose result is refined beside the others."""
+    start = spec.get("start")
+    if not isinstance(start, dict):
+        return spec
+    options = {f"its {key}": value for key, value in start.items() if key != "method"}
+    return {**spec, "start": start["method"], **options}
 
 
 def _cell_labels(store: Store, cells: Collection[str]) -> dict[str, str]:
