@@ -11,7 +11,22 @@ import pytest
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.planning.identity import canonical_json, identify
 from lmc_sweep.planning.items import alignment_items, barrier_items, cell_identity, network_items
-from workers.alignment.methods import Identity, Method, Random, SimulatedAnnealing, WeightMatching
+from workers.alignment.methods import (
+    ActivationMatching,
+    BruteForce,
+    CycleConsistent,
+    FunctionalDifference,
+    Identity,
+    MergeMany,
+    Method,
+    NodeSort,
+    Oracle,
+    Random,
+    SimulatedAnnealing,
+    Sinkhorn,
+    StraightThrough,
+    WeightMatching,
+)
 from workers.specs import (
     MLPSpec,
     ModuleSpec,
@@ -74,6 +89,17 @@ METHODS: dict[str, Method] = {
     "random": Random(),
     "weight_matching": WeightMatching(restarts=5),
     "annealing": SimulatedAnnealing(steps=2000, engine="simanneal", moves="every_group"),
+    "annealing_batched": SimulatedAnnealing(),
+    "annealing_refined": SimulatedAnnealing(start=WeightMatching(restarts=3), restarts=2, max_seconds=60.0),
+    "oracle": Oracle(),
+    "activation_matching": ActivationMatching(),
+    "functional_difference": FunctionalDifference(),
+    "straight_through": StraightThrough(),
+    "sinkhorn": Sinkhorn(),
+    "node_sort": NodeSort(),
+    "brute_force": BruteForce(),
+    "cycle_consistent": CycleConsistent(),
+    "merge_many": MergeMany(),
 }
 
 
@@ -96,6 +122,23 @@ def test_ids_down_to_a_barrier_are_pinned() -> None:
     assert [PINNED["pair_real"], PINNED["pair_model"]] == [item.pair_id for item in alignments]
     assert [PINNED["alignment_real"], PINNED["alignment_model"]] == [item.id for item in alignments]
     assert PINNED["barrier"] == next(barrier_items(alignments[0], sweep.barriers)).id
+
+
+def test_planted_pairs_and_layers_are_pinned() -> None:
+    """World planted and curves of single layers have the ids that they were introduced with."""
+    sweep = parse_sweep(
+        "{name: pin, store: s, networks: [{dataset: digits, architecture: {name: mlp, width: 8}, seeds: 2}],"
+        " barriers: {worlds: [planted], planted_noise: [0, 0.3], alignments: [{method: oracle}],"
+        " interpolation: {layers: [all, cumulative]}}}"
+    )
+    assert sweep.barriers is not None
+    exact, noisy = alignment_items(network_items(sweep.networks[0]), sweep.barriers)
+    assert [PINNED["pair_planted"], PINNED["pair_planted_noise"]] == [exact.pair_id, noisy.pair_id]
+    assert PINNED["alignment_planted"] == noisy.id
+    every, first = list(barrier_items(noisy, sweep.barriers))[:2]
+    assert [(None, PINNED["barrier_planted"]), ("cumulative:layers.0", PINNED["barrier_layers"])] == [
+        (item.layers, item.id) for item in (every, first)
+    ]
 
 
 def test_a_changed_method_names_its_alignments_anew() -> None:
@@ -149,4 +192,20 @@ PINNED = {
     "alignment_model": "3fc50f1298a07975f842672cf9584121",
     "alignment_weight_matching_3": "e3d40b087720213ed585061f880ced49",
     "barrier": "0e0ac2c290b9dc39917bcf0dc1f825e5",
+    "annealing_batched": "cc42f5cf57a83a7399ca760eb387bc89",
+    "annealing_refined": "d627ff2117e151de7ddce2eae2dba493",
+    "oracle": "56df32b8d08db1297eee32dbfeaa6d86",
+    "activation_matching": "44f2f546c50a8d5656d77a842b478cdc",
+    "functional_difference": "7cfad64f52005e9a27b9e9497df5c502",
+    "straight_through": "f03eea082fb5d68bc62e1ee3d9f60bde",
+    "sinkhorn": "e1d5c596300c8b850fd5798230856a61",
+    "node_sort": "d8ea1a642e50aaadbbf3ac49c4da4ce9",
+    "brute_force": "66d30912314e7ffae298409f8647cc4d",
+    "cycle_consistent": "0113b403deb0ffb58b8ae7e3850b1060",
+    "merge_many": "ce5ec83555e12ea5746bd963f489a019",
+    "pair_planted": "cc33ea0a536988df516e1b8541f2a883",
+    "pair_planted_noise": "6d295b8893ec18de651a93cf56f36ea0",
+    "alignment_planted": "172f97471f6418804e1158a2bbb53a81",
+    "barrier_planted": "4cb9c2c11f667cd50d8dc08813672f0e",
+    "barrier_layers": "af825b254171b285fef39374a1e4cb95",
 }
