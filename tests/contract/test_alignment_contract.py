@@ -20,6 +20,8 @@ SPEC = derive_permutation_spec(PROGRAM.module)
 INPUTS, LABELS = digits()
 EXAMPLES = Examples(PROGRAM, INPUTS[:200], LABELS[:200])
 SEARCHES = {
+    "straight_through",
+    "sinkhorn",
     "activation_matching",
     "functional_difference",
     "cycle_consistent",
@@ -49,6 +51,8 @@ READY = (
     "node_sort",
     "activation_matching",
     "functional_difference",
+    "straight_through",
+    "sinkhorn",
 )
 
 
@@ -56,7 +60,8 @@ READY = (
 def method(request: pytest.FixtureRequest) -> Method:
     """Every method that the project knows, with few steps where it has them."""
     kind = METHODS[request.param]
-    return SimulatedAnnealing(steps=60) if kind is SimulatedAnnealing else kind()
+    steps = {"simulated_annealing": 60, "straight_through": 5, "sinkhorn": 20}.get(request.param)
+    return kind() if steps is None else kind(steps=steps)
 
 
 def test_permutations_are_valid_and_preserve_the_function(method: Method) -> None:

@@ -9,7 +9,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from workers.alignment.soft_permutations import Matrices, by_unit, mix_axis, soft_apply
+from workers.alignment.soft_permutations import Matrices, by_unit, soft_apply, soft_gradient
 from workers.params import ParamStack, concatenate
 from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
@@ -79,20 +79,11 @@ class FrameProblem:
 
     def gradient(self, matrices: Mapping[str, Tensor]) -> Matrices:
         """Derivative of the soft objective by every entry of every matrix (n, W, W)."""
-        total = {group: torch.zeros_like(matrices[group]) for group in self.spec.groups}
+        mixed = soft_apply(self.coupled, matrices, self.spec)
+        towards = {name: _others(tensor) for name, tensor in mixed.items()}
+        total = soft_gradient(self.coupled, towards, matrices, self.spec)
         for group, units in self.features.items():
             total[group] += _others(matrices[group] @ units) @ units.mT
-        for name, tensor in self.coupled.items():
-            axes = {axis: segments for (owner, axis), segments in self.spec.axes.items() if owner == name}
-            without = dict.fromkeys(axes, tensor)  # each with all axes mixed but its own
-            for axis, segments in axes.items():
-                without |= {a: mix_axis(without[a], axis, segments, matrices) for a in axes if a != axis}
-            last = next(reversed(axes))
-            others = _others(mix_axis(without[last], last, axes[last], matrices))
-            for axis, segments in axes.items():
-                for group in {s.group: None for s in segments if s.group is not None}:
-                    wanted, units = (by_unit(t, axis, segments, group) for t in (others, without[axis]))
-                    total[group] += wanted @ units.mT
         return total
 
 

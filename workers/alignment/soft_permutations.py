@@ -59,6 +59,31 @@ def _mix_segment(part: Tensor, axis: int, segment: Segment, matrices: Mapping[st
     return product.reshape(front.shape).movedim(1, axis + 1)
 
 
+def soft_gradient(
+    params: ParamStack, outer: Mapping[str, Tensor], matrices: Mapping[str, Tensor], spec: PermutationSpec
+) -> Matrices:
+    """Derivative by every entry of every matrix of the inner product of ``outer`` and the mixed networks.
+
+    Args:
+        params: A stack.
+        outer: For some of its parameters, of their shapes; the others do not count.
+        matrices: For all groups, (N, W, W).
+        spec: Where each group acts.
+    """
+    total = {group: torch.zeros_like(matrix) for group, matrix in matrices.items()}
+    for name, towards in outer.items():
+        axes = {axis: segments for (owner, axis), segments in spec.axes.items() if owner == name}
+        for axis, segments in axes.items():
+            units = params[name]
+            for other, along in axes.items():
+                if other != axis:
+                    units = mix_axis(units, other, along, matrices)
+            for group in {s.group: None for s in segments if s.group is not None}:
+                wanted, own = (by_unit(t, axis, segments, group) for t in (towards, units))
+                total[group] += wanted @ own.mT
+    return total
+
+
 def by_unit(tensor: Tensor, axis: int, segments: tuple[Segment, ...], group: str) -> Tensor:
     """All entries that move with the units of a group along one axis: (N, W, entries per unit)."""
     parts = torch.split(tensor.movedim(axis + 1, 1), [segment.length for segment in segments], dim=1)
