@@ -27,7 +27,6 @@ BARRIER_COLUMNS = (
     "depth",
     "member_a",
     "member_b",
-    "num_examples",
     "alphas",
     "planted_noise",
     "layers",
@@ -93,7 +92,6 @@ class Searched:
     place: Place
     method_json: str
     value: float | None
-    num_examples: int
     num_alphas: int
     noise: float | None
     layers: str | None
@@ -166,7 +164,6 @@ def searched(barrier: Mapping[str, Any], alignment: Mapping[str, Any], value: fl
         ),
         method_json=barrier["method_json"],
         value=value,
-        num_examples=barrier["num_examples"],
         num_alphas=len(barrier["alphas"]),
         noise=barrier["planted_noise"],
         layers=barrier["layers"],

@@ -68,19 +68,11 @@ def barrier_label(question: SearchQuestion) -> str:
     return f"{question.quantity.capitalize()} barrier{at}, {question.split} ({unit})"
 
 
-def place_title(place: Place, places: Sequence[Place], *, size: str | None = None) -> str:
-    """A panel's title: data set and family, the sizes in which the places differ, and the members.
-
-    ``size`` is one that an axis shows.
-    """
-    told = f"{place.dataset} {place.architecture}"
-    for name in ("width", "depth"):
-        value = getattr(place, name)
-        if name != size and value is not None:
-            told += f", {name} {value}"
-    if place.num_networks != 2 or len({other.num_networks for other in places}) > 1:
-        told += f", n = {place.num_networks}"
-    return told
+def place_title(place: Place, places: Sequence[Place]) -> str:
+    """A panel's title: the networks in words, and how many were aligned where that is not always two."""
+    if {other.num_networks for other in places} == {2}:
+        return place.label
+    return f"{place.label}, n = {place.num_networks}"
 
 
 def counted(number: int, word: str) -> str:

@@ -35,7 +35,6 @@ def row(method: Mapping[str, Any], pair: int, value: float | None, **other: Any)
         "depth": 1,
         "member_a": 0,
         "member_b": 1,
-        "num_examples": 60_000,
         "alphas": [0.0, 0.5, 1.0],
         "planted_noise": noise,
         "layers": None,
