@@ -30,6 +30,7 @@ from tests.support.store_rows import row as store_row
 from workers.alignment.methods import METHODS
 
 MIDPOINT = SearchQuestion()
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 OF_SEARCHES = tuple(name for name in FIGURES if name != "density")
 
 
@@ -297,6 +298,15 @@ def test_figures_read_the_store_and_one_sweep_of_it(tmp_path: Path) -> None:
     assert [[0.4], [0.2], [0.3]] == [[y for _, y in line] for line in lines(axes)]
     (axes,) = panels(draw("layers", store, options={"barrier": "midpoint"}))
     assert ["stem"] == [tick.get_text() for tick in axes.get_xticklabels()]
+
+
+@pytest.mark.parametrize("version", ["store_v1", "store_v2", "store_v3"])
+def test_stores_of_every_version_are_drawn(version: str) -> None:
+    """Columns and tables that an old store lacks are empty, and each figure draws."""
+    store = Store(GOLDEN / version)
+
+    for name in OF_SEARCHES:
+        assert words(draw(name, store))
 
 
 def test_two_sweeps_can_be_shown_beside_each_other(tmp_path: Path) -> None:
