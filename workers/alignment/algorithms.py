@@ -25,6 +25,7 @@ _ALGORITHMS: dict[type[Method], str] = {
     methods.CycleConsistent: "cycle_consistent:match_in_one_frame",
     methods.MergeMany: "merge_many:merge_many",
     methods.NodeSort: "node_sort:sort_nodes",
+    methods.BruteForce: "brute_force:search_all",
     methods.SimulatedAnnealing: "simulated_annealing:anneal",
 }
 

@@ -39,10 +39,10 @@ class DirectWalk:
             for state, own in zip(self._states, moves, strict=True):
                 _exchange(state, own, step)
             proposed[:, step] = self._energies(self._states)
-            accepted[:, step] = [
-                after - before <= own.bounds[step]
-                for after, before, own in zip(proposed[:, step], self._present, moves, strict=True)
-            ]
+            bounds = np.array([own.bounds[step] for own in moves])
+            with np.errstate(invalid="ignore"):
+                rises = proposed[:, step] - self._present
+            accepted[:, step] = (rises <= bounds) | (bounds == np.inf)
             for state, own, stays in zip(self._states, moves, accepted[:, step], strict=True):
                 if not stays:
                     _exchange(state, own, step)

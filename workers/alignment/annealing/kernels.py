@@ -79,125 +79,123 @@ def exp_below_one(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fill(out, below, units, merge, begin, length):  # type: ignore[no-untyped-def]
-    """Hidden activations of one place of a merge: the members' rows summed, then ReLU."""
-    size = len(merge)
-    end = begin + length  # slices, since an index that may be negative is not vectorized
-    row = below[merge[0], units[merge[0]], begin:end]
-    if size == 2:
-        other = below[merge[1], units[merge[1]], begin:end]
+def _fill(hidden, term, below, rows, units, place, merge, begin, length):  # type: ignore[no-untyped-def]
+    """Hidden activations of one place of a merge into a row of ``hidden``: members summed, then ReLU."""
+    first = merge[0]
+    row = rows[first, units[first, place]]
+    if len(merge) == 2:
+        second = merge[1]
+        other = rows[second, units[second, place]]
         for t in range(length):
-            x = row[t] + other[t]
-            out[t] = x if x > _ZERO else _ZERO
+            x = below[first, row, begin + t] + below[second, other, begin + t]
+            hidden[term, t] = x if x > _ZERO else _ZERO
         return
     for t in range(length):
-        out[t] = row[t]
-    for k in range(1, size):
-        other = below[merge[k], units[merge[k]], begin:end]
+        hidden[term, t] = below[first, row, begin + t]
+    for k in range(1, len(merge)):
+        other = rows[merge[k], units[merge[k], place]]
         for t in range(length):
-            out[t] += other[t]
+            hidden[term, t] += below[merge[k], other, begin + t]
     for t in range(length):
-        out[t] = out[t] if out[t] > _ZERO else _ZERO
+        hidden[term, t] = hidden[term, t] if hidden[term, t] > _ZERO else _ZERO
 
 
 @kernel
-def _add(out, margins, hidden, own, first, length):  # type: ignore[no-untyped-def]
-    """Margins of one class plus four hidden rows times their coefficients."""
-    w0, w1, w2, w3 = own[first], own[first + 1], own[first + 2], own[first + 3]
-    h0, h1, h2, h3 = hidden[first], hidden[first + 1], hidden[first + 2], hidden[first + 3]
+def _move(margins, c, label, hidden, weights, num_terms, begin, length, scratch, into):  # type: ignore[no-untyped-def]
+    """Margins of one class after the change, into a row of ``scratch``."""
+    w0, w1 = weights[c, 0] - weights[label, 0], weights[c, 1] - weights[label, 1]
+    w2, w3 = weights[c, 2] - weights[label, 2], weights[c, 3] - weights[label, 3]
     for t in range(length):
-        out[t] = margins[t] + (w0 * h0[t] + w1 * h1[t] + w2 * h2[t] + w3 * h3[t])
+        scratch[into, t] = margins[c, begin + t] + (
+            w0 * hidden[0, t] + w1 * hidden[1, t] + w2 * hidden[2, t] + w3 * hidden[3, t]
+        )
+    for k in range(TERMS, num_terms, 2):
+        w0, w1 = weights[c, k] - weights[label, k], weights[c, k + 1] - weights[label, k + 1]
+        for t in range(length):
+            scratch[into, t] += w0 * hidden[k, t] + w1 * hidden[k + 1, t]
 
 
 @kernel
-def count_errors(margins, hidden, weights, num_terms, label, begin, length, commits, scratch):  # type: ignore[no-untyped-def]
+def _count_errors(margins, hidden, weights, num_terms, label, begin, length, commits, scratch):  # type: ignore[no-untyped-def]
     """Wrong predictions of one block after the change; of equal logits the first class wins.
 
     Args:
         margins: (C, B) of the present state; overwritten if ``commits``.
         hidden: (terms, BLOCK) rows that the change adds or takes away.
         weights: (C, terms) their coefficients.
-        num_terms: How many; a multiple of four.
+        num_terms: How many; at least four.
         label: Of the block.
-        begin: First example of the block.
-        length: Its examples.
+        begin: First example of the block, unsigned: an index that may be negative is not vectorized.
+        length: Its examples, unsigned.
         commits: Whether the new margins are written.
-        scratch: (C + 3, BLOCK) to work in.
+        scratch: (C + 2, BLOCK) to work in.
     """
-    before, after, moved = scratch[0], scratch[1], scratch[2]
+    num_classes = len(margins)
     for t in range(length):
-        before[t] = _LOWEST
-        after[t] = _LOWEST
-    own = scratch[len(margins) + 2]
-    for c in range(len(margins)):
+        scratch[0, t] = _LOWEST  # highest margin of the classes before the label
+        scratch[1, t] = _LOWEST  # and of those behind
+    for c in range(num_classes):
         if c == label:
             continue
-        for k in range(num_terms):
-            own[k] = weights[c, k] - weights[label, k]
-        highest = before if c < label else after
-        row = margins[c, begin : begin + length]
+        side = 0 if c < label else 1
         if num_terms == TERMS and not commits:
-            w0, w1, w2, w3 = own[0], own[1], own[2], own[3]
-            h0, h1, h2, h3 = hidden[0], hidden[1], hidden[2], hidden[3]
+            w0, w1 = weights[c, 0] - weights[label, 0], weights[c, 1] - weights[label, 1]
+            w2, w3 = weights[c, 2] - weights[label, 2], weights[c, 3] - weights[label, 3]
             for t in range(length):
-                x = row[t] + (w0 * h0[t] + w1 * h1[t] + w2 * h2[t] + w3 * h3[t])
-                highest[t] = x if x > highest[t] else highest[t]
+                x = margins[c, begin + t] + (
+                    w0 * hidden[0, t] + w1 * hidden[1, t] + w2 * hidden[2, t] + w3 * hidden[3, t]
+                )
+                scratch[side, t] = x if x > scratch[side, t] else scratch[side, t]
             continue
-        _add(moved, row, hidden, own, 0, length)
-        for first in range(TERMS, num_terms, TERMS):
-            _add(moved, moved, hidden, own, first, length)
+        _move(margins, c, label, hidden, weights, num_terms, begin, length, scratch, 2)
         for t in range(length):
-            highest[t] = moved[t] if moved[t] > highest[t] else highest[t]
+            x = scratch[2, t]
+            scratch[side, t] = x if x > scratch[side, t] else scratch[side, t]
         if commits:
             for t in range(length):
-                row[t] = moved[t]
+                margins[c, begin + t] = scratch[2, t]
     wrong = 0
     for t in range(length):
-        wrong += (before[t] >= _ZERO) | (after[t] > _ZERO)
+        wrong += (scratch[0, t] >= _ZERO) | (scratch[1, t] > _ZERO)
     return wrong
 
 
 @kernel
-def sum_losses(margins, hidden, weights, num_terms, label, begin, length, commits, scratch):  # type: ignore[no-untyped-def]
-    """Summed cross-entropy in nats of one block after the change; arguments as of ``count_errors``.
+def _sum_losses(margins, hidden, weights, num_terms, label, begin, length, commits, scratch):  # type: ignore[no-untyped-def]
+    """Summed cross-entropy in nats of one block after the change; arguments as of ``_count_errors``.
 
     With m the highest margin or 0, an example's loss is m + log s, s = sum over classes of
-    exp(margin - m), the label's own margin being 0. The logarithm is taken of the product of all s of an
-    example's place, which is exact enough in float64 and far from its ends: s is at most C.
+    exp(margin - m), the label's own margin being 0. The logarithm is taken of the product of the s of
+    some examples, which is exact enough in float64 and far from its ends: s is at most C.
     """
     num_classes = len(margins)
-    highest, sums = scratch[num_classes], scratch[num_classes + 1]
+    highest, sums = num_classes, num_classes + 1
     for t in range(length):
-        highest[t] = _ZERO
-    own = scratch[num_classes + 2]
+        scratch[highest, t] = _ZERO
     for c in range(num_classes):
         if c == label:
             continue
-        for k in range(num_terms):
-            own[k] = weights[c, k] - weights[label, k]
-        moved, row = scratch[c], margins[c, begin : begin + length]
-        _add(moved, row, hidden, own, 0, length)
-        for first in range(TERMS, num_terms, TERMS):
-            _add(moved, moved, hidden, own, first, length)
+        _move(margins, c, label, hidden, weights, num_terms, begin, length, scratch, c)
         for t in range(length):
-            highest[t] = moved[t] if moved[t] > highest[t] else highest[t]
+            x = scratch[c, t]
+            scratch[highest, t] = x if x > scratch[highest, t] else scratch[highest, t]
         if commits:
             for t in range(length):
-                row[t] = moved[t]
+                margins[c, begin + t] = scratch[c, t]
     for t in range(length):
-        sums[t] = exp_below_one(-highest[t])
+        scratch[sums, t] = exp_below_one(-scratch[highest, t])
     for c in range(num_classes):
         if c != label:
-            moved = scratch[c]
             for t in range(length):
-                sums[t] += exp_below_one(moved[t] - highest[t])
-    total, product = 0.0, 1.0
+                scratch[sums, t] += exp_below_one(scratch[c, t] - scratch[highest, t])
+    total, product, factors = 0.0, 1.0, 0
     for t in range(length):
-        total += np.float64(highest[t])
-        product *= np.float64(sums[t])
-        if t % 32 == 31:  # at most C to the 32nd
+        total += np.float64(scratch[highest, t])
+        product *= np.float64(scratch[sums, t])
+        factors += 1
+        if factors == 32:  # at most C to the 32nd
             total += math.log(product)
-            product = 1.0
+            product, factors = 1.0, 0
     return total + math.log(product)
 
 
@@ -216,17 +214,15 @@ def score(  # type: ignore[no-untyped-def]
         new: The same after.
         rows: (members, W) where in ``below`` a unit's row is.
         places: How many there are; those where nothing changed in this merge are passed over.
-        blocks: Where each block of examples begins, and the end of the last.
+        blocks: Where each block of examples begins, and the end of the last; uint64.
         labels: Of the blocks.
         measures_loss: Loss instead of errors.
         commits: Whether the change is written to the margins.
-        work: Hidden rows (4 x places, BLOCK), weights (C, 4 x places), scratch (C + 3, BLOCK), and
-            units (2, members), to work in.
+        work: Hidden rows (terms, BLOCK), weights (C, terms), scratch (C + 2, BLOCK), changed places
+            (terms,), to work in.
     """
-    hidden, weights, scratch, units = work
+    hidden, weights, scratch, changed = work
     num_classes = len(margins)
-    num_terms = 0
-    changed = np.empty(places, np.int64)
     num_changed = 0
     for j in range(places):
         for k in merge:
@@ -234,50 +230,35 @@ def score(  # type: ignore[no-untyped-def]
                 changed[num_changed] = j
                 num_changed += 1
                 break
+    num_terms = max(2 * num_changed, TERMS)
     for i in range(num_changed):
         j = changed[i]
         for c in range(num_classes):
-            weights[c, num_terms] = _ZERO
-            weights[c, num_terms + 1] = _ZERO
+            before, after = _ZERO, _ZERO
             for k in merge:
-                weights[c, num_terms] -= above[k, old[k, j], c]
-                weights[c, num_terms + 1] += above[k, new[k, j], c]
-        num_terms += 2
-    if num_terms % TERMS:
-        hidden[num_terms : num_terms + 2] = _ZERO
-        weights[:, num_terms : num_terms + 2] = _ZERO
-        num_terms += 2
+                before -= above[k, old[k, j], c]
+                after += above[k, new[k, j], c]
+            weights[c, 2 * i] = before
+            weights[c, 2 * i + 1] = after
+    for term in range(2 * num_changed, num_terms):
+        for t in range(BLOCK):
+            hidden[term, t] = _ZERO
+        for c in range(num_classes):
+            weights[c, term] = _ZERO
     total = 0.0
     for b in range(len(labels)):
         begin, length = blocks[b], blocks[b + 1] - blocks[b]
         for i in range(num_changed):
-            j = changed[i]
-            for k in merge:
-                units[0, k] = rows[k, old[k, j]]
-                units[1, k] = rows[k, new[k, j]]
-            _fill(hidden[2 * i], below, units[0], merge, begin, length)
-            _fill(hidden[2 * i + 1], below, units[1], merge, begin, length)
-        arguments = (margins, hidden, weights, num_terms, labels[b], begin, length, commits, scratch)
+            _fill(hidden, 2 * i, below, rows, old, changed[i], merge, begin, length)
+            _fill(hidden, 2 * i + 1, below, rows, new, changed[i], merge, begin, length)
         if measures_loss:
-            total += sum_losses(*arguments)
+            total += _sum_losses(
+                margins, hidden, weights, num_terms, labels[b], begin, length, commits, scratch
+            )
         else:
-            total += count_errors(*arguments)
-    return total
-
-
-@kernel
-def unchanged_score(margins, blocks, labels, measures_loss, work):  # type: ignore[no-untyped-def]
-    """Errors, or summed loss, of one merge as its margins stand; arguments as of ``score``."""
-    hidden, weights, scratch, _ = work
-    hidden[:TERMS] = _ZERO
-    weights[:, :TERMS] = _ZERO
-    total = 0.0
-    for b in range(len(labels)):
-        begin, length = blocks[b], blocks[b + 1] - blocks[b]
-        if measures_loss:
-            total += sum_losses(margins, hidden, weights, TERMS, labels[b], begin, length, False, scratch)
-        else:
-            total += count_errors(margins, hidden, weights, TERMS, labels[b], begin, length, False, scratch)
+            total += _count_errors(
+                margins, hidden, weights, num_terms, labels[b], begin, length, commits, scratch
+            )
     return total
 
 
@@ -300,7 +281,7 @@ def walk(  # type: ignore[no-untyped-def]
         state: Permutations (members, W), margins (merges, C, B), scores (merges,); all overwritten.
         merges: (merges, size) members of each.
         moves: Members, first and second places, each of shape (S, transpositions).
-        bounds: (S,) by how much the energy may rise.
+        bounds: (S,) by how much the energy may rise; infinite where the move is carried out in any case.
         measures_loss: Loss instead of errors.
         denominator: Examples times merges: what sums are divided by.
         max_accepted: Where to stop.
@@ -341,6 +322,7 @@ def walk(  # type: ignore[no-untyped-def]
         for k in range(num_members):
             for j in range(num_places):
                 new[k, j] = permutations[k, places[j]]
+        is_sure = bounds[step] == np.inf  # carried out at once, whatever the energy
         for q in range(num_merges):
             is_touched[q] = False
             for s in range(num_swaps):
@@ -349,14 +331,14 @@ def walk(  # type: ignore[no-untyped-def]
             if is_touched[q]:
                 scores_after[q] = score(
                     below, above, margins[q], merges[q], old, new, rows, num_places, blocks, labels,
-                    measures_loss, False, work,
+                    measures_loss, is_sure, work,
                 )  # fmt: skip
         after = scores_after.sum() / denominator
         proposed[step] = after
-        accepted[step] = after - energy <= bounds[step]  # never where it is NaN
+        accepted[step] = is_sure or after - energy <= bounds[step]  # or else never where it is NaN
         if accepted[step]:
             for q in range(num_merges):
-                if is_touched[q]:
+                if is_touched[q] and not is_sure:
                     score(
                         below, above, margins[q], merges[q], old, new, rows, num_places, blocks, labels,
                         measures_loss, True, work,

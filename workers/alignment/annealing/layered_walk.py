@@ -149,7 +149,7 @@ class LayeredWalk:
         else:
             member, group, scores = None, 0, self._forward(after)
         proposed = self._mean(scores)
-        accepted = proposed - self._mean(self._present) <= bounds
+        accepted = (proposed - self._mean(self._present) <= bounds) | (bounds == torch.inf)
         # on a CPU, looking costs nothing and spares the writing; elsewhere it would make the host wait
         if self._ground.device.type != "cpu" or bool(accepted.any()):
             self._commit(after, scores, accepted, member, group, places[:, 0])

@@ -115,13 +115,15 @@ class MarginWalk:
         self._scores = np.zeros(len(problem.merges))
         self._num_accepted = 0
         self.drift = 0.0
-        rows = 4 * num_members
+        num_terms = max(kernels.TERMS, 4 * (num_members - 1))  # each moved member changes two places
         self._work = (
-            np.zeros((2 * rows, kernels.BLOCK), np.float32),
-            np.zeros((num_classes, 2 * rows), np.float32),
-            np.zeros((num_classes + 3, kernels.BLOCK), np.float32),
-            np.zeros((2, num_members), np.int64),
+            np.zeros((num_terms, kernels.BLOCK), np.float32),
+            np.zeros((num_classes, num_terms), np.float32),
+            np.zeros((num_classes + 2, kernels.BLOCK), np.float32),
+            np.zeros(num_terms, np.int64),
         )
+        self._unmoved = np.zeros((num_members, 0), np.int64)
+        self._nothing_below = np.zeros((num_members, 0, 0), np.float32)
         self._identity_rows = np.tile(np.arange(len(start[0])), (num_members, 1))
         self._refresh()
 
@@ -196,11 +198,19 @@ class MarginWalk:
                 logits = torch.addmm(ground.biases[q].unsqueeze(1), weight, hidden)
                 own = logits.gather(0, labels[start : start + CHUNK].unsqueeze(0))
                 torch.sub(logits, own, out=margins[:, start : start + CHUNK])
-            self._scores[q] = self._kernels.unchanged_score(
+            self._scores[q] = self._kernels.score(
+                self._nothing_below,
+                ground.above,
                 self._margins[q],
+                ground.merges[q],
+                self._unmoved,
+                self._unmoved,
+                self._identity_rows,
+                0,
                 ground.block_starts,
                 ground.block_labels,
                 ground.problem.measures_loss,
+                False,
                 self._work,
             )
         if self._num_accepted:
@@ -215,7 +225,7 @@ def _blocks(labels: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     changes = np.flatnonzero(np.diff(labels)) + 1
     runs = [0, *changes.tolist(), len(labels)]
     starts = [at for a, b in pairwise(runs) for at in range(a, b, longest)]
-    return np.array([*starts, len(labels)]), labels[starts]
+    return np.array([*starts, len(labels)], np.uint64), labels[starts]
 
 
 def serves(problem: Problem) -> bool:

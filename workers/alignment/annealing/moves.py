@@ -27,7 +27,8 @@ class Moves:
         slots: (S, T) where.
         firsts: (S, T) one place to exchange.
         seconds: (S, T) the other, never the same.
-        bounds: (S,) by how much the energy may rise: the move is accepted if it does not rise further.
+        bounds: (S,) by how much the energy may rise: the move is accepted if it does not rise further,
+            and whatever its energy where that is infinite.
     """
 
     slots: np.ndarray

@@ -1,0 +1,269 @@
+"""Every permutation there is, each one transposition away from the one before.
+
+The order within a group is that of adjacent transpositions (Steinhaus, Johnson, Trotter); over several
+groups, the inner one runs back and forth between the moves of the outer ones. So every state is a
+proposal of the annealer's walks, with their incremental energies.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from workers.alignment.annealing.ground import Ground, Plan
+from workers.alignment.annealing.moves import Moves, Walk, replay
+from workers.alignment.annealing.problem import Problem, State
+from workers.alignment.batch import Batch, Finding, result_of
+from workers.alignment.budget import Budget
+from workers.alignment.methods import BruteForce
+from workers.alignment.outcome import AlignmentResult
+from workers.device import map_on_threads
+from workers.params import row
+
+NUM_CANDIDATES = 32
+"""States that are evaluated in full at the end: the best, and those as good within the tolerance."""
+
+LOSS_TOLERANCE = 1e-4
+"""In nats; an error may be off by one example."""
+
+SEGMENT = 4096
+"""States between two looks at the budget at most."""
+
+MEASURED_EXAMPLES, MEASURED_MOVES = 1000, 200
+"""What the time of a refused search is estimated on."""
+
+
+def search_all(method: BruteForce, batch: Batch) -> AlignmentResult:
+    """The best of all permutations of the second network, pair by pair.
+
+    ``num_evaluations`` counts the states, and the candidates that were evaluated in full at the end.
+
+    Raises:
+        ValueError: If there are more than ``max_permutations``, with their number and the time they
+            would take.
+    """
+    examples = batch.required_examples(method.num_examples)
+    problems = [
+        Problem(
+            [row(member, index) for member in batch.members], batch.spec, name, examples, method.objective
+        )
+        for index, name in enumerate(batch.names)
+    ]
+    _refuse_too_many(method, problems[0], batch.max_bytes)
+    if examples.labels.device.type == "cpu":
+        share = batch.max_bytes / min(len(problems), torch.get_num_threads())
+        findings = map_on_threads(lambda problem: _search_one(method, problem, share), problems)
+    else:
+        findings = [_search_one(method, problem, batch.max_bytes) for problem in problems]
+    return result_of(findings, method.objective, batch.spec)
+
+
+def transpositions(num_units: int) -> np.ndarray:
+    """The lower places of adjacent transpositions that run through all orders of some units, int16.
+
+    The last unit sweeps down and up; between two sweeps the others make their next move.
+    """
+    found = np.zeros(0, np.int16)
+    for units in range(2, num_units + 1):
+        sweeps = np.empty((len(found) + 1, units), np.int16)
+        sweeps[0::2, :-1] = np.arange(units - 2, -1, -1)
+        sweeps[1::2, :-1] = np.arange(units - 1)
+        sweeps[:-1, -1] = found
+        sweeps[0::2, -1] += 1  # after a sweep down, the others stand one place higher
+        found = sweeps.ravel()[:-1]
+    return found
+
+
+def all_moves(slot_sizes: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Slots and lower places of adjacent transpositions that run through all states, piece by piece."""
+    inner = transpositions(slot_sizes[0])
+    yield np.zeros(len(inner), np.int64), inner
+    if len(slot_sizes) == 1:
+        return
+    is_reversed = False
+    for slots, places in all_moves(slot_sizes[1:]):
+        for slot, place in zip(slots.tolist(), places.tolist(), strict=True):
+            is_reversed = not is_reversed
+            back = inner[::-1] if is_reversed else inner
+            yield (
+                np.concatenate([[slot + 1], np.zeros(len(inner), np.int64)]),
+                np.concatenate([np.array([place], np.int16), back]),
+            )
+
+
+@dataclass(order=True)
+class _Candidate:
+    """A state and its energy; the worst of a heap, and of equals the latest, comes first."""
+
+    rank: tuple[float, int]
+    state: State = field(compare=False)
+
+    @classmethod
+    def of(cls, energy: float, number: int, state: State) -> _Candidate:
+        """The state with this number in the order of all states."""
+        return cls((-energy, -number), state)
+
+
+def _search_one(method: BruteForce, problem: Problem, max_bytes: float) -> Finding:
+    """The best of all states of one pair."""
+    budget = Budget.of(method)
+    start, count = problem.identity(), _count(problem)
+    start_energy = problem.energy(start)
+    is_finite = math.isfinite(start_energy)
+    allowed = count - 1
+    if method.max_evaluations is not None:
+        allowed = min(allowed, max(0, method.max_evaluations - 1 - NUM_CANDIDATES))
+    outcome, num_made, candidates, drift = "exact", 0, [_Candidate.of(start_energy, 0, start)], 0.0
+    if is_finite and allowed:
+        ground = Ground(Plan.of(problem, max_bytes), [problem], max_bytes)
+        walk = ground.walk([0], [start])
+        tolerance = LOSS_TOLERANCE if problem.measures_loss else 1.5 / problem.denominator
+        for moves in _segments(problem, allowed):
+            if budget.exceeded(0):
+                outcome = "max_seconds"
+                break
+            walk = _pass_through(ground, walk, moves, candidates, num_made + 1, tolerance)
+            num_made += len(moves)
+            drift = max(drift, walk.drift)
+        if num_made == allowed < count - 1:
+            outcome = "max_evaluations"
+    # the earliest first, so that of equals it is the one
+    candidates.sort(reverse=True)
+    energies = [start_energy if one.state is start else problem.energy(one.state) for one in candidates] + [
+        start_energy
+    ]
+    states = [one.state for one in candidates] + [start]
+    best = min(range(len(states)), key=energies.__getitem__) if is_finite else len(states) - 1
+    return Finding(
+        permutations=problem.permutations_of(states[best]),
+        objective_start=start_energy if is_finite else math.nan,
+        objective_end=energies[best] if is_finite else math.nan,
+        num_evaluations=1 + num_made + sum(state is not start for state in states),
+        seconds=budget.seconds,
+        outcome=outcome if is_finite else "non_finite",
+        details={"num_permutations": count, "candidates": len(candidates), "drift": drift}
+        if is_finite
+        else {},
+    )
+
+
+def _segments(problem: Problem, num_moves: int) -> Iterator[Moves]:
+    """The first moves of all, some thousand at a time."""
+    slots, places, waiting = [], [], 0
+    for more_slots, more_places in all_moves(problem.slot_sizes):
+        slots.append(more_slots)
+        places.append(more_places)
+        waiting += len(more_slots)
+        if waiting < SEGMENT and num_moves > waiting:
+            continue
+        joined = np.stack([np.concatenate(slots), np.concatenate(places).astype(np.int64)])[:, :num_moves]
+        for begin in range(0, joined.shape[1], SEGMENT):
+            yield _accepted_moves(*joined[:, begin : begin + SEGMENT])
+        num_moves -= joined.shape[1]
+        slots, places, waiting = [], [], 0
+        if not num_moves:
+            return
+
+
+def _accepted_moves(slots: np.ndarray, places: np.ndarray) -> Moves:
+    """Adjacent transpositions that are carried out whatever the energy."""
+    lower = np.ascontiguousarray(places[:, None])
+    return Moves(np.ascontiguousarray(slots[:, None]), lower, lower + 1, np.full(len(slots), math.inf))
+
+
+def _pass_through(
+    ground: Ground,
+    walk: Walk,
+    moves: Moves,
+    candidates: list[_Candidate],
+    number: int,
+    tolerance: float,
+) -> Walk:
+    """Carries out the moves and keeps the best states; the walk afterwards.
+
+    An energy that is not finite cannot be carried along: the walk begins anew behind it.
+    """
+    while len(moves):
+        (before,) = walk.states()
+        (steps,) = walk.run([moves])
+        wild = np.flatnonzero(~np.isfinite(steps.proposed))
+        done = int(wild[0]) + 1 if len(wild) else len(moves)
+        _keep(candidates, before, moves.part(0, done), steps.proposed[:done], number, tolerance)
+        if len(wild):
+            walk = ground.walk([0], [replay(before, moves.part(0, done), np.ones(done, np.bool_))])
+        moves, number = moves.part(done, len(moves)), number + done
+    return walk
+
+
+def _keep(
+    candidates: list[_Candidate],
+    before: State,
+    moves: Moves,
+    energies: np.ndarray,
+    number: int,
+    tolerance: float,
+) -> None:
+    """Puts the states that are as good as the best, within the tolerance, among the candidates."""
+    if not len(moves):
+        return
+    best = min(
+        float(np.min(energies, initial=math.inf, where=np.isfinite(energies))),
+        min(-one.rank[0] for one in candidates),
+    )
+    for step in np.argsort(energies, kind="stable")[:NUM_CANDIDATES].tolist():
+        energy = float(energies[step])
+        is_full = len(candidates) == NUM_CANDIDATES
+        if not energy <= best + tolerance or (is_full and energy >= -candidates[0].rank[0]):
+            break
+        state = replay(before, moves.part(0, step + 1), np.ones(step + 1, np.bool_))
+        put = heapq.heapreplace if is_full else heapq.heappush
+        put(candidates, _Candidate.of(energy, number + step, state))
+    while len(candidates) > 1 and -candidates[0].rank[0] > best + tolerance:
+        heapq.heappop(candidates)
+
+
+def _count(problem: Problem) -> int:
+    """How many states there are."""
+    return math.prod(math.factorial(units) for units in problem.slot_sizes)
+
+
+def _refuse_too_many(method: BruteForce, problem: Problem, max_bytes: float) -> None:
+    """Raises ValueError for more permutations than are allowed."""
+    count = _count(problem)
+    if count <= method.max_permutations:
+        return
+    total = len(problem.examples.labels)
+    small = replace(problem, examples=problem.examples.subset(min(total, MEASURED_EXAMPLES)))
+    walk = Ground(Plan.of(small, max_bytes), [small], max_bytes).walk([0], [small.identity()])
+    slot, units = max(enumerate(small.slot_sizes), key=lambda one: one[1])
+    places = np.arange(MEASURED_MOVES) % (units - 1)
+    moves = _accepted_moves(np.full(MEASURED_MOVES, slot), places)
+    walk.run([moves.part(0, 1)])
+    start = time.perf_counter()
+    walk.run([moves])
+    per_state = (time.perf_counter() - start) / len(moves) * total / len(small.examples.labels)
+    digits = math.log10(count)
+    number = f"{count:,}" if digits < 15 else f"about 10^{digits:.0f}"
+    raise ValueError(
+        f"brute_force would try {number} permutations, and max_permutations is "
+        f"{method.max_permutations:,}: about {_duration(digits + math.log10(per_state))} at "
+        f"{per_state:.2g} s each. Take narrower networks, raise max_permutations, or search with "
+        "simulated_annealing"
+    )
+
+
+def _duration(log_seconds: float) -> str:
+    """Seconds, given by their logarithm, in words."""
+    for unit, seconds in (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        digits = log_seconds - math.log10(seconds)
+        if digits >= 5:
+            return f"10^{digits:.0f} {unit}"
+        if digits >= 0:
+            return f"{10**digits:.3g} {unit}"
+    return f"{10**log_seconds:.2g} seconds"
