@@ -52,4 +52,5 @@ def test_defaults_of_methods_are_those_of_the_program(name: str) -> None:
     """Numbers in the table of methods are the defaults."""
     for field in fields(METHODS[name]):
         if isinstance(field.default, int | float):
-            assert f"`{field.name}: {field.default:g}`" in TEXT
+            shown = str(field.default) if isinstance(field.default, int) else f"{field.default:g}"
+            assert f"`{field.name}: {shown}`" in TEXT
