@@ -21,7 +21,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from workers.architectures.module_program import ModuleProgram, laid_out
 from workers.device import map_on_threads
@@ -110,12 +109,12 @@ def _pass(
         return torch.addcmul(shift, output, scale)
 
     with (
-        program.copy("statistics", state) as module,
-        _hooked(module, target.sites, correct),
+        program.forward("statistics", state) as run,
+        _hooked(run.module, target.sites, correct),
         torch.no_grad(),
     ):
         for inputs in batches:
-            functional_call(module, state, (inputs,))  # updates the statistics in place
+            run(state, inputs)  # updates the statistics in place
     return state, found
 
 
