@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHMARKS = ("training", "convolutions", "curves", "annealing_listing", "execution")
+BENCHMARKS = ("training", "convolutions", "curves", "annealing_listing", "annealing", "matching", "execution")
 LATEST = Path(__file__).with_name("latest.json")
 
 

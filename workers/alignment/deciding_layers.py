@@ -46,8 +46,8 @@ def planned(examples: Examples, params: Params, spec: PermutationSpec, max_bytes
         of_group = tuple(name for name in order if group in gives[name])
         ready = tuple(name for name in of_group if groups_along(spec, name, 1) <= deciding.keys())
         deciding[group] = ready or of_group  # in a circle of layers: as if all were in place
-    sizes = {name: 8.0 * num_read(reader(module, name)) ** 2 for name in order}
-    largest = max(order, key=sizes.__getitem__)
+    sizes = {name: 8.0 * num_read(reader(module, name)) ** 2 for names in deciding.values() for name in names}
+    largest = max(sizes, key=sizes.__getitem__)
     if 6 * sizes[largest] > max_bytes:  # of both networks, the sum, its eigenvectors, and products
         raise ValueError(
             f"functional_difference forms second moments of the {num_read(reader(module, largest))} entries "
