@@ -34,7 +34,10 @@ ACTIVATION_SECONDS = 3e-10  # per float that a forward pass writes
 ASSIGNMENT_SECONDS = 8e-11  # per cubed unit: n = 1024 takes 0.08 s
 ASSIGNMENT_OVERHEAD_SECONDS = 2e-4
 TYPICAL_SWEEPS = 8  # of weight matching before it stops
-TYPICAL_ITERATIONS = 40  # of Frank-Wolfe before it stops
+TYPICAL_ITERATIONS = 200  # of Frank-Wolfe before it stops
+NUM_PROBES = 100  # energies by which an annealer measures its temperatures
+GRADIENT_STEP_SECONDS = 1e-3  # what a step of gradient descent takes beside its products
+RENEWED_SECONDS = 7e-10  # per hidden unit and example above the layer that moved
 SINKHORN_ROUNDS = 20  # normalizations of rows and columns in one soft permutation
 EIGEN_FLOPS = 25  # per cubed size of a symmetric eigen-decomposition
 TYPICAL_GROUPS = 10  # of a deep network
@@ -116,6 +119,8 @@ def _seconds(method: Method, cell: NetworkKind, flops_per_second: float) -> floa
 
 @_seconds.register
 def _(method: WeightMatching, cell: NetworkKind, flops_per_second: float) -> float:
+    if _groups(cell)[0] == 1:
+        return _sweep(cell, flops_per_second)  # one assignment is exact
     return method.restarts * min(TYPICAL_SWEEPS, method.max_sweeps) * _sweep(cell, flops_per_second)
 
 
@@ -146,7 +151,7 @@ def _(method: FunctionalDifference, cell: NetworkKind, flops_per_second: float) 
 def _(method: StraightThrough, cell: NetworkKind, flops_per_second: float) -> float:
     batch = min(method.batch_size, _examples(method.num_examples, cell))
     step = GRADIENT * _forward(cell, batch, flops_per_second) + _sweep(cell, flops_per_second)
-    return method.steps * step
+    return method.steps * (GRADIENT_STEP_SECONDS + step)
 
 
 @_seconds.register
@@ -158,12 +163,12 @@ def _(method: Sinkhorn, cell: NetworkKind, flops_per_second: float) -> float:
     if method.objective == "midpoint_loss":
         batch = min(method.batch_size, _examples(method.num_examples, cell))
         step += GRADIENT * _forward(cell, batch, flops_per_second)
-    return method.steps * step + _assignments(cell)
+    return method.steps * (GRADIENT_STEP_SECONDS + step) + _assignments(cell)
 
 
 @_seconds.register
 def _(method: NodeSort, cell: NetworkKind, flops_per_second: float) -> float:
-    return 1e-3 + 2e-7 * _work(cell).num_parameters
+    return 1e-3 + 1e-8 * _work(cell).num_parameters
 
 
 @_seconds.register
@@ -200,8 +205,11 @@ def _annealing(
         energy = _energy(cell, examples, flops_per_second)
     if method.objective == "pairwise_barrier":
         energy *= num_networks - 1  # a move of one network changes its merges with all others
-    steps = method.steps * method.restarts
-    return energy * (steps if method.max_evaluations is None else min(steps, method.max_evaluations))
+    steps = method.steps * method.restarts + NUM_PROBES
+    if method.max_evaluations is not None:
+        steps = min(steps, method.max_evaluations)
+    begun = (num_networks + 1) * _forward(cell, examples, flops_per_second)
+    return begun + energy * steps
 
 
 def _energy(cell: NetworkKind, examples: int, flops_per_second: float) -> float:
@@ -212,4 +220,5 @@ def _energy(cell: NetworkKind, examples: int, flops_per_second: float) -> float:
     # the moved layer costs two rows; those above it are multiplied anew: half of them in the mean
     above = work.products * (cell.architecture.depth - 1) / (2 * cell.architecture.depth)
     products = 2 * above * examples / rate(work, flops_per_second)
-    return STATE_SECONDS + EXAMPLE_SECONDS * examples + products
+    renewed = RENEWED_SECONDS * work.hidden_units * examples * (cell.architecture.depth > 1)
+    return STATE_SECONDS + EXAMPLE_SECONDS * examples + products + renewed

@@ -130,17 +130,17 @@ def test_every_method_has_a_price_that_grows_with_the_networks(name: str) -> Non
 
 
 def test_the_price_of_annealing_follows_its_options() -> None:
-    """Steps and chains multiply, a start is added, budgets bound."""
-    method = SimulatedAnnealing(steps=1000)
+    """Chains cost as steps do, a start is added, budgets bound."""
+    method = SimulatedAnnealing(steps=100_000)
 
     def price(**changes: object) -> float:
         return alignment_seconds(replace(method, **changes), kind(), 2, FLOPS)  # type: ignore[arg-type]
 
-    assert 8 * price() == pytest.approx(price(restarts=4, steps=2000))
+    assert 8 * price() == pytest.approx(price(restarts=4, steps=200_000), rel=0.05)
     assert price(start=WeightMatching()) > price()
-    assert price(max_evaluations=100) == pytest.approx(price() / 10)
+    assert price(max_evaluations=50_000) == pytest.approx(price() / 2, rel=0.05)
     assert price(max_seconds=1e-3) == 1e-3
-    assert 0.3 < price() < 0.5  # measured 0.36 ms at 60,000 examples on one thread
+    assert 30 < price() < 50  # measured 0.36 ms a step at 60,000 examples on one thread
     assert price(engine="simanneal") > 20 * price()
 
 
