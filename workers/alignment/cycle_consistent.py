@@ -27,6 +27,9 @@ from workers.permutation.permute import PermutationStack
 from workers.permutation.spec import PermutationSpec
 from workers.seeding import generator
 
+ROUNDING = 1e-13
+"""What a sum of float64 products may lack, as a fraction."""
+
 
 def match_in_one_frame(method: CycleConsistent, batch: Batch) -> AlignmentResult:
     """Group of networks by group of networks.
@@ -34,9 +37,10 @@ def match_in_one_frame(method: CycleConsistent, batch: Batch) -> AlignmentResult
     The objective is the sum over all pairs of networks of their inner product, each network under one
     permutation into a frame that belongs to none of them. Frank-Wolfe maximizes it over soft
     permutations: it goes from where it is towards the permutations that the gradient likes best, to the
-    highest point of that line. It ends when a step can improve by no more than ``tolerance`` times the
-    sum of |A_j| |A_k|. The soft permutations are then hardened, and polished by sweeps of merge-many.
-    Of all restarts the best is returned, as seen from network 0.
+    highest point of that line. It ends when a step improves by no more than ``tolerance`` times the sum of
+    |A_j| |A_k|. The soft permutations are then hardened, and polished by sweeps of merge-many.
+    Of all restarts the best is returned, as seen from network 0; there are no more of them once the
+    networks coincide.
 
     The starts: first where network 0 stays and the units of all others are mixed evenly, then the
     identity, then random permutations.
@@ -74,6 +78,8 @@ def _match(method: CycleConsistent, members: list[ParamStack], spec: Permutation
             break
         runs.append(_run(method, problem, name, restart, budget, num_assignments))
         num_assignments = runs[-1].trace.evaluations[-1]
+        if runs[-1].objective >= (1 - ROUNDING) * problem.scale:
+            break  # the networks are one network: by Cauchy and Schwarz, nothing is better
     best = max(range(len(runs)), key=lambda k: runs[k].objective)  # the earliest of equals
     if runs[-1].outcome in ("max_seconds", "max_evaluations"):
         stopped = runs[-1].outcome
@@ -106,7 +112,7 @@ def _run(
     at = _start(problem, name, restart)
     per_step = sum(len(matrices) for matrices in at.values())
     points: list[tuple[int, float, float]] = []
-    outcome, num_iterations = None, 0
+    value, outcome, num_iterations = problem.soft_objective(at), None, 0
     while outcome is None and num_iterations < method.max_iterations:
         outcome = budget.exceeded(num_assignments)
         if outcome is not None:
@@ -115,12 +121,12 @@ def _run(
         gradient = problem.gradient(at)
         direction = {g: m - at[g] for g, m in matrices_of(hardened(gradient)).items()}
         num_assignments += per_step
-        slope = sum(float((gradient[group] * direction[group]).sum()) for group in at)
-        length = _highest(problem, at, direction) if slope > method.tolerance * problem.scale else 0.0
-        at = {group: (matrices + length * direction[group]) for group, matrices in at.items()}
-        points.append((num_assignments, budget.seconds, problem.soft_objective(at)))
-        if length == 0.0:
+        length, higher = _highest(problem, at, direction, value)
+        at = {group: matrices + length * direction[group] for group, matrices in at.items()}
+        if higher - value <= method.tolerance * problem.scale:
             outcome = "converged"
+        value = higher
+        points.append((num_assignments, budget.seconds, value))
     hard = hardened(at)
     polish = MergeMany(tolerance=method.tolerance)
     swept = sweep(polish, problem, hard, name, budget, num_assignments, restart)
@@ -162,22 +168,26 @@ def _start(problem: FrameProblem, name: str, restart: int) -> Matrices:
     return matrices_of(drawn)
 
 
-def _highest(problem: FrameProblem, at: Mapping[str, Tensor], direction: Mapping[str, Tensor]) -> float:
-    """How far to go along a line of soft permutations, in [0, 1]; 0 if no point is higher.
+def _highest(
+    problem: FrameProblem, at: Mapping[str, Tensor], direction: Mapping[str, Tensor], value: float
+) -> tuple[float, float]:
+    """How far to go along a line of soft permutations, in [0, 1], and the soft objective there.
 
-    The objective is a polynomial there, of a degree known beforehand: as many values as it has
-    coefficients determine it.
+    It is a polynomial along the line, of a degree known beforehand: as many values as it has
+    coefficients determine it. ``value`` is that at 0; where no point is higher, that is the answer.
     """
+
+    def at_length(length: float) -> float:
+        return problem.soft_objective({group: m + length * direction[group] for group, m in at.items()})
+
     nodes = (1 - np.cos(np.pi * np.arange(problem.degree + 1) / problem.degree)) / 2
-    values = [
-        problem.soft_objective({group: m + float(t) * direction[group] for group, m in at.items()})
-        for t in nodes
-    ]
+    values = [value, *(at_length(float(node)) for node in nodes[1:])]
     line = np.polynomial.Polynomial.fit(nodes, values, problem.degree, domain=[0.0, 1.0])
     turns = [complex(turn) for turn in line.deriv().roots()]
     inside = [turn.real for turn in turns if abs(turn.imag) < 1e-9 and 0 < turn.real < 1]
-    best = max([1.0, *inside], key=line)
-    return best if float(line(best)) > values[0] else 0.0
+    highest = [(values[-1], 1.0), *((at_length(length), length) for length in inside), (value, 0.0)]
+    best, length = max(highest)
+    return length, best
 
 
 def _joined(points: list[tuple[int, float, float]], polish: SearchTrace, unmoved: float) -> SearchTrace:
