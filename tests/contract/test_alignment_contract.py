@@ -20,6 +20,7 @@ SPEC = derive_permutation_spec(PROGRAM.module)
 INPUTS, LABELS = digits()
 EXAMPLES = Examples(PROGRAM, INPUTS[:200], LABELS[:200])
 SEARCHES = {
+    "brute_force",
     "straight_through",
     "sinkhorn",
     "activation_matching",
@@ -53,6 +54,7 @@ READY = (
     "functional_difference",
     "straight_through",
     "sinkhorn",
+    "brute_force",
 )
 
 
@@ -60,6 +62,8 @@ READY = (
 def method(request: pytest.FixtureRequest) -> Method:
     """Every method that the project knows, with few steps where it has them."""
     kind = METHODS[request.param]
+    if request.param == "brute_force":
+        return kind(max_evaluations=60)
     steps = {"simulated_annealing": 60, "straight_through": 5, "sinkhorn": 20}.get(request.param)
     return kind() if steps is None else kind(steps=steps)
 

@@ -57,7 +57,7 @@ def search_all(method: BruteForce, batch: Batch) -> AlignmentResult:
     ]
     _refuse_too_many(method, problems[0], batch.max_bytes)
     if examples.labels.device.type == "cpu":
-        share = batch.max_bytes / min(len(problems), torch.get_num_threads())
+        share = batch.max_bytes / torch.get_num_threads()  # whatever shares the batch
         findings = map_on_threads(lambda problem: _search_one(method, problem, share), problems)
     else:
         findings = [_search_one(method, problem, batch.max_bytes) for problem in problems]

@@ -10,7 +10,7 @@ import numpy as np
 from workers.alignment.annealing import schedule
 from workers.alignment.annealing.chain import Chain, Schedule
 from workers.alignment.annealing.moves import Moves, Steps, drawn, movable
-from workers.alignment.annealing.problem import Problem, State
+from workers.alignment.annealing.problem import Problem
 from workers.alignment.annealing.starts import Start
 from workers.alignment.batch import Finding
 from workers.alignment.methods import SimulatedAnnealing
@@ -25,19 +25,18 @@ class Course:
     def __init__(self, method: SimulatedAnnealing, problem: Problem, start: Start, energy: float) -> None:
         self.problem, self._method, self._start, self._energy = problem, method, start, energy
         self.num_evaluations = 1 + problem.num_endpoint_evaluations
-        can_move = bool(movable(problem.slot_sizes))
-        self.is_searched = math.isfinite(energy) and can_move
+        self._can_move = bool(movable(problem.slot_sizes))
         needs_probes = method.temperature_start == "auto" and method.acceptance == "metropolis"
-        self._num_probes = min(schedule.NUM_PROBES if needs_probes else 0, self._evaluations_left())
-        self.is_probed = not self.is_searched
+        left = self._evaluations_left()
+        self._num_probes = min(schedule.NUM_PROBES if needs_probes else 0, left)
+        num_steps = min(method.steps, (left - self._num_probes) // method.restarts)
         self.chains: list[Chain] = []
-        if self.is_searched:
-            left = (self._evaluations_left() - self._num_probes) // method.restarts
-            self._num_steps = min(method.steps, left)
+        if math.isfinite(energy) and self._can_move and num_steps:
             self.chains = [
-                Chain(problem, method, number, start.state(number), self._num_steps)
+                Chain(problem, method, number, start.state(number), num_steps)
                 for number in range(method.restarts)
             ]
+        self.is_probed = not self._num_probes
         self.schedule = Schedule(*schedule.from_probes(method, []), method.steps)
 
     def _evaluations_left(self) -> int:
@@ -67,9 +66,11 @@ class Course:
 
     def full_energy(self, chain: Chain) -> float:
         """The energy of a chain's best state, in full."""
-        if chain.number == 0 and _equal(chain.best, self._start.state(0)):
-            return self._energy
-        return self.problem.energy(chain.best)
+        return self._energy if self._is_start(chain) else self.problem.energy(chain.best)
+
+    def _is_start(self, chain: Chain) -> bool:
+        """Whether a chain's best state is the one whose energy is known already."""
+        return all(np.array_equal(a, b) for a, b in zip(chain.best, self._start.state(0), strict=True))
 
     def finding(self, found: Sequence[float], seconds: float) -> Finding:
         """The best of the chains, or the start; ``found`` are their best states' energies in full."""
@@ -78,9 +79,7 @@ class Course:
             if full < energy:
                 state, energy, best_chain = chain.best, full, chain.number
         is_finite = math.isfinite(self._energy)
-        num_full = sum(
-            not (chain.number == 0 and _equal(chain.best, self._start.state(0))) for chain in self.chains
-        )
+        num_full = sum(not self._is_start(chain) for chain in self.chains)
         num_made = sum(chain.num_made for chain in self.chains)
         return Finding(
             permutations=self.problem.permutations_of(state if is_finite else self.problem.identity()),
@@ -95,7 +94,9 @@ class Course:
 
     def _outcome(self) -> str:
         """How the chains ended."""
-        if all(chain.num_made == self._method.steps for chain in self.chains):
+        if not self._can_move or (
+            self.chains and all(chain.num_made == self._method.steps for chain in self.chains)
+        ):
             return "steps_done"
         return "max_evaluations" if all(chain.is_done for chain in self.chains) else "max_seconds"
 
@@ -115,8 +116,3 @@ class Course:
         if self._start.details is not None:
             details["start"] = self._start.details
         return details
-
-
-def _equal(state: State, other: State) -> bool:
-    """Whether two states are the same."""
-    return all(np.array_equal(a, b) for a, b in zip(state, other, strict=True))

@@ -89,7 +89,7 @@ def _search(
         Course(method, problem, start, energy)
         for problem, start, energy in zip(problems, starts, energies, strict=True)
     ]
-    alive = [course for course in courses if course.is_searched]
+    alive = [course for course in courses if course.chains]
     if alive:
         ground = Ground(plan, [course.problem for course in alive], max_bytes)
         _walk_all(method, ground, alive, plan.num_chains(len(alive), max_bytes), began)
