@@ -309,6 +309,37 @@ class Bare(nn.Module):
         return torch.relu(inputs.flatten(1) @ self.below.T) @ self.above.T
 
 
+class HalfBare(nn.Module):
+    """A linear layer whose outputs no layer of torch's reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.below, self.norm = nn.Linear(72, 6), nn.LayerNorm(6)
+        self.above = nn.Parameter(torch.randn(4, 6))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits."""
+        return torch.relu(self.norm(self.below(inputs.flatten(1)))) @ self.above.T
+
+
+@pytest.mark.parametrize("method", [ActivationMatching(), *BOTH])
+def test_a_group_that_no_layer_reads_is_seen_where_it_is_given_out(
+    method: ActivationMatching | FunctionalDifference,
+) -> None:
+    """In the outputs of a linear layer and of a norm, of which permuted copies are recovered."""
+    program = ModuleProgram(HalfBare, SHAPE, 4, "half bare")
+    spec = derive_permutation_spec(program.module, images(2).float())
+    (group,) = spec.groups
+    assert [("below", "output"), ("norm", "output")] == [
+        (place.layer, place.side) for place in places_of(program, spec)[group]
+    ]
+    networks = stack([program.initialize(k) for k in range(5)])
+    moved, wanted = planted(networks, spec, 0)
+    examples = Examples(program, images(64).float(), torch.zeros(64, dtype=torch.int64))
+    found = align(method, [networks, moved], spec, names=NAMES, examples=examples)
+    assert torch.equal(wanted[group], found.permutations[1][group])
+
+
 @pytest.mark.parametrize("method", [ActivationMatching(), FunctionalDifference()])
 def test_groups_that_no_layer_shows_are_refused_by_name(
     method: ActivationMatching | FunctionalDifference,

@@ -125,12 +125,17 @@ def _output_axes(layer: nn.Module) -> tuple[int, int] | None:
 
 
 def chunks(examples: Examples, params: Params, max_bytes: float) -> Iterator[Tensor]:
-    """The inputs of all examples piece by piece, in the networks' type; at least one example at a time."""
-    weight = next(tensor for tensor in params.values() if tensor.is_floating_point())
+    """The inputs of all examples piece by piece; at least one example at a time."""
     floats = min(FLOATS_AT_ONCE, max_bytes / BYTES_PER_FLOAT)
     size = max(1, int(floats // examples.program.floats_per_example()))
     for start in range(0, len(examples.labels), size):
-        yield examples.inputs[start : start + size].to(weight.device, weight.dtype)
+        yield fitting(examples.inputs[start : start + size], params)
+
+
+def fitting(inputs: Tensor, params: Params) -> Tensor:
+    """The inputs on the networks' device; in their type, unless they are whole numbers such as tokens."""
+    weight = next(tensor for tensor in params.values() if tensor.is_floating_point())
+    return inputs.to(weight.device, weight.dtype if inputs.is_floating_point() else inputs.dtype)
 
 
 def look(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from workers.alignment.activations import Side, chunks, look
+from workers.alignment.activations import Side, chunks, fitting, look
 from workers.alignment.examples import Examples
 from workers.params import Params
 
@@ -71,8 +71,7 @@ def second_moments(
 def calls(examples: Examples, params: Params, layers: Sequence[str]) -> list[str]:
     """The layers in the order in which a network first comes by; those that it does not call are left out."""
     seen: list[str] = []
-    weight = next(tensor for tensor in params.values() if tensor.is_floating_point())
-    inputs = examples.inputs[:1].to(weight.device, weight.dtype)
+    inputs = fitting(examples.inputs[:1], params)
     look(
         examples.program,
         params,
