@@ -180,7 +180,7 @@ ALIGNMENTS = Table(
         _PLANTED_NOISE,
         _real(
             "recovered",
-            "share of units, over members but the first, put back to their place; null in world real",
+            "share of units, over members but the first, back in place; null in world real, or if one diverged",
             "fraction",
         ),
     ),

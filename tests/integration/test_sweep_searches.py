@@ -233,3 +233,20 @@ def test_two_network_methods_align_more_than_two(tmp_path: Path) -> None:
     assert 1.0 == found["planted", "oracle"][0]
     assert (1.0, 0.0) == found["planted", "weight_matching"]
     assert 0.0 <= found["real", "weight_matching"][1] <= 1.0
+
+
+def test_networks_that_diverged_are_told_as_such(tmp_path: Path) -> None:
+    """Nothing fails: the identity is kept, and nothing is said of barriers, layers or recovery."""
+    result = run_searches(
+        tmp_path / "s",
+        "networks[0].training.learning_rate=1e30",
+        "networks[0].seeds=2",
+        "barriers.alignments=[{method: simulated_annealing, steps: 9}, {method: weight_matching}]",
+    )
+    assert 0 == result.exit_code
+    store = Store(tmp_path / "s")
+    assert [("non_finite", None, None)] == store.sql(
+        "SELECT DISTINCT outcome, objective_end, recovered FROM alignments"
+    ).fetchall()
+    query = "SELECT DISTINCT loss_barrier, error_midpoint_barrier, endpoint_disagreement FROM barriers"
+    assert [(None, None, None)] == store.sql(query).fetchall()

@@ -89,11 +89,16 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], machine: Machine) 
             "details_json": json.dumps(found.details[k]),
             "inputs_json": json.dumps(read[k]),
             "planted_noise": item.planted_noise,
-            "recovered": None if item.world == "real" or shares is None else float(shares[k]),
+            "recovered": float(shares[k]) if shares is not None and _is_known(item, found, k) else None,
         }
         for k, item in enumerate(items)
     ]
     store.commit("alignments", rows)
+
+
+def _is_known(item: AlignmentItem, found: AlignmentResult, k: int) -> bool:
+    """Whether the answer of a search is known, and there was one to search for."""
+    return item.world != "real" and found.outcome[k] != "non_finite"
 
 
 def _described(item: AlignmentItem) -> dict[str, Any]:
