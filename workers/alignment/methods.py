@@ -64,7 +64,8 @@ class WeightMatching(Budgeted):
     ``restarts`` counts the descents: the first from a permutation grown from the inputs and outputs
     inward, the second from the identity, further ones from random permutations. The first recovered
     planted permutations of MLPs of depth 6 in 100 of 100 trials, one from the identity in 70 at width 3;
-    between trained MLPs it ended higher than the best of ten from elsewhere. No result is below the identity.
+    between MLPs of width 512 trained on digits it ended higher than the best of ten from there. No result
+    is below the identity.
     ``order`` is that in which a sweep visits the groups: ``random``, or as they lie from input to output
     (``forward``) or back.
 
