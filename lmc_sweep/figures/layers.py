@@ -61,8 +61,9 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, groups: str = "a
     if not kept:
         lacking = "Not shown: no layer was moved by itself (layers: each or cumulative)."
         return nothing([lacking, *dropped_pairs(num_dropped)])
-    places = sorted({row.place for row in kept}, key=lambda place: place.order)
-    shown = places[:_MOST_ROWS]
+    counts = {place: len(layer_order(of)) for place, of in grouped(kept, lambda row: row.place).items()}
+    places = sorted(counts, key=lambda place: (-counts[place], place.order))
+    shown = sorted(places[:_MOST_ROWS], key=lambda place: place.order)
     columns = [name for name in GROUPS if any(_group(row) == name for row in kept)]
     names = {row.method_json: row.name for row in kept}
     labels = method_labels(names)
@@ -70,7 +71,10 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, groups: str = "a
     looks = method_looks([(names[text], text) for text in order])
     told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
     if len(places) > len(shown):
-        told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network.")
+        told.append(
+            f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network, "
+            "of fewer layers or the same."
+        )
     entries = [Entry(labels[text], looks[text]) for text in order]
     figure, grid = sheet(len(shown), len(columns), entries, told)
     for place, line in zip(shown, grid, strict=True):

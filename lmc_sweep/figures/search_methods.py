@@ -74,10 +74,14 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "wi
     if not kept:
         return nothing([*missing, *dropped_pairs(num_dropped)])
     lines = sorted({_line(row.place, by) for row in kept}, key=lambda line: (line[0], line[1], line[2] or 0))
+    lines, num_single = _of_several_sizes(lines, kept, by)
+    kept = [row for row in kept if _line(row.place, by) in lines]
     members = sorted({row.place.num_networks for row in kept})
     methods = _in_order(kept)
     labels, looks = method_labels(methods), method_looks([(_name(kept, text), text) for text in methods])
     told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
+    if num_single:
+        told.append(f"Not shown: {counted(num_single, 'kind')} of network with one {by} alone.")
     if len(lines) > _MOST_ROWS:
         told.append(f"Not shown: {counted(len(lines) - _MOST_ROWS, 'further row')} of panels.")
     entries = [Entry(labels[text], looks[text]) for text in methods]
@@ -99,6 +103,15 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "wi
         for axes in shared:
             axes.set_ylim(low, top)
     return figure
+
+
+def _of_several_sizes(lines: Sequence[Row], rows: Sequence[Searched], by: str) -> tuple[list[Row], int]:
+    """The rows of panels with more than one size, where there are any, and how many others there are."""
+    sizes: dict[Row, set[int]] = {}
+    for row in rows:
+        sizes.setdefault(_line(row.place, by), set()).add(getattr(row.place, by))
+    several = [line for line in lines if len(sizes[line]) > 1]
+    return (several, len(lines) - len(several)) if several else (list(lines), 0)
 
 
 def _panel(

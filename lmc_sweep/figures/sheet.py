@@ -18,7 +18,9 @@ TICK_POINTS = 7
 _LINE_INCHES = CAPTION_POINTS * 1.3 / 72
 _LETTER_INCHES = 0.047
 """Mean width of a letter of the caption, in the default font."""
-_LEFT, _RIGHT, _BETWEEN, _TOP, _BOTTOM = 0.55, 0.12, 0.6, 0.25, 0.42
+_LEFT, _RIGHT, _BETWEEN, _TOP, _BOTTOM = 0.62, 0.12, 0.68, 0.25, 0.42
+_SHORT_INCHES = 2.1
+"""Panels below this height take the name of their vertical axis in two lines."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def nothing(told: Sequence[str]) -> Any:
 def name_axes(axes: Any, x: str, y: str, title: str = "") -> None:
     """Labels of both axes, and what the panel shows."""
     axes.set_xlabel(x, fontsize=LABEL_POINTS, labelpad=2)
-    axes.set_ylabel(y, fontsize=LABEL_POINTS, labelpad=2)
+    short = axes.get_position().height * axes.figure.get_figheight() < _SHORT_INCHES
+    axes.set_ylabel(y.replace(", ", ",\n", 1) if short else y, fontsize=LABEL_POINTS, labelpad=2)
     axes.set_title(title, fontsize=LABEL_POINTS, loc="left", pad=4)
 
 

@@ -139,6 +139,19 @@ def test_methods_has_a_column_for_each_number_of_networks() -> None:
     assert "2 pairs of networks aligned 2 at a time and 1 pair of networks aligned 5" in words(figure)
 
 
+def test_kinds_of_one_size_are_left_out_where_others_have_several() -> None:
+    """Depth 1 has two widths and depth 4 one: the panel of depth 4 would show no course."""
+    rows = [row(IDENTITY, 0, 0.4, width=width) for width in (16, 64)]
+    rows += [row(IDENTITY, 0, 0.4, width=64, depth=4)]
+
+    figure = search_methods.drawing(rows, MIDPOINT)
+
+    assert ["mnist mlp, depth 1"] == [axes.get_title(loc="left") for axes in panels(figure)]
+    assert "2 pairs" in words(figure)
+    assert "Not shown: 1 kind of network with one width alone" in words(figure)
+    assert 1 == len(panels(search_methods.drawing(rows[-1:], MIDPOINT)))
+
+
 def test_pairs_that_one_method_lacks_are_left_out_and_counted() -> None:
     """In every figure that compares methods."""
     rows = [row(IDENTITY, 0, 0.4), row(IDENTITY, 1, 0.4), row(MATCHING, 0, 0.2)]
