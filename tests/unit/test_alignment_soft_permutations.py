@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import DrawnSpec, seeds, specs
 
 from workers.alignment.frame_problem import FrameProblem
-from workers.alignment.soft_permutations import Matrices, assigned, hardened, matrices_of, soft_apply
+from workers.alignment.soft_permutations import Matrices, hardened, matrices_of, soft_apply
 from workers.architectures.mlp import MLPProgram
 from workers.params import ParamStack, rows, stack
 from workers.permutation import permute
@@ -59,11 +59,6 @@ def test_hardening_undoes_the_making_of_matrices(drawn: DrawnSpec, seed: int, dt
     permutation = drawn_permutation(drawn.spec, 2, seed)
     found = hardened(matrices_of(permutation, dtype))
     assert all(torch.equal(index, found[group]) for group, index in permutation.items())
-
-
-def test_an_assignment_has_the_largest_sum() -> None:
-    """By hand: the largest entry is not taken, since it would cost more elsewhere."""
-    assert [1, 0] == assigned(torch.tensor([[10.0, 9.0], [8.0, 1.0]])).tolist()
 
 
 @given(specs(), seeds(), st.integers(2, 4))

@@ -20,7 +20,7 @@ from workers.alignment.methods import CycleConsistent, MergeMany
 from workers.alignment.outcome import AlignmentResult, SearchTrace
 from workers.alignment.soft_permutations import Matrices, hardened, matrices_of
 from workers.alignment.weight_matching import OBJECTIVE
-from workers.device import threads
+from workers.device import map_on_threads
 from workers.params import ParamStack, rows
 from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
@@ -47,11 +47,12 @@ def match_in_one_frame(method: CycleConsistent, batch: Batch) -> AlignmentResult
 
     ``num_evaluations`` counts the assignments solved, one per network and group in a step.
     """
-    with threads(1):
-        findings = [
-            _match(method, [rows(member, [index]) for member in batch.members], batch.spec, name)
-            for index, name in enumerate(batch.names)
-        ]
+
+    def search(index: int) -> Finding:
+        members = [rows(member, [index]) for member in batch.members]
+        return _match(method, members, batch.spec, batch.names[index])
+
+    findings = map_on_threads(search, range(batch.num_groups))
     return result_of(findings, OBJECTIVE, batch.spec)
 
 

@@ -18,7 +18,7 @@ from workers.alignment.frame_problem import FrameProblem
 from workers.alignment.methods import MergeMany, WeightMatching
 from workers.alignment.outcome import AlignmentResult, SearchTrace
 from workers.alignment.weight_matching import OBJECTIVE, match_weights
-from workers.device import threads
+from workers.device import map_on_threads
 from workers.params import ParamStack, rows
 from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
@@ -40,11 +40,12 @@ def merge_many(method: MergeMany, batch: Batch) -> AlignmentResult:
 
     ``num_evaluations`` counts the assignments solved.
     """
-    with threads(1):
-        findings = [
-            _merge(method, [rows(member, [index]) for member in batch.members], batch.spec, name)
-            for index, name in enumerate(batch.names)
-        ]
+
+    def search(index: int) -> Finding:
+        members = [rows(member, [index]) for member in batch.members]
+        return _merge(method, members, batch.spec, batch.names[index])
+
+    findings = map_on_threads(search, range(batch.num_groups))
     return result_of(findings, OBJECTIVE, batch.spec)
 
 

@@ -17,7 +17,7 @@ from workers.device import single_threads, tf32, threads
 from workers.evaluation import evaluate
 from workers.params import ParamStack, interpolated, row
 from workers.seeding import generator
-from workers.statistics import STATISTICS_BATCH
+from workers.statistics import statistics_batches
 
 Found = TypeVar("Found")
 
@@ -31,8 +31,8 @@ class MidpointLoss:
 
     With batch norm, the statistics of a midpoint are those of the examples that it is run on, not the
     mean of its ends': under these its loss says little about how well the ends are aligned (REPAIR,
-    Jordan et al. 2022). On minibatches they are the minibatch's; on all examples they are measured on
-    all of them, as by ``reset_bn``, before the loss is.
+    Jordan et al. 2022). On minibatches they are the minibatch's; before the loss is taken on all
+    examples, they are measured on a fixed part of them, as by ``reset_bn``.
 
     Attributes:
         first: The network that stays, a stack of one.
@@ -63,9 +63,8 @@ class MidpointLoss:
         with torch.no_grad():
             middle = interpolated(self.first, second, 0.5)
             if program.statistics:
-                starts = range(0, len(inputs), STATISTICS_BATCH)
-                batches = [inputs[start : start + STATISTICS_BATCH] for start in starts]
-                middle = program.with_statistics(middle, [batch for batch in batches if len(batch) > 1])
+                batches = statistics_batches(inputs, "alignment")
+                middle = program.with_statistics(middle, batches)
             return float(evaluate(program, middle, inputs, self.examples.labels).losses[0])
 
     def gradient(self, second: ParamStack, minibatch: Tensor) -> tuple[float, ParamStack]:

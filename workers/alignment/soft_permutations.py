@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float, Int64
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from workers.alignment.assignment import largest_sum
 from workers.params import ParamStack
 from workers.permutation.permute import PermutationStack
 from workers.permutation.spec import PermutationSpec, Segment
@@ -105,10 +104,7 @@ def matrices_of(permutation: PermutationStack, dtype: torch.dtype = torch.float6
 
 def hardened(matrices: Mapping[str, Tensor]) -> PermutationStack:
     """The permutations with the largest sums of entries: the nearest ones to soft permutations."""
-    return {group: torch.stack([assigned(matrix) for matrix in stack]) for group, stack in matrices.items()}
-
-
-def assigned(gains: Float[Tensor, "W W"]) -> Int64[Tensor, " W"]:
-    """The assignment of columns to rows with the largest sum."""
-    _, columns = linear_sum_assignment(gains.detach().numpy(), maximize=True)
-    return torch.from_numpy(columns).to(torch.int64)
+    return {
+        group: torch.stack([largest_sum(matrix.double()) for matrix in stack])
+        for group, stack in matrices.items()
+    }
