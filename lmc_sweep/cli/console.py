@@ -89,8 +89,8 @@ def print_plan(plan: Plan, store: str) -> None:
     for name in dict.fromkeys(cell.dataset for cell in plan.sweep.networks):
         if not present(name):
             say(out, f"{name} is not here, and a run would refuse: lmc-sweep datasets fetch {name}")
-    for reason, count in plan.left_out.items():
-        say(out, f"{count} alignments are left out. {reason}")
+    for line in left_out_lines(plan):
+        say(out, line)
     if plan.complete:
         say(out, "Everything is there; a run would do nothing.")
         return
@@ -100,6 +100,11 @@ def print_plan(plan: Plan, store: str) -> None:
         f"of this machine, and some {STARTUP_SECONDS} s to start them. Networks are counted at max_epochs "
         f"until some of their cell have stopped. Estimated from {plan.rates.source}.",
     )
+
+
+def left_out_lines(plan: Plan) -> list[str]:
+    """What a sweep asks and a plan leaves out, since it has no meaning there."""
+    return [f"{count} alignments are left out. {reason}" for reason, count in plan.left_out.items()]
 
 
 def print_summary(result: RunResult) -> None:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lmc_sweep.cli.console import KIND_NAMES, duration, say, table
+from lmc_sweep.cli.console import KIND_NAMES, duration, left_out_lines, say, table
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.executor import Executor
@@ -52,6 +52,8 @@ class ConsoleReporter:
             f"Sweep {plan.sweep.name}: {left} to do in {len(plan.batches)} batches, "
             f"about {duration(plan.wall_seconds)} once the workers have started. {executor.description}.",
         )
+        for line in left_out_lines(plan):
+            say(self._console, line)
         self._start_done = {kind: len(done) for kind, done in plan.done.items()}
         self._last_line = time.monotonic()
         if self._console.is_terminal:

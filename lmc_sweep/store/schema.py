@@ -180,7 +180,7 @@ ALIGNMENTS = Table(
         _PLANTED_NOISE,
         _real(
             "recovered",
-            "share of units, over members but the first, back in place; null in world real, or if one diverged",
+            "share of units, of members but the first, back in place; null in world real or if one diverged",
             "fraction",
         ),
     ),
