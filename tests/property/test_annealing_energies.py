@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from strategies import mlp_programs, random_stack, seeds, shapes_of
 
 from workers.alignment.align import Examples
-from workers.alignment.annealing import layered_walk, margin_walk
+from workers.alignment.annealing import deep_walk, layered_walk, margin_walk
+from workers.alignment.annealing.deep_walk import DeepGround
 from workers.alignment.annealing.direct_walk import DirectWalk
 from workers.alignment.annealing.ground import Ground, Plan
 from workers.alignment.annealing.layered_walk import LayeredGround, LayeredWalk
@@ -89,7 +90,8 @@ def test_incremental_energies_are_full_energies(
     if not movable(problem.slot_sizes):
         return
     plan = Plan.of(problem, 1e9)
-    assert ("margins" if program.depth == 1 and dtype == torch.float32 else "layers") == plan.kind
+    kinds = {torch.float64: "layers", torch.float32: "margins" if program.depth == 1 else "blocks"}
+    assert kinds[dtype] == plan.kind
     start = problem.identity()
     walk = Ground(plan, [problem], 1e9).walk([0], [start])
     moves = some_moves(problem, every_group, 12, seed, accepted=0.5)
@@ -98,13 +100,15 @@ def test_incremental_energies_are_full_energies(
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("every_group", [False, True])
-def test_compiled_and_tensor_walks_agree(objective: str, every_group: bool) -> None:
-    """With one hidden layer, the kernel and the tensor program tell the same energies of the same moves."""
+@pytest.mark.parametrize("depth", [1, 4])
+def test_compiled_and_tensor_walks_agree(objective: str, every_group: bool, depth: int) -> None:
+    """The kernels and the tensor program tell the same energies of the same moves, over several blocks."""
     num_members = 2 if objective.startswith("midpoint") else 3
-    problem = problem_of(MLPProgram(5, 9, 1, 4), num_members, objective, 3, torch.float32, 700)
+    problem = problem_of(MLPProgram(5, 9, depth, 4), num_members, objective, 3, torch.float32, 2500)
     start = problem.identity()
     moves = some_moves(problem, every_group, 60, 1, accepted=0.5)
-    (compiled,) = MarginGround(problem, 1e9).walk([start]).run([moves])
+    kind = MarginGround if depth == 1 else DeepGround
+    (compiled,) = kind(problem, 1e9).walk([start]).run([moves])
     (tensors,) = LayeredWalk(LayeredGround([problem]), [0], [start]).run([moves])
     assert pytest.approx(compiled.proposed, abs=1e-6) == tensors.proposed
     assert pytest.approx(compiled.present, abs=1e-6) == tensors.present
@@ -143,10 +147,14 @@ def run_long(walk: Walk, moves: Sequence[Moves]) -> float:
     return last
 
 
-@pytest.mark.parametrize(("depth", "count"), [(1, 1000), (3, 150)])
-def test_energies_do_not_drift(depth: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("depth", "count", "dtype"), [(1, 1000, torch.float32), (3, 500, torch.float32), (3, 100, torch.float64)]
+)
+def test_energies_do_not_drift(
+    depth: int, count: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After many accepted moves the loss carried along is the full one to 1e-5 nats, refreshed or not."""
-    problem = problem_of(MLPProgram(5, 8, depth, 4), 2, "midpoint_loss", 7, torch.float32, 200)
+    problem = problem_of(MLPProgram(5, 8, depth, 4), 2, "midpoint_loss", 7, dtype, 200)
     start = problem.identity()
     moves = [some_moves(problem, False, count, seed, accepted=1.0) for seed in range(3)]
     state = start
@@ -154,6 +162,7 @@ def test_energies_do_not_drift(depth: int, count: int, monkeypatch: pytest.Monke
         state = replay(state, part, np.ones(len(part), np.bool_))
     for refresh in (100, 10**9):
         monkeypatch.setattr(margin_walk, "REFRESH_AFTER", refresh)
+        monkeypatch.setattr(deep_walk, "REFRESH_AFTER", refresh)
         monkeypatch.setattr(layered_walk, "REFRESH_AFTER", refresh)
         walk = Ground(Plan.of(problem, 1e9), [problem], 1e9).walk([0], [start])
         assert pytest.approx(problem.energy(state), abs=1e-5) == run_long(walk, moves)

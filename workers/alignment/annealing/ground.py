@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.alignment.annealing import direct_walk, layered_walk, margin_walk
+from workers.alignment.annealing import deep_walk, direct_walk, layered_walk, margin_walk
 from workers.alignment.annealing.moves import Walk
 from workers.alignment.annealing.problem import Problem, State
 
@@ -15,7 +15,7 @@ class Plan:
     """How the chains of groups of networks alike are held.
 
     Attributes:
-        kind: ``margins``, ``layers`` or ``direct``.
+        kind: ``margins``, ``blocks``, ``layers`` or ``direct``.
         shared_bytes: What the chains of one group of networks share.
         chain_bytes: What each chain takes besides.
     """
@@ -31,6 +31,10 @@ class Plan:
             # without room for all rows, those that a proposal needs are formed when it is made
             shared = min(margin_walk.ground_bytes(problem), max_bytes)
             return cls("margins", shared, margin_walk.chain_bytes(problem))
+        if deep_walk.serves(problem):
+            shared, chain = layered_walk.ground_bytes(problem), deep_walk.chain_bytes(problem)
+            if shared + chain <= max_bytes:
+                return cls("blocks", shared, chain)
         if layered_walk.serves(problem):
             shared, chain = layered_walk.ground_bytes(problem), layered_walk.chain_bytes(problem)
             if shared + chain <= max_bytes:
@@ -50,6 +54,8 @@ class Ground:
         self.is_on_cpu = problems[0].examples.labels.device.type == "cpu"
         if plan.kind == "margins":
             self._margins = [margin_walk.MarginGround(problem, max_bytes) for problem in problems]
+        elif plan.kind == "blocks":
+            self._blocks = [deep_walk.DeepGround(problem, max_bytes) for problem in problems]
         elif plan.kind == "layers":
             # one for each on a CPU, where every chain is a program of its own
             groups = [[problem] for problem in problems] if self.is_on_cpu else [problems]
@@ -60,6 +66,9 @@ class Ground:
         if self._plan.kind == "margins":
             ((problem, start),) = zip(of_problem, starts, strict=True)
             return margin_walk.MarginWalk(self._margins[problem], start)
+        if self._plan.kind == "blocks":
+            ((problem, start),) = zip(of_problem, starts, strict=True)
+            return self._blocks[problem].walk([start])
         if self._plan.kind == "layers":
             if self.is_on_cpu:
                 return layered_walk.LayeredWalk(self._layers[of_problem[0]], [0] * len(starts), starts)

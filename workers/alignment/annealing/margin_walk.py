@@ -28,24 +28,23 @@ class MarginGround:
     ``max_bytes``, the rows that a proposal needs are formed from the inputs when it is made.
     """
 
-    def __init__(self, problem: Problem, max_bytes: float) -> None:
-        from workers.alignment.annealing.kernels import BLOCK
-
+    def __init__(self, problem: Problem, max_bytes: float, longest_block: int = 512) -> None:
         self.problem = problem
         members, examples = problem.members, problem.examples
         self.merges = np.array(problem.merges)
         share = 1.0 / self.merges.shape[1]
         self.order = torch.argsort(examples.labels, stable=True)
         self.labels = examples.labels[self.order].numpy()
-        self.block_starts, self.block_labels = _blocks(self.labels, BLOCK)
+        self.block_starts, self.block_labels = _blocks(self.labels, longest_block)
         weights = [member["layers.0.weight"].contiguous() * share for member in members]
         biases = [member["layers.0.bias"] * share for member in members]
         self.first_layers = list(zip(weights, biases, strict=True))
-        self.above = np.stack([(member["layers.1.weight"].mT * share).numpy() for member in members])
+        top = f"layers.{_depth(problem)}"
+        self.above = np.stack([(member[f"{top}.weight"].mT * share).numpy() for member in members])
         self.biases = [
             sum(
-                (members[k]["layers.1.bias"] * share for k in merge[1:]),
-                members[merge[0]]["layers.1.bias"] * share,
+                (members[k][f"{top}.bias"] * share for k in merge[1:]),
+                members[merge[0]][f"{top}.bias"] * share,
             )
             for merge in problem.merges
         ]
@@ -226,6 +225,12 @@ def _blocks(labels: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     runs = [0, *changes.tolist(), len(labels)]
     starts = [at for a, b in pairwise(runs) for at in range(a, b, longest)]
     return np.array([*starts, len(labels)], np.uint64), labels[starts]
+
+
+def _depth(problem: Problem) -> int:
+    """Hidden layers."""
+    assert isinstance(problem.examples.program, MLPProgram)
+    return problem.examples.program.depth
 
 
 def serves(problem: Problem) -> bool:
