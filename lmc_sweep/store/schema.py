@@ -10,96 +10,47 @@ last five columns of ``networks``, and ``save_at`` of ``barriers``. Version 3 ad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from lmc_sweep.store.columns import (
+    COUNT,
+    COUNTS,
+    REAL,
+    REALS,
+    SCHEMA_VERSION,
+    SQL_TYPES,
+    TABLE_KEY,
+    TEXT,
+    TEXTS,
+    TIME,
+    VERSION_KEY,
+    Column,
+    Table,
+    count,
+    real,
+    text,
+)
 
-import pyarrow as pa
-
-SCHEMA_VERSION = 3
-VERSION_KEY = b"lmc_sweep.schema_version"
-TABLE_KEY = b"lmc_sweep.table"
-
-TEXT = pa.string()
-COUNT = pa.int64()
-REAL = pa.float64()
-TIME = pa.timestamp("us", tz="UTC")
-TEXTS = pa.list_(TEXT)
-REALS = pa.list_(REAL)
-COUNTS = pa.list_(COUNT)
-
-SQL_TYPES: dict[Any, str] = {
-    TEXT: "VARCHAR",
-    COUNT: "BIGINT",
-    REAL: "DOUBLE",
-    TIME: "TIMESTAMP",
-    TEXTS: "VARCHAR[]",
-    REALS: "DOUBLE[]",
-    COUNTS: "BIGINT[]",
-}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column; ``unit`` is empty for names and other text."""
-
-    name: str
-    type: Any
-    meaning: str
-    unit: str = ""
-    nullable: bool = False
-
-    @property
-    def sql_type(self) -> str:
-        """The type that a DuckDB view shows."""
-        return SQL_TYPES[self.type]
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table: its columns in order, which of them identifies a row, which of them names an artifact."""
-
-    name: str
-    columns: tuple[Column, ...]
-    key: str | None = None
-    artifact: str | None = None
-    kind: str | None = None
-
-    @cached_property
-    def by_name(self) -> Mapping[str, Column]:
-        """The columns by name, in order."""
-        return {column.name: column for column in self.columns}
-
-    @cached_property
-    def schema(self) -> Any:
-        """The schema of this table's files: units in the fields' metadata, version in the file's."""
-        fields = [
-            pa.field(column.name, column.type, nullable=column.nullable, metadata={"unit": column.unit})
-            for column in self.columns
-        ]
-        return pa.schema(fields, metadata={VERSION_KEY: str(SCHEMA_VERSION), TABLE_KEY: self.name})
-
-
-def _text(name: str, meaning: str, *, nullable: bool = False) -> Column:
-    """A name, a path, a piece of JSON."""
-    return Column(name, TEXT, meaning, nullable=nullable)
-
-
-def _count(name: str, meaning: str, unit: str = "1", *, nullable: bool = False) -> Column:
-    """A whole number."""
-    return Column(name, COUNT, meaning, unit, nullable)
-
-
-def _real(name: str, meaning: str, unit: str = "1", *, nullable: bool = True) -> Column:
-    """A number; null where it could not be measured."""
-    return Column(name, REAL, meaning, unit, nullable)
-
+__all__ = [
+    "COUNT",
+    "COUNTS",
+    "REAL",
+    "REALS",
+    "SCHEMA_VERSION",
+    "SQL_TYPES",
+    "TABLES",
+    "TABLE_KEY",
+    "TABLE_OF_KIND",
+    "TEXT",
+    "TEXTS",
+    "TIME",
+    "VERSION_KEY",
+    "Column",
+    "Table",
+]
 
 _CREATED_AT = Column("created_at", TIME, "when the record was written", "UTC")
-_ENVIRONMENT = _text("environment_id", "environments/<id>.json: code, packages, hardware that computed it")
+_ENVIRONMENT = text("environment_id", "environments/<id>.json: code, packages, hardware that computed it")
 
-_PLANTED_NOISE = _real(
+_PLANTED_NOISE = real(
     "planted_noise",
     "of world planted, noise in standard deviations of each parameter tensor; null elsewhere",
 )
@@ -107,38 +58,38 @@ _PLANTED_NOISE = _real(
 NETWORKS = Table(
     "networks",
     (
-        _text("network_id", "identity of the network: data set, architecture, training, seed"),
-        _text("cell_id", "identity of the cell: all of the network's identity but its seed"),
-        _text("dataset", "data set that it was trained on"),
-        _text("architecture", "family of architectures"),
-        _count("width", "units of a hidden layer, where the family has a width", "units", nullable=True),
-        _count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
-        _count("seed", "seed of its random streams"),
-        _real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
-        _real("learning_rate", "learning rate at the start of the schedule; null if trained elsewhere"),
-        _count("batch_size", "examples of a minibatch; null likewise", "examples", nullable=True),
-        _count("max_epochs", "epochs after which training stops; null likewise", "epochs", nullable=True),
-        _count("epochs_trained", "epochs that were trained; null likewise", "epochs", nullable=True),
-        _text("stop_reason", "loss_reached, max_epochs or diverged; null likewise", nullable=True),
-        _real("train_loss", "mean cross-entropy on all training examples; null if it diverged", "nats"),
-        _real("train_error", "error on all training examples; null if it diverged", "fraction"),
-        _real("test_loss", "mean cross-entropy on all test examples; null if it diverged", "nats"),
-        _real("test_error", "error on all test examples; null if it diverged", "fraction"),
-        _count("num_parameters", "parameters of the network", "parameters"),
-        _text("checkpoint", "file of the stack that holds its weights, relative to the store"),
-        _count("row", "its index on the network axis of that stack"),
-        _real("train_seconds", "its share of the stack's training time", "s"),
-        _text("device", "device that trained it"),
+        text("network_id", "identity of the network: data set, architecture, training, seed"),
+        text("cell_id", "identity of the cell: all of the network's identity but its seed"),
+        text("dataset", "data set that it was trained on"),
+        text("architecture", "family of architectures"),
+        count("width", "units of a hidden layer, where the family has a width", "units", nullable=True),
+        count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
+        count("seed", "seed of its random streams"),
+        real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
+        real("learning_rate", "learning rate at the start of the schedule; null if trained elsewhere"),
+        count("batch_size", "examples of a minibatch; null likewise", "examples", nullable=True),
+        count("max_epochs", "epochs after which training stops; null likewise", "epochs", nullable=True),
+        count("epochs_trained", "epochs that were trained; null likewise", "epochs", nullable=True),
+        text("stop_reason", "loss_reached, max_epochs or diverged; null likewise", nullable=True),
+        real("train_loss", "mean cross-entropy on all training examples; null if it diverged", "nats"),
+        real("train_error", "error on all training examples; null if it diverged", "fraction"),
+        real("test_loss", "mean cross-entropy on all test examples; null if it diverged", "nats"),
+        real("test_error", "error on all test examples; null if it diverged", "fraction"),
+        count("num_parameters", "parameters of the network", "parameters"),
+        text("checkpoint", "file of the stack that holds its weights, relative to the store"),
+        count("row", "its index on the network axis of that stack"),
+        real("train_seconds", "its share of the stack's training time", "s"),
+        text("device", "device that trained it"),
         _CREATED_AT,
-        _text("spec_json", "everything that decides its weights, as JSON"),
+        text("spec_json", "everything that decides its weights, as JSON"),
         _ENVIRONMENT,
-        _text("optimizer", "sgd or adam; null if trained elsewhere", nullable=True),
-        _count(
+        text("optimizer", "sgd or adam; null if trained elsewhere", nullable=True),
+        count(
             "save_at", "epoch after which it was saved; null for the end of training", "epochs", nullable=True
         ),
-        _count("input_size", "side to which images were resized; null if they were not", "px", nullable=True),
-        _count("num_train", "training examples", "examples", nullable=True),
-        _count("num_test", "test examples", "examples", nullable=True),
+        count("input_size", "side to which images were resized; null if they were not", "px", nullable=True),
+        count("num_train", "training examples", "examples", nullable=True),
+        count("num_test", "test examples", "examples", nullable=True),
     ),
     key="network_id",
     artifact="checkpoint",
@@ -148,37 +99,35 @@ NETWORKS = Table(
 ALIGNMENTS = Table(
     "alignments",
     (
-        _text("alignment_id", "identity of the alignment: members, world, method"),
-        _text("cell_id", "cell of its members"),
-        _text("pair_id", "identity of the pair or group, the same before and after every method"),
-        _text("world", "real, model or planted"),
-        _text("method", "name of the method"),
-        _text("method_json", "the method with all its options, as JSON"),
+        text("alignment_id", "identity of the alignment: members, world, method"),
+        text("cell_id", "cell of its members"),
+        text("pair_id", "identity of the pair or group, the same before and after every method"),
+        text("world", "real, model or planted"),
+        text("method", "name of the method"),
+        text("method_json", "the method with all its options, as JSON"),
         Column("networks", TEXTS, "network_id of every member; the same for all but in world real"),
-        _text(
+        text(
             "permutations",
             "file that holds the permutations, relative to the store; null: identity",
             nullable=True,
         ),
-        _count("row", "its index on the first axis of that file", nullable=True),
-        _text("objective", "what the method improved"),
-        _real("objective_start", "objective before the search", "of the objective"),
-        _real("objective_end", "objective of the permutations found", "of the objective"),
-        _count("num_evaluations", "evaluations of the objective or of assignments", nullable=True),
-        _real("align_seconds", "time of the search", "s"),
-        _text("outcome", "how the search ended"),
+        count("row", "its index on the first axis of that file", nullable=True),
+        text("objective", "what the method improved"),
+        real("objective_start", "objective before the search", "of the objective"),
+        real("objective_end", "objective of the permutations found", "of the objective"),
+        count("num_evaluations", "evaluations of the objective or of assignments", nullable=True),
+        real("align_seconds", "time of the search", "s"),
+        text("outcome", "how the search ended"),
         _CREATED_AT,
-        _text(
-            "details_json", "how the search went: temperatures, sweeps, acceptance, as JSON", nullable=True
-        ),
-        _text(
+        text("details_json", "how the search went: temperatures, sweeps, acceptance, as JSON", nullable=True),
+        text(
             "inputs_json",
             "checkpoint and row of every member that it read, and what was planted, as JSON",
             nullable=True,
         ),
         _ENVIRONMENT,
         _PLANTED_NOISE,
-        _real(
+        real(
             "recovered",
             "share of units, of members but the first, back in place; null in world real or if one diverged",
             "fraction",
@@ -192,57 +141,57 @@ ALIGNMENTS = Table(
 BARRIERS = Table(
     "barriers",
     (
-        _text("barrier_id", "identity of the barrier: alignment, members, split, correction, alphas"),
-        _text("alignment_id", "alignment that it measures"),
-        _text("cell_id", "cell of the networks"),
-        _text("pair_id", "identity of the pair or group, the same before and after every method"),
-        _text("world", "real, model or planted"),
-        _text("method", "name of the alignment's method"),
-        _text("method_json", "the method with all its options, as JSON"),
-        _text("dataset", "data set of the networks and of the measurement"),
-        _text("architecture", "family of architectures"),
-        _count("width", "units of a hidden layer, where the family has a width", "units", nullable=True),
-        _count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
-        _real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
-        _text("network_a", "network_id at alpha 0"),
-        _text("network_b", "network_id at alpha 1"),
-        _count("member_a", "position of network a in the alignment"),
-        _count("member_b", "position of network b in the alignment"),
-        _count("seed_a", "seed of network a"),
-        _count("seed_b", "seed of network b"),
-        _text("split", "train or test"),
-        _text("correction", "what was done to interpolated networks before they were measured"),
-        _count("num_examples", "examples that were measured", "examples"),
+        text("barrier_id", "identity of the barrier: alignment, members, split, correction, alphas"),
+        text("alignment_id", "alignment that it measures"),
+        text("cell_id", "cell of the networks"),
+        text("pair_id", "identity of the pair or group, the same before and after every method"),
+        text("world", "real, model or planted"),
+        text("method", "name of the alignment's method"),
+        text("method_json", "the method with all its options, as JSON"),
+        text("dataset", "data set of the networks and of the measurement"),
+        text("architecture", "family of architectures"),
+        count("width", "units of a hidden layer, where the family has a width", "units", nullable=True),
+        count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
+        real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
+        text("network_a", "network_id at alpha 0"),
+        text("network_b", "network_id at alpha 1"),
+        count("member_a", "position of network a in the alignment"),
+        count("member_b", "position of network b in the alignment"),
+        count("seed_a", "seed of network a"),
+        count("seed_b", "seed of network b"),
+        text("split", "train or test"),
+        text("correction", "what was done to interpolated networks before they were measured"),
+        count("num_examples", "examples that were measured", "examples"),
         Column("alphas", REALS, "positions on the segment, 0 to 1", "1"),
         Column("losses", REALS, "mean cross-entropy at each alpha", "nats", nullable=True),
         Column("errors", REALS, "error at each alpha", "fraction", nullable=True),
-        _real(
+        real(
             "loss_barrier",
             "height of the loss above the chord, at least 0; null if a member diverged",
             "nats",
         ),
-        _real("error_barrier", "height of the error above the chord, at least 0", "fraction"),
-        _real("loss_midpoint_barrier", "the same at alpha 1/2 alone; may be negative", "nats"),
-        _real("error_midpoint_barrier", "the same for the error; may be negative", "fraction"),
+        real("error_barrier", "height of the error above the chord, at least 0", "fraction"),
+        real("loss_midpoint_barrier", "the same at alpha 1/2 alone; may be negative", "nats"),
+        real("error_midpoint_barrier", "the same for the error; may be negative", "fraction"),
         _CREATED_AT,
-        _real(
+        real(
             "endpoint_disagreement", "share of examples that the endpoints classify differently", "fraction"
         ),
-        _real("measure_seconds", "its share of the time of measuring the batch", "s"),
-        _text(
+        real("measure_seconds", "its share of the time of measuring the batch", "s"),
+        text(
             "inputs_json",
             "file and row of the permutations and of the two checkpoints that it read, as JSON",
             nullable=True,
         ),
         _ENVIRONMENT,
-        _count(
+        count(
             "save_at",
             "epoch after which the networks were saved; null for the end of training",
             "epochs",
             nullable=True,
         ),
         _PLANTED_NOISE,
-        _text(
+        text(
             "layers",
             "each:NAME or cumulative:NAME, the layer that moves, or the last of those from the input on; "
             "null: all",
@@ -256,16 +205,16 @@ BARRIERS = Table(
 SEARCH_TRACES = Table(
     "search_traces",
     (
-        _text("trace_id", "identity of the trace: alignment and chain"),
-        _text(
+        text("trace_id", "identity of the trace: alignment and chain"),
+        text(
             "alignment_id", "alignment whose search it tells of; it has no row yet where a run was cut short"
         ),
-        _text("cell_id", "cell of the networks"),
-        _text("pair_id", "identity of the pair or group, the same before and after every method"),
-        _text("world", "real, model or planted"),
-        _text("method", "name of the method"),
-        _text("method_json", "the method with all its options, as JSON"),
-        _count("chain", "which chain or descent of the search, from 0"),
+        text("cell_id", "cell of the networks"),
+        text("pair_id", "identity of the pair or group, the same before and after every method"),
+        text("world", "real, model or planted"),
+        text("method", "name of the method"),
+        text("method_json", "the method with all its options, as JSON"),
+        count("chain", "which chain or descent of the search, from 0"),
         Column("evaluations", COUNTS, "evaluations made so far; all lists have an entry per point", "1"),
         Column("seconds", REALS, "time since the search began", "s"),
         Column("objectives", REALS, "objective of the present state", "of the objective"),
@@ -281,10 +230,10 @@ SEARCH_TRACES = Table(
 SWEEP_ITEMS = Table(
     "sweep_items",
     (
-        _text("sweep", "name of the sweep"),
-        _text("kind", "network, alignment or barrier"),
-        _text("item_id", "identity of an item that the sweep asks for"),
-        _text("plan_id", "hash of the plan's sorted items"),
+        text("sweep", "name of the sweep"),
+        text("kind", "network, alignment or barrier"),
+        text("item_id", "identity of an item that the sweep asks for"),
+        text("plan_id", "hash of the plan's sorted items"),
         _CREATED_AT,
         _ENVIRONMENT,
     ),
@@ -293,15 +242,15 @@ SWEEP_ITEMS = Table(
 FAILURES = Table(
     "failures",
     (
-        _text("kind", "network, alignment or barrier"),
+        text("kind", "network, alignment or barrier"),
         Column("item_ids", TEXTS, "items of the batch that failed and have no result yet"),
-        _text("error_type", "type of the error"),
-        _text("message", "text of the error"),
-        _text("traceback", "where it was raised"),
-        _count("attempts", "attempts that were made", "attempts"),
+        text("error_type", "type of the error"),
+        text("message", "text of the error"),
+        text("traceback", "where it was raised"),
+        count("attempts", "attempts that were made", "attempts"),
         _CREATED_AT,
-        _text("failure_id", "identity of this failure"),
-        _text("sweep", "sweep that ran the batch", nullable=True),
+        text("failure_id", "identity of this failure"),
+        text("sweep", "sweep that ran the batch", nullable=True),
         _ENVIRONMENT,
     ),
     key="failure_id",
