@@ -1,10 +1,10 @@
 """Chains of MLPs of any depth, on any device, as one tensor program with a chain axis.
 
-What a chain keeps of every merge: the activations of the first hidden layer, the averaged weights above
-it, and the pre-activations of all layers above, on all examples. A transposition in group g renews
-two rows of layer g (two rows of a product, or none in the first layer, whose pre-activations are linear
-in the weights and cached by unit), adds four columns times four rows to the pre-activations of the next
-layer, and forms full products only above that.
+What a chain keeps of every merge: the activations of the first hidden layer (where there is another), the
+averaged weights above it, and the pre-activations of all layers above, on all examples. A transposition
+in group g renews two rows of layer g (two rows of a product, or none in the first layer, whose
+pre-activations are linear in the weights and cached by unit), adds four columns times four rows to the
+pre-activations of the next layer, and forms full products only above that.
 
 Shape legend: R chains, Q merges (q: those that a move touches), n members, W units, B examples.
 """
@@ -26,6 +26,10 @@ REFRESH_AFTER = 1000
 
 CHUNK = {"cpu": 2048}
 """Examples at a time, so that what lies between two products stays in the cache; elsewhere all at once."""
+
+
+MAX_ROWS = 2**26
+"""Numbers of the first layer that are gathered at a time when everything is computed anew."""
 
 
 class LayeredGround:
@@ -63,10 +67,11 @@ class LayeredGround:
                 below[k, :, chosen] = torch.addmm(bias[k].unsqueeze(1), weight[k], inputs[chosen].mT)
         self.below = below.view(len(problems), self.num_members, *below.shape[1:])
 
-    def chunks(self) -> list[slice]:
+    def chunks(self, longest: int | None = None) -> list[slice]:
         """The examples, a chunk at a time."""
         total = len(self.problems[0].examples.labels)
-        return [slice(start, min(start + self.chunk, total)) for start in range(0, total, self.chunk)]
+        size = self.chunk if longest is None else min(self.chunk, longest)
+        return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
 class LayeredWalk:
@@ -88,6 +93,7 @@ class LayeredWalk:
         new = ground.below.new_empty
         # layers[0]: activations of the first hidden layer; layers[l]: pre-activations of the layer l
         heights = [*[width] * depth, num_classes]
+        heights[0] *= depth > 1  # with one hidden layer, its rows are cheaper to form than to keep
         self._layers = [new(*shape, height, num_examples) for height in heights]
         self._after = [torch.empty_like(layer) for layer in self._layers]
         self._present = torch.zeros(shape, dtype=torch.float64, device=device)
@@ -179,10 +185,12 @@ class LayeredWalk:
         units = permutations[:, :, 0]  # (R, n, W)
         labels = ground.problems[0].examples.labels
         total = torch.zeros_like(self._present)
-        for chosen in ground.chunks():
+        per_example = self._permutations.shape[0] * ground.num_members * units.shape[-1]
+        for chosen in ground.chunks(max(1, MAX_ROWS // per_example)):
             rows = ground.below[..., chosen][self._of[:, None, None], members[:, None], units]
             hidden = rows[:, ground.merges].sum(dim=2).relu_()
-            self._after[0][..., chosen] = hidden
+            if ground.depth > 1:
+                self._after[0][..., chosen] = hidden
             for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True), start=1):
                 out = _product(bias, weight, hidden)
                 self._after[layer][..., chosen] = out
@@ -208,12 +216,12 @@ class LayeredWalk:
             here = [
                 layer[..., chosen] if everyone else layer[:, touched, :, chosen] for layer in self._layers
             ]
-            own = here[group].gather(2, at[..., :length])
-            old = own if group == 0 else own.relu()
             if own_rows is None or own_bias is None:
                 changed = self._first_rows(after, places, chosen)[:, touched].relu_()
                 new = changed
+                old = self._first_rows(self._permutations, places, chosen)[:, touched].relu_()
             else:
+                old = here[group].gather(2, at[..., :length]).relu()
                 hidden = here[group - 1] if group == 1 else here[group - 1].relu()
                 changed = _product(own_bias, own_rows, hidden)
                 new = changed.relu()
@@ -247,9 +255,12 @@ class LayeredWalk:
             if is_sure and len(touched) == len(ground.merges):
                 self._layers[layer], self._after[layer] = self._after[layer], self._layers[layer]
             else:
-                old, new = self._layers[layer][:, touched], self._after[layer][:, touched]
-                self._layers[layer][:, touched] = merged(old, new)
-        if member is not None:
+                old, new = self._layers[layer], self._after[layer]
+                if len(touched) == len(ground.merges):
+                    torch.where(mask, new, old, out=old)
+                else:
+                    old[:, touched] = merged(old[:, touched], new[:, touched])
+        if member is not None and (ground.depth > 1 or group > 0):
             rows = torch.cat(self._changed_rows, dim=-1)
             at = places[:, None, :, None].expand(-1, len(touched), -1, rows.shape[-1])
             old = self._layers[group][:, touched]
@@ -345,5 +356,6 @@ def chain_bytes(problem: Problem) -> float:
     assert isinstance(program, MLPProgram)
     itemsize = next(iter(member.values())).element_size()
     weights = sum(tensor.numel() for tensor in member.values()) * (len(problem.merges) + len(problem.members))
-    layers = (program.depth * program.width + program.num_classes) * len(problem.examples.labels)
+    units = program.depth * program.width if program.depth > 1 else 0
+    layers = (units + program.num_classes) * len(problem.examples.labels)
     return float(itemsize * (2 * weights + (2 * layers + layers // 4) * len(problem.merges)))
