@@ -31,7 +31,7 @@ def method_labels(methods: Iterable[str], without: Iterable[str] = ()) -> dict[s
             for option in sorted({key for other in alike for key in other} - left_out)
             if len({json.dumps(other.get(option)) for other in alike}) > 1
         ]
-        options += _start_options(spec, alike)
+        options = [told for told in options if told] + _start_options(spec, alike)
         labels[text] = f"{_base(spec)} ({', '.join(options)})" if options else _base(spec)
     return labels
 
@@ -51,16 +51,18 @@ def _base(spec: Mapping[str, Any]) -> str:
 
 def _said(option: str, value: Any) -> str:
     """``10,000 steps``, ``loss``, ``restarts 4``."""
-    if value is None:
-        words = option.replace("_", " ")
-        return f"all {words[4:]}" if option.startswith("num_") else f"no {words}"
+    words = option.replace("_", " ")
+    if option.startswith("num_"):
+        return f"all {words[4:]}" if value is None else f"{value:,} {words[4:]}"
+    if value is None:  # not bounded, as all others are
+        return ""
     if option == "steps":
         return f"{value:,} steps"
     if option == "max_seconds":
         return f"at most {value:g} s"
     if option in _SPEAKING:
         return str(value).replace("_", " ")
-    return f"{option.replace('_', ' ')} {value}"
+    return f"{words} {value}"
 
 
 def _start_options(spec: Mapping[str, Any], alike: list[dict[str, Any]]) -> list[str]:

@@ -61,7 +61,8 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
         return nothing(missing or [f"Not shown: no simulated annealing in world {question.world} here."])
     kept, num_dropped = same_pairs(annealed)
     ways = grouped(kept, _way)
-    shown = list(ways)[:_MOST_PANELS]
+    titles = method_labels([of_way[0].method_json for of_way in ways.values()], without=("steps",))
+    shown = sorted(ways, key=lambda way: titles[ways[way][0].method_json])[:_MOST_PANELS]
     places = sorted({row.place for row in kept}, key=lambda place: place.order)
     looks = size_looks(places)
     entries = [Entry(_line_label(place, places), looks[place]) for place in places]
@@ -81,7 +82,6 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
     num_rows = -(-len(shown) // columns)
     figure, grid = sheet(num_rows, columns, entries, told)
     panels = [axes for line in grid for axes in line]
-    titles = method_labels([ways[way][0].method_json for way in shown], without=("steps",))
     top = max([row.value or 0.0 for row in kept] + [max(of) for _, of in paper.values()])
     for axes, way in zip(panels, shown, strict=False):
         for place, of_place in grouped(ways[way], lambda row: row.place).items():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 OPTIONS = (*WHAT, WORLD, METHODS)
 CONTROLS = ("identity", "random", "oracle")
-EFFORT = ("steps", "restarts", "max_seconds", "max_evaluations", "max_iterations", "max_sweeps")
+EFFORT = ("steps", "restarts", "max_iterations", "max_sweeps")
 """Options by which one method takes more or less time: its variants lie on one line."""
 STOPPED = ("max_seconds", "max_evaluations")
 _MOST_PANELS = 6
@@ -158,7 +158,7 @@ def _told(rows: Sequence[Searched], question: SearchQuestion) -> str:
     told = (
         f"{counted(num_pairs, 'pair')} in all, the same for every method. Light: pairs, hollow where "
         "a budget ended the search; heavy: mean barrier (95% bootstrap interval) at the geometric mean of "
-        "the seconds; a line joins one method at several steps, restarts or budgets"
+        "the seconds; a line joins one method at several steps or restarts"
     )
     if controls:
         told += "; dotted: " + ", ".join(

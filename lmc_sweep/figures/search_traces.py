@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     WORLD,
     METHODS,
+    Option("steps", "most", "of searches that differ in steps alone: those of most, or all", ("most", "all")),
     Option("objective", "most", "name of an objective; most: that of the most traces"),
 )
 _MOST_ROWS = 4
@@ -36,7 +37,21 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     if values["methods"] != "all":
         wanted = {name.strip() for name in values["methods"].split(",")}
         traces = [one for one in traces if json.loads(one.method_json)["method"] in wanted]
+    if values["steps"] == "most":
+        traces = of_most_steps(traces)
     return drawing(traces, values["objective"], values["world"])
+
+
+def of_most_steps(traces: Sequence[Trace]) -> list[Trace]:
+    """Of methods that differ in their steps alone, the traces of the one with most."""
+    most: dict[str, int] = {}
+    ways: dict[str, tuple[str, int]] = {}
+    for text in {one.method_json for one in traces}:
+        spec = json.loads(text)
+        steps = int(spec.pop("steps", None) or 0)
+        ways[text] = json.dumps(spec, sort_keys=True), steps
+        most[ways[text][0]] = max(steps, most.get(ways[text][0], 0))
+    return [one for one in traces if most[ways[one.method_json][0]] == ways[one.method_json][1]]
 
 
 def drawing(traces: Sequence[Trace], objective: str = "most", world: str = "real") -> Any:

@@ -144,6 +144,15 @@ def test_methods_are_named_by_what_differs() -> None:
     ] == [labels[json.dumps(spec)] for spec in specs]
 
 
+def test_bounds_are_named_where_there_are_some() -> None:
+    """The search without a bound or on all examples is not called after what it lacks."""
+    specs = [annealing(10, max_seconds=bound, num_examples=num) for bound, num in ((None, None), (2.0, 5000))]
+
+    labels = method_labels(map(json.dumps, specs))
+
+    assert ["annealing (all examples)", "annealing (at most 2 s, 5,000 examples)"] == list(labels.values())
+
+
 def test_two_starts_by_one_method_are_told_apart() -> None:
     """The options of the refined method, where they differ."""
     specs = [annealing(100, start={"method": "weight_matching", "restarts": n}) for n in (1, 5)]

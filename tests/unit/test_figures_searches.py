@@ -248,6 +248,18 @@ def test_traces_draw_one_objective_at_a_time() -> None:
     assert 0.1 == pytest.approx(left.lines[-1].get_ydata()[-1])
 
 
+def test_of_searches_that_differ_in_steps_the_longest_is_kept() -> None:
+    """Ten steps of a random start go, a thousand stay; those from matching are another search."""
+    points = np.array([1.0, 2.0])
+    methods = [annealing(10), annealing(1000), annealing(10, start=MATCHING), MATCHING]
+    traces = [
+        Trace("a", "mnist mlp", "midpoint_error", json.dumps(method), 0, points, points, points, points)
+        for method in methods
+    ]
+
+    assert traces[1:] == search_traces.of_most_steps(traces)
+
+
 @pytest.mark.parametrize("name", OF_SEARCHES)
 def test_an_empty_store_draws_a_sentence(tmp_path: Path, name: str) -> None:
     """With every value of every option that has choices."""
