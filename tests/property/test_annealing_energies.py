@@ -17,7 +17,8 @@ from workers.alignment.annealing import deep_walk, layered_walk, margin_walk
 from workers.alignment.annealing.deep_walk import DeepGround
 from workers.alignment.annealing.direct_walk import DirectWalk
 from workers.alignment.annealing.ground import Ground, Plan
-from workers.alignment.annealing.layered_walk import LayeredGround, LayeredWalk
+from workers.alignment.annealing.layered_ground import LayeredGround
+from workers.alignment.annealing.layered_walk import LayeredWalk
 from workers.alignment.annealing.margin_walk import MarginGround
 from workers.alignment.annealing.moves import Moves, Walk, drawn, movable, replay
 from workers.alignment.annealing.problem import Problem, State

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -243,3 +245,9 @@ def test_an_energy_that_is_not_finite_at_the_start_is_an_outcome() -> None:
     assert ["non_finite"] == found.outcome
     assert list(range(16)) == found.permutations[1]["layers.0"][0].tolist()
     assert bool(found.objective_end.isnan())
+
+
+def test_the_compiler_is_not_loaded_before_it_is_needed() -> None:
+    """Importing the annealer does not import numba; searching networks that are compiled for does."""
+    code = "import sys, workers.alignment.simulated_annealing as _; sys.exit('numba' in sys.modules)"
+    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from workers.alignment.annealing.kernels import TERMS, _count_errors, _sum_losses, _swap, kernel
+from workers.alignment.annealing.kernels import TERMS, count_errors, kernel, sum_losses, swap
+from workers.alignment.annealing.weight_kernels import average, moved_weights, take_over
 
 _ZERO = np.float32(0.0)
 
@@ -91,40 +92,8 @@ def _block_score(margins, work, label, begin, length, measures_loss, commits):  
             weights[c, k] = _ZERO
     chosen, zero = logits[: len(margins)], np.uint64(0)
     if measures_loss:
-        return _sum_losses(chosen, terms, weights, TERMS, label, zero, length, False, scratch)
-    return np.float64(_count_errors(chosen, terms, weights, TERMS, label, zero, length, False, scratch))
-
-
-@kernel
-def average(weights, biases, permutations, middle, above, merge):  # type: ignore[no-untyped-def]
-    """A merge's weights above the first layer, written into ``weights`` and ``biases``.
-
-    Args:
-        weights: Averaged weights (L, W, W) between groups, and (C padded, W) of the top.
-        biases: Averaged biases (L, W).
-        permutations: (n, groups, units) of the members.
-        middle: The members' weights (n, L, units, units) and biases (n, L, units).
-        above: (n, units, C) weights from each unit to the logits.
-        merge: The members that it is the mean of.
-    """
-    between, top = weights
-    own_weights, own_biases = middle
-    num_units, depth = permutations.shape[2], permutations.shape[1]
-    for layer in range(depth - 1):
-        for o in range(num_units):
-            biases[layer, o] = _ZERO
-            for j in range(num_units):
-                between[layer, o, j] = _ZERO
-            for k in merge:
-                unit = permutations[k, layer + 1, o]
-                biases[layer, o] += own_biases[k, layer, unit]
-                for j in range(num_units):
-                    between[layer, o, j] += own_weights[k, layer, unit, permutations[k, layer, j]]
-    for j in range(num_units):
-        for c in range(above.shape[2]):
-            top[c, j] = _ZERO
-            for k in merge:
-                top[c, j] += above[k, permutations[k, depth - 1, j], c]
+        return sum_losses(chosen, terms, weights, TERMS, label, zero, length, False, scratch)
+    return np.float64(count_errors(chosen, terms, weights, TERMS, label, zero, length, False, scratch))
 
 
 @kernel
@@ -177,34 +146,6 @@ def full_score(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _moved_weights(ground, permutations, group, places, merge, rows, row_biases, columns):  # type: ignore[no-untyped-def]
-    """Averaged weights into (2, W) and out of (2, outputs) the units that stand at two places now."""
-    _, above, middle, _, _ = ground
-    own_weights, own_biases = middle
-    num_units, depth = permutations.shape[2], permutations.shape[1]
-    for p in range(2):
-        if group > 0:
-            row_biases[p] = _ZERO
-            for j in range(num_units):
-                rows[p, j] = _ZERO
-            for k in merge:
-                unit = permutations[k, group, places[p]]
-                row_biases[p] += own_biases[k, group - 1, unit]
-                for j in range(num_units):
-                    rows[p, j] += own_weights[k, group - 1, unit, permutations[k, group - 1, j]]
-        for o in range(columns.shape[1]):
-            columns[p, o] = _ZERO
-        for k in merge:
-            unit = permutations[k, group, places[p]]
-            if group == depth - 1:
-                for c in range(above.shape[2]):
-                    columns[p, c] += above[k, unit, c]
-            else:
-                for o in range(num_units):
-                    columns[p, o] += own_weights[k, group, permutations[k, group + 1, o], unit]
-
-
-@kernel
 def _new_rows(rows, row_biases, kept, group, begin, length, out):  # type: ignore[no-untyped-def]
     """Pre-activations of two units of a group above the first, from the activations of the group below."""
     first, layers, _ = kept
@@ -234,7 +175,7 @@ def _transposed_score(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """The same after a transposition in one group, from what is kept of the state before.
 
-    ``moved`` has rows, their biases and columns as ``_moved_weights`` leaves them; the weights are still
+    ``moved`` has rows, their biases and columns as ``moved_weights`` leaves them; the weights are still
     those of before. Further arguments as of ``full_score``.
     """
     below, _, _, blocks, labels = ground
@@ -270,9 +211,9 @@ def _transposed_score(  # type: ignore[no-untyped-def]
                 for p in range(2):
                     own[c, 2 * p], own[c, 2 * p + 1] = -top[c, places[p]], columns[p, c]
             if measures_loss:
-                total += _sum_losses(margins, terms, own, TERMS, labels[b], begin, length, commits, scratch)
+                total += sum_losses(margins, terms, own, TERMS, labels[b], begin, length, commits, scratch)
             else:
-                total += _count_errors(margins, terms, own, TERMS, labels[b], begin, length, commits, scratch)
+                total += count_errors(margins, terms, own, TERMS, labels[b], begin, length, commits, scratch)
             continue
         hidden, other = buffers[0], buffers[1]
         for o in range(len(hidden)):
@@ -297,26 +238,6 @@ def _transposed_score(  # type: ignore[no-untyped-def]
         _product(logits, top, top_bias, hidden, length)
         total += _block_score(margins, work, labels[b], begin, length, measures_loss, commits)
     return total
-
-
-@kernel
-def _take_over(weights, biases, group, places, moved):  # type: ignore[no-untyped-def]
-    """Writes the weights of moved units into the averaged ones."""
-    between, top = weights
-    rows, row_biases, columns, _ = moved
-    num_layers = len(between)
-    for p in range(2):
-        place = places[p]
-        if group > 0:
-            biases[group - 1, place] = row_biases[p]
-            for j in range(rows.shape[1]):
-                between[group - 1, place, j] = rows[p, j]
-        if group == num_layers:
-            for c in range(len(top)):
-                top[c, place] = columns[p, c]
-        else:
-            for o in range(between.shape[1]):
-                between[group, o, place] = columns[p, o]
 
 
 @kernel
@@ -345,7 +266,7 @@ def walk(  # type: ignore[no-untyped-def]
     for step in range(len(bounds)):
         for s in range(num_swaps):
             member, group = 1 + slots[step, s] // depth, slots[step, s] % depth
-            _swap(permutations[member, group], first_places[step, s], second_places[step, s])
+            swap(permutations[member, group], first_places[step, s], second_places[step, s])
         member, group = 1 + slots[step, 0] // depth, slots[step, 0] % depth
         places[0], places[1] = first_places[step, 0], second_places[step, 0]
         for commits in (False, True):
@@ -368,14 +289,14 @@ def walk(  # type: ignore[no-untyped-def]
                     if commits:
                         between[q], tops[q], biases[q] = between_after, top_after, biases_after
                 else:
-                    _moved_weights(ground, permutations, group, places, merge, moved[0], moved[1], moved[2])
+                    moved_weights(ground, permutations, group, places, merge, moved[0], moved[1], moved[2])
                     weights = (between[q], tops[q])
                     scores_after[q] = _transposed_score(
                         ground, permutations, kept, weights, biases[q], top_bias[q], merge, group, places,
                         moved, measures_loss, commits, work, activations,
                     )  # fmt: skip
                     if commits:
-                        _take_over(weights, biases[q], group, places, moved)
+                        take_over(weights, biases[q], group, places, moved)
             if not commits:
                 proposed[step] = scores_after.sum() / denominator
                 accepted[step] = bounds[step] == np.inf or proposed[step] - energy <= bounds[step]
@@ -386,7 +307,7 @@ def walk(  # type: ignore[no-untyped-def]
         else:
             for s in range(num_swaps - 1, -1, -1):
                 own = permutations[1 + slots[step, s] // depth, slots[step, s] % depth]
-                _swap(own, first_places[step, s], second_places[step, s])
+                swap(own, first_places[step, s], second_places[step, s])
         present[step] = energy
         if num_accepted == max_accepted:
             return step + 1

@@ -62,9 +62,9 @@ class DeepWalk:
     """One chain: permutations, and what every layer of every merge is on every example."""
 
     def __init__(self, ground: DeepGround, start: State) -> None:
-        from workers.alignment.annealing import deep_kernels
+        from workers.alignment.annealing import deep_kernels, weight_kernels
 
-        self._ground, self._kernels = ground, deep_kernels
+        self._ground, self._kernels, self._average = ground, deep_kernels, weight_kernels.average
         depth, width, rows = ground.depth, ground.width, ground.padded_width
         num_members, num_classes = len(ground.problem.members), ground.shared.above.shape[2]
         num_merges, num_examples, logits = len(ground.merges), len(ground.shared.labels), padded(num_classes)
@@ -148,7 +148,7 @@ class DeepWalk:
         _, above, middle, _, _ = ground.numbers
         for q, merge in enumerate(ground.merges):
             weights = (self._between[q], self._tops[q])
-            self._kernels.average(weights, self._biases[q], self._permutations, middle, above, merge)
+            self._average(weights, self._biases[q], self._permutations, middle, above, merge)
             self._scores[q] = self._kernels.full_score(
                 ground.numbers,
                 self._permutations,

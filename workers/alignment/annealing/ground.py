@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.alignment.annealing import deep_walk, direct_walk, layered_walk, margin_walk
+from workers.alignment.annealing import deep_walk, direct_walk, layered_ground, layered_walk, margin_walk
 from workers.alignment.annealing.moves import Walk
 from workers.alignment.annealing.problem import Problem, State
 
@@ -32,11 +32,11 @@ class Plan:
             shared = min(margin_walk.ground_bytes(problem), max_bytes)
             return cls("margins", shared, margin_walk.chain_bytes(problem))
         if deep_walk.serves(problem):
-            shared, chain = layered_walk.ground_bytes(problem), deep_walk.chain_bytes(problem)
+            shared, chain = layered_ground.ground_bytes(problem), deep_walk.chain_bytes(problem)
             if shared + chain <= max_bytes:
                 return cls("blocks", shared, chain)
         if layered_walk.serves(problem):
-            shared, chain = layered_walk.ground_bytes(problem), layered_walk.chain_bytes(problem)
+            shared, chain = layered_ground.ground_bytes(problem), layered_walk.chain_bytes(problem)
             if shared + chain <= max_bytes:
                 return cls("layers", shared, chain)
         return cls("direct", 0.0, direct_walk.chain_bytes(problem))
@@ -59,7 +59,7 @@ class Ground:
         elif plan.kind == "layers":
             # one for each on a CPU, where every chain is a program of its own
             groups = [[problem] for problem in problems] if self.is_on_cpu else [problems]
-            self._layers = [layered_walk.LayeredGround(group) for group in groups]
+            self._layers = [layered_ground.LayeredGround(group) for group in groups]
 
     def walk(self, of_problem: Sequence[int], starts: Sequence[State]) -> Walk:
         """Chains from some states, advancing together; ``of_problem`` says where each belongs."""

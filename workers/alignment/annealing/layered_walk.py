@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workers.alignment.annealing.layered_ground import LayeredGround
 from workers.alignment.annealing.moves import Moves, Steps
 from workers.alignment.annealing.problem import Problem, State, score
 from workers.architectures.mlp import MLPProgram
@@ -24,54 +25,8 @@ from workers.architectures.mlp import MLPProgram
 REFRESH_AFTER = 1000
 """Steps that accepted anything after which everything is computed anew."""
 
-CHUNK = {"cpu": 2048}
-"""Examples at a time, so that what lies between two products stays in the cache; elsewhere all at once."""
-
-
 MAX_ROWS = 2**26
 """Numbers of the first layer that are gathered at a time when everything is computed anew."""
-
-
-class LayeredGround:
-    """What chains share: the members' weights, and pre-activations of the first layer by unit.
-
-    Both are divided by the number of networks that a merge is the mean of, so that sums are means.
-    """
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = problems
-        some = problems[0]
-        assert isinstance(some.examples.program, MLPProgram)
-        self.depth, self.num_members = some.examples.program.depth, len(some.members)
-        self.device = some.examples.labels.device
-        self.merges = torch.tensor(some.merges, device=self.device)
-        share = 1.0 / self.merges.shape[1]
-        self.weights: list[Tensor] = []
-        self.biases: list[Tensor] = []
-        for layer in range(self.depth + 1):
-            for out, kind in ((self.weights, "weight"), (self.biases, "bias")):
-                out.append(
-                    torch.stack(
-                        [
-                            torch.stack([m[f"layers.{layer}.{kind}"] * share for m in p.members])
-                            for p in problems
-                        ]
-                    )
-                )
-        inputs, labels = some.examples.inputs, some.examples.labels
-        self.chunk = min(len(labels), CHUNK.get(self.device.type, len(labels)))
-        weight, bias = self.weights[0].flatten(0, 1), self.biases[0].flatten(0, 1)
-        below = weight.new_empty(*weight.shape[:2], len(labels))
-        for chosen in self.chunks():
-            for k in range(len(weight)):
-                below[k, :, chosen] = torch.addmm(bias[k].unsqueeze(1), weight[k], inputs[chosen].mT)
-        self.below = below.view(len(problems), self.num_members, *below.shape[1:])
-
-    def chunks(self, longest: int | None = None) -> list[slice]:
-        """The examples, a chunk at a time."""
-        total = len(self.problems[0].examples.labels)
-        size = self.chunk if longest is None else min(self.chunk, longest)
-        return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
 class LayeredWalk:
@@ -171,16 +126,14 @@ class LayeredWalk:
         is_first = not bool(self._present.any())
         self._present = self._forward(permutations)
         self._layers, self._after = self._after, self._layers
-        self._weights = [self._average(permutations, layer) for layer in range(1, self._ground.depth + 1)]
-        self._biases = [self._average_bias(permutations, layer) for layer in range(1, self._ground.depth + 1)]
+        self._weights, self._biases = self._ground.averages(self._of, permutations)
         if not is_first:
             self.drift = max(self.drift, float((self._mean(self._present) - before).abs().max()))
 
     def _forward(self, permutations: Tensor) -> Tensor:
         """Scores (R, Q) of permutations; all layers are left in ``_after``."""
         ground = self._ground
-        weights = [self._average(permutations, layer) for layer in range(1, ground.depth + 1)]
-        biases = [self._average_bias(permutations, layer) for layer in range(1, ground.depth + 1)]
+        weights, biases = ground.averages(self._of, permutations)
         members = torch.arange(ground.num_members, device=ground.device)
         units = permutations[:, :, 0]  # (R, n, W)
         labels = ground.problems[0].examples.labels
@@ -204,10 +157,12 @@ class LayeredWalk:
         touched = self._touched[member]
         everyone = len(touched) == len(ground.merges)
         labels = ground.problems[0].examples.labels
-        own_rows = self._rows(after, group, places)[:, touched] if group > 0 else None
-        own_bias = self._unit_biases(after, group, places)[:, touched] if group > 0 else None
-        old_columns = self._columns(self._permutations, group, places)[:, touched]
-        columns = torch.cat([self._columns(after, group, places)[:, touched], -old_columns], dim=-1)
+        own_rows = self._ground.rows(self._of, after, group, places)[:, touched] if group > 0 else None
+        own_bias = self._ground.unit_biases(self._of, after, group, places)[:, touched] if group > 0 else None
+        old_columns = self._ground.columns(self._of, self._permutations, group, places)[:, touched]
+        columns = torch.cat(
+            [self._ground.columns(self._of, after, group, places)[:, touched], -old_columns], dim=-1
+        )
         self._changed_rows = []
         total = torch.zeros(len(after), len(touched), dtype=torch.float64, device=ground.device)
         at = places[:, None, :, None].expand(-1, len(touched), -1, ground.chunk)
@@ -217,9 +172,11 @@ class LayeredWalk:
                 layer[..., chosen] if everyone else layer[:, touched, :, chosen] for layer in self._layers
             ]
             if own_rows is None or own_bias is None:
-                changed = self._first_rows(after, places, chosen)[:, touched].relu_()
+                changed = self._ground.first_rows(self._of, after, places, chosen)[:, touched].relu_()
                 new = changed
-                old = self._first_rows(self._permutations, places, chosen)[:, touched].relu_()
+                old = self._ground.first_rows(self._of, self._permutations, places, chosen)[
+                    :, touched
+                ].relu_()
             else:
                 old = here[group].gather(2, at[..., :length]).relu()
                 hidden = here[group - 1] if group == 1 else here[group - 1].relu()
@@ -265,59 +222,7 @@ class LayeredWalk:
             at = places[:, None, :, None].expand(-1, len(touched), -1, rows.shape[-1])
             old = self._layers[group][:, touched]
             self._layers[group][:, touched] = old.scatter(2, at, merged(old.gather(2, at), rows))
-        self._weights = [self._average(self._permutations, layer) for layer in range(1, ground.depth + 1)]
-        self._biases = [self._average_bias(self._permutations, layer) for layer in range(1, ground.depth + 1)]
-
-    def _first_rows(self, permutations: Tensor, places: Tensor, chosen: slice) -> Tensor:
-        """Pre-activations (R, Q, places, chunk) of the first layer at some places."""
-        ground = self._ground
-        members = torch.arange(ground.num_members, device=ground.device)
-        units = permutations[:, :, 0].gather(2, places.unsqueeze(1).expand(-1, ground.num_members, -1))
-        rows = ground.below[..., chosen][self._of[:, None, None], members[:, None], units]
-        return rows[:, ground.merges].sum(dim=2)
-
-    def _average(self, permutations: Tensor, layer: int) -> Tensor:
-        """The merges' weights (R, Q, out, in) of one layer above the first."""
-        own = self._ground.weights[layer][self._of]  # (R, n, out, in)
-        if layer < self._ground.depth:
-            rows = permutations[:, :, layer].unsqueeze(-1).expand(-1, -1, -1, own.shape[-1])
-            own = own.gather(2, rows)
-        columns = permutations[:, :, layer - 1].unsqueeze(2).expand(-1, -1, own.shape[2], -1)
-        return own.gather(3, columns)[:, self._ground.merges].sum(dim=2)
-
-    def _average_bias(self, permutations: Tensor, layer: int) -> Tensor:
-        """The merges' biases (R, Q, out) of one layer."""
-        own = self._ground.biases[layer][self._of]
-        if layer < self._ground.depth:
-            own = own.gather(2, permutations[:, :, layer])
-        return own[:, self._ground.merges].sum(dim=2)
-
-    def _units(self, permutations: Tensor, group: int, places: Tensor) -> Tensor:
-        """Which units (R, n, places) stand at some places."""
-        return permutations[:, :, group].gather(2, places.unsqueeze(1).expand(-1, permutations.shape[1], -1))
-
-    def _rows(self, permutations: Tensor, group: int, places: Tensor) -> Tensor:
-        """The merges' incoming weights (R, Q, places, in) of the units at some places."""
-        units = self._units(permutations, group, places)
-        members = torch.arange(self._ground.num_members, device=self._ground.device)
-        own = self._ground.weights[group][self._of[:, None, None], members[:, None], units]
-        below = permutations[:, :, group - 1].unsqueeze(2).expand(-1, -1, own.shape[2], -1)
-        return own.gather(3, below)[:, self._ground.merges].sum(dim=2)
-
-    def _unit_biases(self, permutations: Tensor, group: int, places: Tensor) -> Tensor:
-        """The merges' biases (R, Q, places) of the units at some places."""
-        units = self._units(permutations, group, places)
-        return self._ground.biases[group][self._of].gather(2, units)[:, self._ground.merges].sum(dim=2)
-
-    def _columns(self, permutations: Tensor, group: int, places: Tensor) -> Tensor:
-        """The merges' outgoing weights (R, Q, out, places) of the units at some places."""
-        layer, units = group + 1, self._units(permutations, group, places)
-        members = torch.arange(self._ground.num_members, device=self._ground.device)
-        own = self._ground.weights[layer].mT[self._of[:, None, None], members[:, None], units]
-        if layer < self._ground.depth:
-            above = permutations[:, :, layer].unsqueeze(2).expand(-1, -1, own.shape[2], -1)
-            own = own.gather(3, above)
-        return own[:, self._ground.merges].sum(dim=2).mT
+        self._weights, self._biases = ground.averages(self._of, self._permutations)
 
 
 def _product(bias: Tensor, weight: Tensor, hidden: Tensor) -> Tensor:
@@ -339,15 +244,6 @@ def _accumulated(start: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
 def serves(problem: Problem) -> bool:
     """Whether the networks are MLPs."""
     return isinstance(problem.examples.program, MLPProgram)
-
-
-def ground_bytes(problem: Problem) -> float:
-    """Memory of what the chains of one group of networks share."""
-    member = problem.members[0]
-    itemsize = next(iter(member.values())).element_size()
-    weights = sum(tensor.numel() for tensor in member.values())
-    rows = problem.slot_sizes[0] * len(problem.examples.labels)
-    return float(itemsize * len(problem.members) * (weights + rows))
 
 
 def chain_bytes(problem: Problem) -> float:

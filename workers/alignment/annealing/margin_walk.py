@@ -104,9 +104,9 @@ class MarginWalk:
     """One chain: permutations, and the margins of every merge on every example."""
 
     def __init__(self, ground: MarginGround, start: State) -> None:
-        from workers.alignment.annealing import kernels
+        from workers.alignment.annealing import kernels, margin_kernels
 
-        self._ground, self._kernels = ground, kernels
+        self._ground, self._kernels = ground, margin_kernels
         problem = ground.problem
         num_members, num_classes = len(problem.members), ground.above.shape[2]
         self._permutations = np.stack([np.arange(len(start[0])), *start])
