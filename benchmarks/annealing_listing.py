@@ -2,8 +2,8 @@
 
 The baseline is the program that Entezari et al. 2021 print in appendix A.4, with two networks of
 which the second is permuted: state dicts copied and permuted, averaged, loaded into a copy of the
-module, and evaluated, twice a move. Both sides search the same pairs through ``simanneal`` on one
-thread, taking turns; times are medians per step.
+module, and evaluated, twice a move, through ``simanneal``. Ours is one chain of the batched engine. Both
+sides search the same pairs on one thread, taking turns; times are medians per step.
 """
 
 from __future__ import annotations
