@@ -59,7 +59,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
     entries = [Entry(names[text], looks[text]) for text in order]
     figure, grid = sheet(len(shown), 2 if has_oracle else 1, entries, told)
     noises = sorted({row.noise for row in table})
-    step = (noises[-1] - noises[0] or 1.0) / 120
+    step = (noises[-1] - noises[0] or 1.0) / 250
     for place, line in zip(shown, grid, strict=True):
         found = [row for row in table if row.place == place]
         for axes, column in zip(line, ("recovered", "above_oracle"), strict=False):
