@@ -36,7 +36,7 @@ SHAPES = {  # width and depth: target, steps
     (1024, 1): (200.0, 2000),
     (256, 3): (5.0, 60),
 }
-CHAINS = {1_000: (4.0, 10_000), NUM_EXAMPLES: (9.0, 1_000)}
+CHAINS = {1_000: (4.0, 2_000), NUM_EXAMPLES: (9.0, 1_000)}
 """Examples: what eight chains may cost at most in units of one, and their steps."""
 REPEATS = 3
 
