@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from workers.alignment.activations import Place, Side, chunks, look, places_of
+from workers.alignment.activations import Place, Side, chunks, look, places_of, shows_units
 from workers.alignment.assignment import largest_sum, matched
 from workers.alignment.batch import Batch
 from workers.alignment.budget import Budget
@@ -20,7 +20,9 @@ from workers.alignment.examples import Examples
 from workers.alignment.methods import ActivationMatching
 from workers.alignment.outcome import AlignmentResult, PairAlignment
 from workers.alignment.pairs import pairs_side_by_side
-from workers.params import Params
+from workers.alignment.second_moments import calls
+from workers.params import Params, row
+from workers.permutation.spec import PermutationSpec
 
 CONSTANT = 1e-12
 """Of its mean square: a unit of less variance is constant, up to the rounding of single precision."""
@@ -44,11 +46,13 @@ def match_activations(method: ActivationMatching, batch: Batch) -> AlignmentResu
         ValueError: If a group is to be seen at no layer.
     """
     examples = batch.required_examples(method.num_examples)
-    places = places_of(examples.program, batch.spec)
+    layers = [name for name, layer in examples.program.module.named_modules() if shows_units(layer)]
+    called = calls(examples, row(batch.members[0], 0), layers)
+    places = places_of(examples.program, batch.spec, called)
     objective = f"activation_{method.similarity}"
 
     def search(first: Params, second: Params, _: str) -> PairAlignment:
-        return _match_pair(method, examples, places, first, second, batch.max_bytes, objective)
+        return _match_pair(method, examples, batch.spec, places, first, second, batch.max_bytes, objective)
 
     return pairs_side_by_side(search, batch, objective)
 
@@ -56,6 +60,7 @@ def match_activations(method: ActivationMatching, batch: Batch) -> AlignmentResu
 def _match_pair(
     method: ActivationMatching,
     examples: Examples,
+    spec: PermutationSpec,
     places: Mapping[str, tuple[Place, ...]],
     first: Params,
     second: Params,
@@ -71,6 +76,8 @@ def _match_pair(
     stop: str | None = None
     for group, joint in moments.items():
         similarity = (joint.correlation() if method.similarity == "correlation" else joint.product()).cpu()
+        if not bool(similarity.isfinite().all()):  # activations that overflow
+            return PairAlignment.non_finite(spec, objective, num_assignments)
         units = torch.arange(len(similarity))
         start += matched(similarity, units)
         stop = stop or budget.exceeded(num_assignments)

@@ -7,7 +7,7 @@ weights of its own reads it as it is, it is looked at where layers give it out.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -60,13 +60,23 @@ class Place:
         return by_unit.to(torch.float64, copy=True)
 
 
-def places_of(program: StackedProgram, spec: PermutationSpec) -> dict[str, tuple[Place, ...]]:
+def places_of(
+    program: StackedProgram, spec: PermutationSpec, called: Collection[str] | None = None
+) -> dict[str, tuple[Place, ...]]:
     """For each group, every place where it is to be seen, in the order of the module's layers.
+
+    Args:
+        program: Whose module it is.
+        spec: Where the groups act.
+        called: The layers that a forward pass calls. Others, such as the output projection of torch's
+            attention, of which only the weights are used, show nothing. None: all layers.
 
     Raises:
         ValueError: If a group is to be seen nowhere.
     """
-    layers = dict(program.module.named_modules())
+    layers = {
+        name: layer for name, layer in program.module.named_modules() if called is None or name in called
+    }
     found: dict[str, tuple[Place, ...]] = {}
     for group in spec.groups:
         read = tuple(_places(layers, spec, group, "input"))
@@ -79,6 +89,11 @@ def places_of(program: StackedProgram, spec: PermutationSpec) -> dict[str, tuple
                 "looks at weights alone, such as weight_matching"
             )
     return found
+
+
+def shows_units(layer: nn.Module) -> bool:
+    """Whether a layer is one at which units can be looked at."""
+    return _input_axes(layer) is not None or _output_axes(layer) is not None
 
 
 def _places(
@@ -156,7 +171,8 @@ def look(
             layer = module.get_submodule(name)
             if side == "input":
                 hook = layer.register_forward_pre_hook(
-                    lambda _, given, name=name: note(name, "input", given[0])
+                    lambda _, given, named, name=name: note(name, "input", (*given, *named.values())[0]),
+                    with_kwargs=True,
                 )
             else:
                 hook = layer.register_forward_hook(

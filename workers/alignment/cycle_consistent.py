@@ -115,7 +115,7 @@ def _run(
     points: list[tuple[int, float, float]] = []
     value, outcome, num_iterations = problem.soft_objective(at), None, 0
     while outcome is None and num_iterations < method.max_iterations:
-        outcome = budget.exceeded(num_assignments)
+        outcome = budget.exceeded(num_assignments + per_step - 1)  # no step that there is no room for
         if outcome is not None:
             break
         num_iterations += 1

@@ -5,6 +5,7 @@ Sources: He, Zhou, Thiele 2018 (Multi-task zipping); Entezari et al. 2021, appen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -95,6 +96,8 @@ class _Pair:
     def metric(self, layer: str, permutation: Mapping[str, Tensor]) -> Float64[Tensor, "D D"]:
         """(H_A^-1 + H_B^-1)^-1 of a layer, what the second network's reads permuted."""
         own, other = self.moments(layer)
+        if not bool((own + other).isfinite().all()):
+            return torch.full_like(own, math.nan)  # networks that overflow on the examples
         if not groups_along(self.spec, layer, 1):
             return (own + other) / 4  # both read the inputs themselves
         index = self._index(layer, permutation)
@@ -139,6 +142,8 @@ def _match_pair(method: FunctionalDifference, pair: _Pair) -> PairAlignment:
     num_decided, stop = 0, None
     for group, layers in pair.plan.deciding.items():
         in_place, deltas = _deltas(pair, group, layers, ({}, decided))
+        if not bool((in_place + deltas).isfinite().all()):
+            return PairAlignment.non_finite(pair.spec, OBJECTIVE, num_decided)
         start += matched(in_place, identity[group])
         stop = stop or budget.exceeded(num_decided)
         if stop:

@@ -57,10 +57,16 @@ class Judged:
         points = [(1, budget.seconds, start, start)]
         return cls(judgment, spec, budget, sense, (identity, start), start, identity, points=points)
 
-    def judge(self, permutation: PermutationStack) -> None:
-        """Takes the objective of a permutation, unless it is that of the last time."""
+    def judge(self, permutation: PermutationStack) -> str | None:
+        """Takes the objective of a permutation, unless it is that of the last time.
+
+        Returns:
+            ``max_evaluations`` where no more evaluations may be made, and it was not taken; else None.
+        """
         if all(torch.equal(index, self.last[group]) for group, index in permutation.items()):
             objective = self.points[-1][2]
+        elif self.budget.exceeded(self.num_evaluations) == "max_evaluations":
+            return "max_evaluations"
         else:
             objective = self.judgment(permutation)
             self.num_evaluations += 1
@@ -68,6 +74,7 @@ class Judged:
         if self.sense * objective > self.sense * self.best[1]:
             self.best = permutation, objective
         self.points.append((self.num_evaluations, self.budget.seconds, objective, self.best[1]))
+        return None
 
     def finding(self, outcome: str, details: dict[str, Any]) -> Finding:
         """The best permutation, its objective taken anew."""

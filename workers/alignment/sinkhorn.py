@@ -112,7 +112,7 @@ def _search(method: Sinkhorn, descent: Descent, judged: Judged, name: str) -> Fi
         entropy = method.entropy_start * fall**step
         soft, scores = _softened(scores, entropy)
         if step % every == 0 or step == method.steps:
-            judged.judge(hardened(soft))
+            outcome = judged.judge(hardened(soft)) or outcome
     hardness = min(float(matrix.amax(dim=2).min()) for matrix in soft.values())
     return judged.finding(outcome, {"entropy": entropy, "smallest_largest_entry": hardness})
 

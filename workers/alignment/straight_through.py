@@ -85,6 +85,10 @@ def _match(
         num_matched += more
         if (step - 1) % every == 0:
             judged.judge(permutation)
+            stopped = budget.exceeded(judged.num_evaluations)
+            if stopped is not None:
+                outcome = stopped
+                break
         value, gradients = loss.gradient(permute.apply(second, permutation, spec), minibatch)
         judged.num_evaluations += 1
         by_weight = [gradients[name] for name in names]
@@ -94,7 +98,7 @@ def _match(
     else:
         permutation, more = _matched(learned, second, permutation, spec, name, is_first=False)
         num_matched += more
-        judged.judge(permutation)
+        outcome = judged.judge(permutation) or outcome
     return judged.finding(outcome, {"assignments": num_matched})
 
 
