@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.alignment.annealing import deep_walk, direct_walk, layered_ground, layered_walk, margin_walk
+from workers.alignment.annealing import (
+    convolved_ground,
+    convolved_walk,
+    deep_walk,
+    direct_walk,
+    layered_ground,
+    layered_walk,
+    margin_walk,
+)
 from workers.alignment.annealing.moves import Walk
 from workers.alignment.annealing.problem import Problem, State
 
@@ -15,7 +23,7 @@ class Plan:
     """How the chains of groups of networks alike are held.
 
     Attributes:
-        kind: ``margins``, ``blocks``, ``layers`` or ``direct``.
+        kind: ``margins``, ``blocks``, ``layers``, ``convolved`` or ``direct``.
         shared_bytes: What the chains of one group of networks share.
         chain_bytes: What each chain takes besides.
     """
@@ -39,6 +47,11 @@ class Plan:
             shared, chain = layered_ground.ground_bytes(problem), layered_walk.chain_bytes(problem)
             if shared + chain <= max_bytes:
                 return cls("layers", shared, chain)
+        if convolved_ground.serves(problem):
+            shared, chain = convolved_ground.ground_bytes(problem), convolved_ground.chain_bytes(problem)
+            if chain <= max_bytes:
+                # without room for all channels, those that a proposal needs are formed when it is made
+                return cls("convolved", shared if shared + chain <= max_bytes else 0.0, chain)
         return cls("direct", 0.0, direct_walk.chain_bytes(problem))
 
     def num_chains(self, num_problems: int, max_bytes: float) -> int:
@@ -60,6 +73,9 @@ class Ground:
             # one for each on a CPU, where every chain is a program of its own
             groups = [[problem] for problem in problems] if self.is_on_cpu else [problems]
             self._layers = [layered_ground.LayeredGround(group) for group in groups]
+        elif plan.kind == "convolved":
+            is_kept = plan.shared_bytes > 0.0
+            self._convolved = [convolved_ground.ConvolvedGround(problem, is_kept) for problem in problems]
 
     def walk(self, of_problem: Sequence[int], starts: Sequence[State]) -> Walk:
         """Chains from some states, advancing together; ``of_problem`` says where each belongs."""
@@ -73,4 +89,6 @@ class Ground:
             if self.is_on_cpu:
                 return layered_walk.LayeredWalk(self._layers[of_problem[0]], [0] * len(starts), starts)
             return layered_walk.LayeredWalk(self._layers[0], of_problem, starts)
+        if self._plan.kind == "convolved":
+            return convolved_walk.ConvolvedWalk([self._convolved[k] for k in of_problem], starts)
         return direct_walk.DirectWalk([self._problems[k] for k in of_problem], starts)

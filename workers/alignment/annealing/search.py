@@ -120,8 +120,9 @@ def _walk_all(
         groups = [[one] for one in wave] if ground.is_on_cpu else [wave]
         teams = map_on_threads(lambda group: _team(ground, group), groups)
         for team, group in zip(teams, groups, strict=True):
-            # the first chain of a group of networks is never in a later wave than its others
-            _probe(team, [courses[index] for index, _ in group])
+            # the first chain of a group of networks is never in a later wave than its others; on a thread
+            # of its own as everything else, since a library's sums may depend on the number of threads
+            map_on_threads(lambda one: _probe(*one), [(team, [courses[index] for index, _ in group])])
         for team, group in zip(teams, groups, strict=True):
             for (index, chain), energy in zip(group, team.walk.energies(), strict=True):
                 chain.begin(courses[index].schedule, courses[index].num_evaluations, energy, clock())
