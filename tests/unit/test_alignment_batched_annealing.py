@@ -251,3 +251,13 @@ def test_the_compiler_is_not_loaded_before_it_is_needed() -> None:
     """Importing the annealer does not import numba; searching networks that are compiled for does."""
     code = "import sys, workers.alignment.simulated_annealing as _; sys.exit('numba' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def test_a_refinement_begins_colder_and_ends_alike() -> None:
+    """From another method's result T begins at a tenth of what the rule says, and ends where it says."""
+    refining = replace(METHOD, start=WeightMatching())
+    rises = [1.0, 3.0]
+    (hot, cold), (refined, end) = (schedule.from_probes(method, rises) for method in (METHOD, refining))
+    assert pytest.approx(schedule.REFINED * hot) == refined
+    assert cold == end
+    assert 7.0 == schedule.from_probes(replace(refining, temperature_end=7.0), rises)[0]

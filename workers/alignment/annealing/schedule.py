@@ -18,10 +18,20 @@ ACCEPTED_AT_START = 0.1
 COOLING = 0.01
 """``temperature_end`` over ``temperature_start``."""
 
+REFINED = 0.1
+"""By how much a search begins colder that refines what another method found.
+
+At the temperature of the rule it walks away from that start and forgets it. Measured on 10,000 images of
+MNIST, error at the midpoint after 50,000 steps, mean of five pairs: the start's .106 and .0187 at widths 16
+and 64; from the rule's temperature .069 and .0176; from a tenth of it .068 and .0140.
+"""
+
 RULE = (
     f"T_start accepts the mean uphill step of {NUM_PROBES} random moves with probability "
     f"{ACCEPTED_AT_START}; T_end = {COOLING} T_start"
 )
+
+REFINING_RULE = f"{RULE}; a refinement begins at {REFINED} of that T_start"
 
 
 def from_probes(method: SimulatedAnnealing, rises: Iterable[float]) -> tuple[float, float]:
@@ -34,7 +44,11 @@ def from_probes(method: SimulatedAnnealing, rises: Iterable[float]) -> tuple[flo
         uphill = [rise for rise in rises if 0.0 < rise < math.inf]
         mean = sum(uphill) / len(uphill) if uphill else 1e-3
         hot = mean / -math.log(ACCEPTED_AT_START)
-    if cold == "auto":
+        if cold == "auto":
+            cold = COOLING * hot
+        if not isinstance(method.start, str):
+            hot = max(cold, REFINED * hot)
+    elif cold == "auto":
         cold = COOLING * hot
     return hot, cold
 
@@ -46,4 +60,6 @@ def temperatures(hot: float, cold: float, start: int, stop: int, steps: int) -> 
 
 def rule(method: SimulatedAnnealing) -> str:
     """How the temperatures came about, in words."""
-    return RULE if "auto" in (method.temperature_start, method.temperature_end) else "given"
+    if "auto" not in (method.temperature_start, method.temperature_end):
+        return "given"
+    return RULE if isinstance(method.start, str) else REFINING_RULE
