@@ -144,3 +144,22 @@ def test_what_does_not_fit_is_evaluated_in_full() -> None:
     """Where a chain's layers do not fit into memory, every proposal is a forward pass."""
     problem = problem_of(3, 2, "midpoint_error", 1)
     assert Plan.of(problem, 0.9 * convolved_ground.chain_bytes(problem)).kind == "direct"
+
+
+@given(
+    st.integers(1, 5), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), seeds(),
+)  # fmt: skip
+def test_the_compiled_convolution_is_that_of_torch(
+    num_outputs: int, num_channels: int, height: int, width: int, length: int, seed: int
+) -> None:
+    """For any number of channels, and maps of any sides, those of one position included."""
+    stream = torch.Generator().manual_seed(seed)
+
+    def drawn_tensor(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=stream, dtype=torch.float64)
+
+    maps, bias = drawn_tensor(num_channels, height, width, length), drawn_tensor(num_outputs)
+    weight = drawn_tensor(num_outputs, num_channels, 3, 3)
+    expected = torch.nn.functional.conv2d(maps.permute(3, 0, 1, 2), weight, bias, padding=1)
+    found = convolved_ground.convolved(bias, weight, maps, maps.new_empty(num_outputs, height, width, length))
+    assert torch.allclose(expected.permute(1, 2, 3, 0), found, rtol=1e-10, atol=1e-12)

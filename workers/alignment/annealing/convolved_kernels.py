@@ -8,6 +8,19 @@ from workers.alignment.annealing.kernels import kernel
 
 
 @kernel
+def _pairs(weight):  # type: ignore[no-untyped-def]
+    """Weights of two outputs at a time, (pairs, channels, 2, 9); a last one has no partner but zeros."""
+    num_outputs, num_channels = weight.shape[:2]
+    pairs = np.zeros(((num_outputs + 1) // 2, num_channels, 2, 9), weight.dtype)
+    for o in range(num_outputs):
+        for c in range(num_channels):
+            for i in range(3):
+                for j in range(3):
+                    pairs[o // 2, c, o % 2, 3 * i + j] = weight[o, c, i, j]
+    return pairs
+
+
+@kernel
 def add_convolved(out, weight, maps, length):  # type: ignore[no-untyped-def]
     """Adds a convolution with padding 1 to ``out``, two outputs by nine terms at a time.
 
@@ -18,27 +31,28 @@ def add_convolved(out, weight, maps, length):  # type: ignore[no-untyped-def]
         length: B, unsigned: an index that may be negative is not vectorized.
     """
     num_outputs, height, width, _ = out.shape
-    terms = np.zeros((2, 9), weight.dtype)
+    whole = _pairs(weight)
+    cut = np.zeros_like(whole)  # at an edge: without the terms outside
     for y in range(height):
         above, under = max(y - 1, 0), min(y + 1, height - 1)
         for x in range(width):
             left, right = max(x - 1, 0), min(x + 1, width - 1)
-            for o in range(0, num_outputs, 2):
-                p = min(o + 1, num_outputs - 1)
-                for c in range(weight.shape[1]):
-                    for i in range(3):
-                        for j in range(3):
-                            terms[0, 3 * i + j] = terms[1, 3 * i + j] = 0.0
-                            if 0 <= y + i - 1 < height and 0 <= x + j - 1 < width:
-                                terms[0, 3 * i + j] = weight[o, c, i, j]
-                                if p > o:  # the last output may have no partner
-                                    terms[1, 3 * i + j] = weight[p, c, i, j]
-                    a0, a1, a2 = terms[0, 0], terms[0, 1], terms[0, 2]
-                    a3, a4, a5 = terms[0, 3], terms[0, 4], terms[0, 5]
-                    a6, a7, a8 = terms[0, 6], terms[0, 7], terms[0, 8]
-                    b0, b1, b2 = terms[1, 0], terms[1, 1], terms[1, 2]
-                    b3, b4, b5 = terms[1, 3], terms[1, 4], terms[1, 5]
-                    b6, b7, b8 = terms[1, 6], terms[1, 7], terms[1, 8]
+            is_inner = above < y < under and left < x < right
+            if not is_inner:
+                for i in range(3):
+                    for j in range(3):
+                        is_there = 0 <= y + i - 1 < height and 0 <= x + j - 1 < width
+                        for k in range(len(whole)):
+                            for c in range(whole.shape[1]):
+                                for s in range(2):
+                                    cut[k, c, s, 3 * i + j] = whole[k, c, s, 3 * i + j] if is_there else 0.0
+            for k in range(len(whole)):
+                o, p = 2 * k, min(2 * k + 1, num_outputs - 1)
+                for c in range(whole.shape[1]):
+                    w = whole[k, c] if is_inner else cut[k, c]
+                    a0, a1, a2, b0, b1, b2 = w[0, 0], w[0, 1], w[0, 2], w[1, 0], w[1, 1], w[1, 2]
+                    a3, a4, a5, b3, b4, b5 = w[0, 3], w[0, 4], w[0, 5], w[1, 3], w[1, 4], w[1, 5]
+                    a6, a7, a8, b6, b7, b8 = w[0, 6], w[0, 7], w[0, 8], w[1, 6], w[1, 7], w[1, 8]
                     for t in range(length):
                         h0, h1, h2 = maps[c, above, left, t], maps[c, above, x, t], maps[c, above, right, t]
                         h3, h4, h5 = maps[c, y, left, t], maps[c, y, x, t], maps[c, y, right, t]

@@ -70,8 +70,9 @@ class ConvolvedMerge:
         top = ground.first.new_empty(ground.width, ground.num_examples)
         for number, chosen in enumerate(ground.blocks):
             new, old = self._channels(number, after, group, places, own)
-            out = self._after[group][number].copy_(self._layers[group][number])
-            hidden = convolved(out, weight, torch.cat([new, *(one.unsqueeze(0) for one in old)])).relu()
+            channels = torch.cat([new, *(one.unsqueeze(0) for one in old)])
+            layer, out = self._layers[group][number], self._after[group][number]
+            hidden = convolved(layer, weight, channels, out).relu()
             top[:, chosen] = self._above(hidden, group + 2, number, before, self._weights, self._after)
         return self._score(top, after)
 
@@ -105,8 +106,7 @@ class ConvolvedMerge:
         for layer in range(first, ground.depth - 1):
             weight = self._weight(layer, permutations, weights)
             bias = self._bias(layer, permutations)
-            start = bias.view(-1, 1, 1, 1).expand_as(hidden).contiguous()
-            out = convolved(start, weight, hidden)
+            out = convolved(bias, weight, hidden, torch.empty_like(hidden))
             if into is not None:
                 into[layer - 1][number] = out
             hidden = out.relu()
@@ -123,8 +123,7 @@ class ConvolvedMerge:
             return new, [self._hidden[number][place] for place in places]
         weight, bias = own
         below = self._hidden[number] if group == 1 else self._layers[group - 2][number].relu()
-        start = bias.view(-1, 1, 1, 1).expand(-1, *below.shape[1:]).contiguous()
-        self._changed[number] = convolved(start, weight, below)
+        convolved(bias, weight, below, self._changed[number])
         return self._changed[number].relu(), [
             self._layers[group - 1][number][place].relu() for place in places
         ]
