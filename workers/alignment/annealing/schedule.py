@@ -40,17 +40,14 @@ def from_probes(method: SimulatedAnnealing, rises: Iterable[float]) -> tuple[flo
     Where no move goes uphill, any temperature will do.
     """
     hot, cold = method.temperature_start, method.temperature_end
-    if hot == "auto":
-        uphill = [rise for rise in rises if 0.0 < rise < math.inf]
-        mean = sum(uphill) / len(uphill) if uphill else 1e-3
-        hot = mean / -math.log(ACCEPTED_AT_START)
-        if cold == "auto":
-            cold = COOLING * hot
-        if not isinstance(method.start, str):
-            hot = max(cold, REFINED * hot)
-    elif cold == "auto":
-        cold = COOLING * hot
-    return hot, cold
+    if hot != "auto":
+        return hot, COOLING * hot if cold == "auto" else cold
+    uphill = [rise for rise in rises if 0.0 < rise < math.inf]
+    mean = sum(uphill) / len(uphill) if uphill else 1e-3
+    measured = mean / -math.log(ACCEPTED_AT_START)
+    end = COOLING * measured if cold == "auto" else cold
+    is_refinement = not isinstance(method.start, str)
+    return max(end, REFINED * measured) if is_refinement else measured, end
 
 
 def temperatures(hot: float, cold: float, start: int, stop: int, steps: int) -> np.ndarray:
