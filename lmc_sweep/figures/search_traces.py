@@ -27,7 +27,12 @@ OPTIONS = (
 _MOST_ROWS = 4
 _MOST_FAINT = 40
 """Single chains drawn behind each mean: more make a smear."""
-_UNITS = {"midpoint_loss": "nats", "weight_inner_product": "", "activation_correlation": ""}
+_UNITS = {
+    "midpoint_loss": "nats",
+    "midpoint_loss_reset_bn": "nats",
+    "weight_inner_product": "",
+    "activation_correlation": "",
+}
 
 
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:

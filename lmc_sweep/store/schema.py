@@ -112,7 +112,7 @@ ALIGNMENTS = Table(
             nullable=True,
         ),
         count("row", "its index on the first axis of that file", nullable=True),
-        text("objective", "what the method improved"),
+        text("objective", "what the method improved; docs/sweep-file.md lists the names"),
         real("objective_start", "objective before the search", "of the objective"),
         real("objective_end", "objective of the permutations found", "of the objective"),
         count("num_evaluations", "evaluations of the objective or of assignments", nullable=True),

@@ -300,6 +300,11 @@ BAD = {
         (*TIED, *SHAPE, "--set", "architecture.width=2"),
         ["architecture.width", "no effect"],
     ),
+    "loss needs examples": (
+        None,
+        (*TIED, *SHAPE, "--method", "sinkhorn", "--set", "method.objective=midpoint_loss"),
+        ["--method", "sinkhorn", "--dataset"],
+    ),
     "needs examples": (None, (*TIED, *SHAPE, "--method", "simulated_annealing"), ["--dataset"]),
     "unknown data set": (None, (*TIED, "--dataset", "digitz"), ["digitz", "digits"]),
     "correction alone": (None, (*TIED, *SHAPE, "--correction", "reset_bn"), ["--correction", "--dataset"]),

@@ -14,6 +14,7 @@ from torch.nn import functional
 from workers.alignment.align import Examples, align
 from workers.alignment.methods import Sinkhorn, StraightThrough, WeightMatching
 from workers.alignment.midpoint_gradients import MidpointLoss
+from workers.alignment.outcome import SENSES
 from workers.alignment.soft_permutations import matrices_of, soft_apply, soft_gradient
 from workers.params import ParamStack, interpolated, rows
 from workers.permutation import permute
@@ -81,6 +82,18 @@ def test_trained_networks_come_closer(method: Gradient) -> None:
     assert end == pytest.approx(float(found.objective_end), rel=1e-5)
     assert end > 3 * start if found.objective == "weight_inner_product" else end < start / 2
     assert ["steps_done"] == found.outcome
+
+
+def test_sinkhorn_on_weights_takes_no_examples() -> None:
+    """Without examples it finds what it finds beside them; on the loss, they are asked for."""
+    params, spec, on = on_digits(7, 2)
+    members = [rows(params, [0]), rows(params, [1])]
+    with_them, without = (
+        align(Sinkhorn(steps=20), members, spec, names=["p"], examples=given) for given in (on, None)
+    )
+    assert with_them.objective_end.equal(without.objective_end)
+    with pytest.raises(ValueError, match="sinkhorn looks at what networks compute: give it examples"):
+        align(Sinkhorn(objective="midpoint_loss"), members, spec, names=["p"])
 
 
 def test_straight_through_never_ends_above_weight_matching() -> None:
@@ -171,6 +184,10 @@ def test_convolutions_batch_norm_and_residual_streams(method: Gradient, name: st
     found = align(small, members, spec, names=["p"], examples=on)
     permute.validate(found.permutations[1], spec, 1)
     assert set(spec.groups) == set(found.permutations[1])
+    looks_at_loss = found.objective != "weight_inner_product"
+    assert looks_at_loss == method.needs_examples
+    assert (looks_at_loss and bool(program.statistics)) == (found.objective == "midpoint_loss_reset_bn")
+    assert (-1 if looks_at_loss else 1) == SENSES[found.objective]
     sense = 1 if found.objective == "weight_inner_product" else -1
     assert sense * float(found.objective_end) >= sense * float(found.objective_start)
     for member, copy in zip(members, before, strict=True):

@@ -2,7 +2,7 @@
 
 ``METHODS`` is the one place where a name becomes a method. ``joins_all`` says that a method aligns any
 number of networks in one search; the others align every network to the first, pair by pair.
-``needs_examples`` says that it looks at training examples.
+``needs_examples`` says that a method, with its options, looks at training examples.
 """
 
 from __future__ import annotations
@@ -152,7 +152,11 @@ class Sinkhorn(Budgeted):
     batch_size: Annotated[int, Ge(1)] = 500
     num_examples: Annotated[int, Ge(2)] | None = 10_000
     joins_all: ClassVar[bool] = False
-    needs_examples: ClassVar[bool] = True
+
+    @property
+    def needs_examples(self) -> bool:
+        """Whether the objective is what networks compute."""
+        return self.objective == "midpoint_loss"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,12 @@ from workers.statistics import statistics_batches
 
 Found = TypeVar("Found")
 
+
+def objective_on(examples: Examples) -> str:
+    """What ``MidpointLoss`` is called: with batch norm it is no value that other searches minimize."""
+    return "midpoint_loss_reset_bn" if examples.program.statistics else "midpoint_loss"
+
+
 COPIES_PER_ACTIVATION = 3
 """What a minibatch keeps of every activation: itself, its derivative, and what an operation works on."""
 

@@ -96,11 +96,16 @@ SENSES = {
     "activation_inner_product": 1,
     "functional_difference": -1,
     "midpoint_loss": -1,
+    "midpoint_loss_reset_bn": -1,
     "midpoint_error": -1,
     "average_error": -1,
     "pairwise_barrier": -1,
 }
-"""Objectives by name: 1 where more is better, -1 where less is."""
+"""Objectives by name: 1 where more is better, -1 where less is.
+
+``midpoint_loss`` interpolates batch-norm statistics like weights; for ``midpoint_loss_reset_bn`` they are
+measured at the midpoint.
+"""
 
 
 @dataclass(frozen=True)

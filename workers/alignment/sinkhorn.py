@@ -18,7 +18,7 @@ from workers.alignment.frame_problem import FrameProblem
 from workers.alignment.judged import Judged
 from workers.alignment.matching_problem import MatchingProblem
 from workers.alignment.methods import Sinkhorn
-from workers.alignment.midpoint_gradients import MidpointLoss, side_by_side
+from workers.alignment.midpoint_gradients import MidpointLoss, objective_on, side_by_side
 from workers.alignment.outcome import AlignmentResult
 from workers.alignment.sinkhorn_operator import soft_permutations, through_soft_permutations
 from workers.alignment.soft_permutations import Matrices, hardened, soft_apply, soft_gradient
@@ -72,7 +72,9 @@ def match_by_sinkhorn(method: Sinkhorn, batch: Batch) -> AlignmentResult:
             descent = _descent_on_loss(loss, second, batch.spec, name)
         return _search(method, descent, judged, name)
 
-    objective = WEIGHTS if method.objective == "weights" else "midpoint_loss"
+    objective = WEIGHTS
+    if method.objective == "midpoint_loss":
+        objective = objective_on(batch.required_examples(method.num_examples))
     return result_of(side_by_side(search, batch.num_groups), objective, batch.spec)
 
 

@@ -14,7 +14,7 @@ from workers.alignment.batch import Batch, Finding, result_of
 from workers.alignment.budget import Budget
 from workers.alignment.judged import Judged
 from workers.alignment.methods import StraightThrough, WeightMatching
-from workers.alignment.midpoint_gradients import MidpointLoss, side_by_side
+from workers.alignment.midpoint_gradients import MidpointLoss, objective_on, side_by_side
 from workers.alignment.outcome import AlignmentResult
 from workers.alignment.weight_matching import match_weights
 from workers.params import ParamStack, rows
@@ -22,8 +22,6 @@ from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
 from workers.permutation.spec import PermutationSpec
 from workers.training.optimizers import Adam
-
-OBJECTIVE = "midpoint_loss"
 
 BETA1 = 0.9
 
@@ -58,7 +56,7 @@ def match_straight_through(method: StraightThrough, batch: Batch) -> AlignmentRe
         loss = MidpointLoss(first, examples, method.batch_size, max_bytes)
         return _match(method, loss, second, batch.spec, batch.names[index])
 
-    return result_of(side_by_side(search, batch.num_groups), OBJECTIVE, batch.spec)
+    return result_of(side_by_side(search, batch.num_groups), objective_on(examples), batch.spec)
 
 
 def _match(
