@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from workers.alignment.align import AlignmentResult, Examples, align
 from workers.alignment.methods import (
     ActivationMatching,
+    BruteForce,
     CycleConsistent,
     FunctionalDifference,
     MergeMany,
     Method,
+    SimulatedAnnealing,
     Sinkhorn,
     StraightThrough,
     WeightMatching,
@@ -130,3 +132,50 @@ def test_layers_may_be_called_by_keyword(method: Method) -> None:
     moved = permute.apply(networks, drawn, spec)
     found = align(method, [networks, moved], spec, names=["p"], examples=examples)
     assert all(torch.equal(permute.invert(drawn)[g], found.permutations[1][g]) for g in spec.groups)
+
+
+SEARCHES: list[Method] = [
+    ActivationMatching(),
+    FunctionalDifference(),
+    StraightThrough(steps=2),
+    Sinkhorn(steps=2, objective="midpoint_loss"),
+    BruteForce(max_evaluations=40),
+    SimulatedAnnealing(steps=5),
+    SimulatedAnnealing(steps=5, engine="simanneal"),
+]
+PAIR = [rows(NETWORKS, [0]), rows(NETWORKS, [1])]
+
+
+@pytest.mark.parametrize("method", SEARCHES, ids=lambda method: method.method)
+def test_examples_that_say_nothing_are_refused(method: Method) -> None:
+    """None at all; and labels that are no classes of the networks."""
+    with pytest.raises(ValueError, match="one example or more"):
+        align(method, PAIR, SPEC, names=["p"], examples=Examples(PROGRAM, INPUTS[:0], LABELS[:0]))
+    for shift in (1, -1):
+        shifted = Examples(PROGRAM, INPUTS[:100], LABELS[:100] + shift)
+        with pytest.raises(ValueError, match=r"labels must be 0 to 9.*these are"):
+            align(method, PAIR, SPEC, names=["p"], examples=shifted)
+
+
+@pytest.mark.parametrize("method", [WeightMatching(), *SEARCHES], ids=lambda method: method.method)
+def test_weights_that_require_gradients_are_weights(method: Method) -> None:
+    """As parameters of a module that is being trained are: the same result."""
+    wanted = [{name: t.clone().requires_grad_() for name, t in one.items()} for one in PAIR]
+    expected, actual = aligned(method, PAIR, "p"), aligned(method, wanted, "p")
+    assert torch.equal(expected.objective_end, actual.objective_end)
+    assert all(torch.equal(expected.permutations[1][g], actual.permutations[1][g]) for g in SPEC.groups)
+
+
+@pytest.mark.parametrize("method", SEARCHES, ids=lambda method: method.method)
+def test_members_of_several_types_are_refused(method: Method) -> None:
+    """Where they are run; with the tensor and both types."""
+    double = {name: tensor.double() for name, tensor in PAIR[1].items()}
+    with pytest.raises(ValueError, match=r"layers\.0\.weight is torch\.float32 and torch\.float64"):
+        aligned(method, [PAIR[0], double], "p")
+
+
+@pytest.mark.parametrize("method", [WeightMatching(), SimulatedAnnealing(steps=5)])
+def test_nothing_to_align_is_refused(method: Method) -> None:
+    """Members without rows."""
+    with pytest.raises(ValueError, match="nothing to align"):
+        aligned(method, [rows(NETWORKS, []), rows(NETWORKS, [])], "")

@@ -66,15 +66,17 @@ def align(
 
     Raises:
         ValueError: If there are fewer than two members, names or rows are not P, the members differ in
-            their tensors, no spec can be derived, the examples are missing, or the method cannot serve
-            networks like these.
+            their tensors, no spec can be derived, the examples are missing or their labels are no
+            classes, or the method cannot serve networks like these.
     """
     if names is None or any(isinstance(member, nn.Module) for member in members):
         spec = spec or spec_of(members, example_input)
         members, names = stacks_of_one(members), names or (SINGLE,)
     if spec is None:
         raise ValueError("stacks of networks are aligned by a spec: derive_permutation_spec gives a module's")
-    batch = Batch(cast(Sequence[ParamStack], members), spec, names, examples, max_bytes)
+    stacks = cast(Sequence[ParamStack], members)
+    stacks = [{name: tensor.detach() for name, tensor in member.items()} for member in stacks]
+    batch = Batch(stacks, spec, names, examples, max_bytes)
     _check(method, batch)
     with tf32(False):
         return _of_finite(method, batch)
@@ -140,5 +142,26 @@ def _check(method: Method, batch: Batch) -> None:
     counts = [num_networks(member) for member in batch.members]
     if set(counts) != {batch.num_groups}:
         raise ValueError(f"every member must have one row per name: {batch.num_groups} names, rows {counts}")
-    if method.needs_examples and batch.examples is None:
+    if not batch.num_groups:
+        raise ValueError(
+            "there is nothing to align: give one name or more, and a row of every member for each"
+        )
+    if not method.needs_examples:
+        return
+    if batch.examples is None:
         raise ValueError(f"{method.method} looks at what networks compute: give it examples")
+    for name in batch.members[0]:
+        kinds = list(dict.fromkeys(str(member[name].dtype) for member in batch.members))
+        if len(kinds) > 1:
+            raise ValueError(
+                f"{method.method} runs the networks together, and they must be of one type: {name} is "
+                f"{' and '.join(kinds)}"
+            )
+    labels, num_classes = batch.examples.labels, batch.examples.program.num_classes
+    if not len(labels):
+        raise ValueError(f"{method.method} looks at what networks compute: give it one example or more")
+    if int(labels.min()) < 0 or int(labels.max()) >= num_classes:
+        raise ValueError(
+            f"labels must be 0 to {num_classes - 1}, as the networks have {num_classes} classes: "
+            f"these are {int(labels.min())} to {int(labels.max())}"
+        )
