@@ -14,6 +14,8 @@ from strategies import seeds
 
 from workers.alignment.align import Examples, align
 from workers.alignment.annealing import convolved_ground, convolved_walk
+from workers.alignment.annealing.convolved_ground import ConvolvedGround
+from workers.alignment.annealing.convolved_walk import ConvolvedWalk
 from workers.alignment.annealing.ground import Ground, Plan
 from workers.alignment.annealing.moves import Moves, Steps, drawn, replay
 from workers.alignment.annealing.problem import Problem, State
@@ -138,6 +140,35 @@ def test_a_trace_is_the_same_in_any_company() -> None:
 
     assert found([first], 1) == found([first, second], 2)
     assert len(found([first], 2)[0]) > 10
+
+
+def kept_bytes(holder: object) -> int:
+    """Memory of the tensors that an object of the annealer holds, itself or in what it holds."""
+    if isinstance(holder, torch.Tensor):
+        return holder.untyped_storage().nbytes()
+    if isinstance(holder, list | tuple):
+        return sum(kept_bytes(one) for one in holder)
+    if isinstance(holder, dict):
+        return kept_bytes([*holder.values()])
+    if isinstance(holder, ConvolvedGround):
+        return 0  # shared
+    if type(holder).__module__.startswith("workers.alignment.annealing.convolved"):
+        return kept_bytes([one for name, one in vars(holder).items() if name != "_labels"])
+    return 0
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("objective", ["midpoint_loss", "pairwise_barrier"])
+def test_what_is_kept_was_planned(depth: int, objective: str) -> None:
+    """After moves in all groups, a chain holds no more than was told beforehand, and no less than a third."""
+    problem = problem_of(depth, 2 if objective == "midpoint_loss" else 3, objective, 1, num_examples=6000)
+    ground = ConvolvedGround(problem, is_kept=True)
+    walk = ConvolvedWalk([ground], [problem.identity()])
+    walk.run([some_moves(problem, False, 20, 1, accepted=0.5)])
+    planned = convolved_ground.chain_bytes(problem)
+    assert planned / 3 < kept_bytes(walk) < planned
+    shared = kept_bytes([one for one in vars(ground).values() if isinstance(one, torch.Tensor | list)])
+    assert shared <= 1.1 * convolved_ground.ground_bytes(problem)
 
 
 def test_what_does_not_fit_is_evaluated_in_full() -> None:
