@@ -15,10 +15,10 @@ import torch
 from digits_mlps import digits, trained
 
 from workers.alignment.align import AlignmentResult, Examples, align
-from workers.alignment.annealing import schedule
+from workers.alignment.annealing import schedule, search
 from workers.alignment.annealing.moves import bounds, drawn
 from workers.alignment.annealing.problem import Problem
-from workers.alignment.methods import SimulatedAnnealing, WeightMatching
+from workers.alignment.methods import SimulatedAnnealing, StraightThrough, WeightMatching
 from workers.params import row, rows
 from workers.permutation.derive import derive_permutation_spec
 
@@ -216,6 +216,30 @@ def test_time_is_bounded() -> None:
     assert trace.evaluations[-1] <= int(found.num_evaluations)
 
 
+@pytest.mark.parametrize("start", ["identity", "random", WeightMatching()])
+def test_no_part_of_a_search_begins_after_its_time(start: Any) -> None:
+    """With no time at all only the start is evaluated, and it is the result; the chains leave no trace."""
+    method = replace(METHOD, restarts=3, start=start, max_seconds=1e-9)
+    found = run(method)
+    assert ["max_seconds"] == found.outcome
+    assert 1 == int(found.num_evaluations)
+    assert () == found.traces[0]
+    assert float(found.objective_end) == float(found.objective_start)
+    assert found.details[0]["temperature_start"] is None
+    assert [] == found.details[0]["chains"]
+
+
+def test_probes_are_broken_off_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is up after so many looks: what was evaluated is counted, and no chain makes a step."""
+    for looks in range(3, 60, 7):
+        left = iter([False] * looks)
+        monkeypatch.setattr(search._Clock, "is_up", lambda *_, left=left: next(left, True))
+        found = run(replace(METHOD, restarts=2), max_bytes=1e5)
+        assert ["max_seconds"] == found.outcome
+        assert 1 + looks - 2 == int(found.num_evaluations)
+        assert float(found.objective_end) == float(found.objective_start)
+
+
 def test_a_trace_tells_the_course() -> None:
     """About a hundred points, first and last included; the best is the least so far; clocks only go on."""
     (trace,) = run(replace(METHOD, steps=20_000)).traces[0]
@@ -261,3 +285,12 @@ def test_a_refinement_begins_colder_and_ends_alike() -> None:
     assert pytest.approx(schedule.REFINED * hot) == refined
     assert cold == end
     assert 7.0 == schedule.from_probes(replace(refining, temperature_end=7.0), rises)[0]
+
+
+def test_the_time_bounds_the_start_too() -> None:
+    """A start that would take minutes is broken off, and what was found is kept."""
+    start = StraightThrough(steps=1_000_000)
+    found = run(replace(METHOD, start=start, max_seconds=0.3))
+    assert "max_seconds" == found.details[0]["start"]["outcome"]
+    assert float(found.objective_end) <= float(found.objective_start)
+    assert float(found.seconds[0]) < 30

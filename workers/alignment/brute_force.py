@@ -27,13 +27,17 @@ from workers.device import map_on_threads
 from workers.params import row
 
 NUM_CANDIDATES = 32
-"""States that are evaluated in full at the end: the best, and those as good within the tolerance."""
+"""States that are evaluated in full at the end: the best, and those as good within the tolerance; fewer where
+evaluations are bounded."""
 
 LOSS_TOLERANCE = 1e-4
 """In nats; an error may be off by one example."""
 
 SEGMENT = 4096
-"""States between two looks at the budget at most."""
+"""States between two looks at the clock at most."""
+
+SEGMENT_SECONDS = 0.05
+"""Time between two looks, about; one state at least."""
 
 MEASURED_EXAMPLES, MEASURED_MOVES = 1000, 200
 """What the time of a refused search is estimated on."""
@@ -116,23 +120,24 @@ def _search_one(method: BruteForce, problem: Problem, max_bytes: float) -> Findi
     start, count = problem.identity(), _count(problem)
     start_energy = problem.energy(start)
     is_finite = math.isfinite(start_energy)
-    allowed = count - 1
+    allowed, num_kept = count - 1, NUM_CANDIDATES
     if method.max_evaluations is not None:
-        allowed = min(allowed, max(0, method.max_evaluations - 1 - NUM_CANDIDATES))
+        left = method.max_evaluations - 1
+        num_kept = max(1, min(NUM_CANDIDATES, left // 2))
+        allowed = min(allowed, max(0, left - num_kept))
     outcome, num_made, candidates, drift = "exact", 0, [_Candidate.of(start_energy, 0, start)], 0.0
     if is_finite and allowed:
         ground = Ground(Plan.of(problem, max_bytes), [problem], max_bytes)
         walk = ground.walk([0], [start])
         tolerance = LOSS_TOLERANCE if problem.measures_loss else 1.5 / problem.denominator
-        for moves in _segments(problem, allowed):
-            if budget.exceeded(0):
-                outcome = "max_seconds"
-                break
-            walk = _pass_through(ground, walk, moves, candidates, num_made + 1, tolerance)
+        for moves in _paced(_segments(problem, allowed), budget):
+            walk = _pass_through(ground, walk, moves, candidates, num_kept, num_made + 1, tolerance)
             num_made += len(moves)
             drift = max(drift, walk.drift)
-        if num_made == allowed < count - 1:
-            outcome = "max_evaluations"
+        if num_made < allowed:
+            outcome = "max_seconds"
+    if num_made == allowed < count - 1:
+        outcome = "max_evaluations"
     # the earliest first, so that of equals it is the one
     candidates.sort(reverse=True)
     energies = [start_energy if one.state is start else problem.energy(one.state) for one in candidates] + [
@@ -171,6 +176,21 @@ def _segments(problem: Problem, num_moves: int) -> Iterator[Moves]:
             return
 
 
+def _paced(segments: Iterator[Moves], budget: Budget) -> Iterator[Moves]:
+    """The moves in parts of about as many seconds each, until the time is up."""
+    length = 1
+    for moves in segments:
+        done = 0
+        while done < len(moves):
+            if budget.exceeded(0):
+                return
+            before, part = budget.seconds, moves.part(done, done + length)
+            yield part
+            done += len(part)
+            per_move = max(budget.seconds - before, 1e-9) / len(part)
+            length = max(1, min(SEGMENT, 2 * length, int(SEGMENT_SECONDS / per_move)))
+
+
 def _accepted_moves(slots: np.ndarray, places: np.ndarray) -> Moves:
     """Adjacent transpositions that are carried out whatever the energy."""
     lower = np.ascontiguousarray(places[:, None])
@@ -182,6 +202,7 @@ def _pass_through(
     walk: Walk,
     moves: Moves,
     candidates: list[_Candidate],
+    num_kept: int,
     number: int,
     tolerance: float,
 ) -> Walk:
@@ -194,7 +215,7 @@ def _pass_through(
         (steps,) = walk.run([moves])
         wild = np.flatnonzero(~np.isfinite(steps.proposed))
         done = int(wild[0]) + 1 if len(wild) else len(moves)
-        _keep(candidates, before, moves.part(0, done), steps.proposed[:done], number, tolerance)
+        _keep(candidates, num_kept, before, moves.part(0, done), steps.proposed[:done], number, tolerance)
         if len(wild):
             walk = ground.walk([0], [replay(before, moves.part(0, done), np.ones(done, np.bool_))])
         moves, number = moves.part(done, len(moves)), number + done
@@ -203,6 +224,7 @@ def _pass_through(
 
 def _keep(
     candidates: list[_Candidate],
+    num_kept: int,
     before: State,
     moves: Moves,
     energies: np.ndarray,
@@ -216,9 +238,9 @@ def _keep(
         float(np.min(energies, initial=math.inf, where=np.isfinite(energies))),
         min(-one.rank[0] for one in candidates),
     )
-    for step in np.argsort(energies, kind="stable")[:NUM_CANDIDATES].tolist():
+    for step in np.argsort(energies, kind="stable")[:num_kept].tolist():
         energy = float(energies[step])
-        is_full = len(candidates) == NUM_CANDIDATES
+        is_full = len(candidates) >= num_kept
         if not energy <= best + tolerance or (is_full and energy >= -candidates[0].rank[0]):
             break
         state = replay(before, moves.part(0, step + 1), np.ones(step + 1, np.bool_))

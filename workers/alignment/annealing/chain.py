@@ -59,6 +59,11 @@ class Chain:
         self._accepted_in, self._made_in = np.zeros(NUM_PARTS), np.zeros(NUM_PARTS)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether it was given a schedule, though it may have made no step."""
+        return bool(self._trace)
+
+    @property
     def is_done(self) -> bool:
         """Whether all steps are made."""
         return self.num_made >= self.num_steps

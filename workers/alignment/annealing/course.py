@@ -9,7 +9,7 @@ import numpy as np
 
 from workers.alignment.annealing import schedule
 from workers.alignment.annealing.chain import Chain, Schedule
-from workers.alignment.annealing.moves import Moves, Steps, drawn, movable
+from workers.alignment.annealing.moves import Moves, drawn, movable
 from workers.alignment.annealing.problem import Problem
 from workers.alignment.annealing.starts import Start
 from workers.alignment.batch import Finding
@@ -37,6 +37,7 @@ class Course:
                 for number in range(method.restarts)
             ]
         self.is_probed = not self._num_probes
+        self._is_out_of_time = False
         self.schedule = Schedule(*schedule.from_probes(method, []), method.steps)
 
     def _evaluations_left(self) -> int:
@@ -57,12 +58,19 @@ class Course:
         moves.bounds[:] = -math.inf
         return moves.part(0, self._num_probes)
 
-    def take_probes(self, steps: Steps) -> None:
-        """Sets the temperatures by what the probes found."""
-        rises = (steps.proposed - self._energy).tolist()
-        self.schedule = Schedule(*schedule.from_probes(self._method, rises), self._method.steps)
-        self.num_evaluations += self._num_probes
-        self.is_probed = True
+    def take_probes(self, energies: Sequence[float]) -> None:
+        """Sets the temperatures by what the probes found, unless they were broken off."""
+        self.num_evaluations += len(energies)
+        if len(energies) == self._num_probes:
+            rises = [energy - self._energy for energy in energies]
+            self.schedule = Schedule(*schedule.from_probes(self._method, rises), self._method.steps)
+            self.is_probed = True
+
+    def leave_out_chains_that_never_began(self) -> None:
+        """Where the time was up before."""
+        begun = [chain for chain in self.chains if chain.has_begun]
+        self._is_out_of_time = len(begun) < len(self.chains)
+        self.chains = begun
 
     def full_energy(self, chain: Chain) -> float:
         """The energy of a chain's best state, in full."""
@@ -94,6 +102,8 @@ class Course:
 
     def _outcome(self) -> str:
         """How the chains ended."""
+        if self._is_out_of_time:
+            return "max_seconds"
         if not self._can_move or (
             self.chains and all(chain.num_made == self._method.steps for chain in self.chains)
         ):
@@ -104,8 +114,8 @@ class Course:
         """What else there is to tell."""
         greedy = self._method.acceptance == "greedy"
         details: dict[str, object] = {
-            "temperature_start": 0.0 if greedy else self.schedule.hot,
-            "temperature_end": 0.0 if greedy else self.schedule.cold,
+            "temperature_start": 0.0 if greedy else self.schedule.hot if self.is_probed else None,
+            "temperature_end": 0.0 if greedy else self.schedule.cold if self.is_probed else None,
             "temperature_rule": "none: greedy" if greedy else schedule.rule(self._method),
             "acceptance": self.chains[best_chain].acceptance if self.chains else [],
             "engine": self._method.engine,

@@ -36,9 +36,9 @@ class Plan:
     def of(cls, problem: Problem, max_bytes: float) -> Plan:
         """The fastest kind that serves these networks and fits."""
         if margin_walk.serves(problem):
+            shared, chain = margin_walk.ground_bytes(problem), margin_walk.chain_bytes(problem)
             # without room for all rows, those that a proposal needs are formed when it is made
-            shared = min(margin_walk.ground_bytes(problem), max_bytes)
-            return cls("margins", shared, margin_walk.chain_bytes(problem))
+            return cls("margins", shared if shared + chain <= max_bytes else 0.0, chain)
         if deep_walk.serves(problem):
             shared, chain = layered_ground.ground_bytes(problem), deep_walk.chain_bytes(problem)
             if shared + chain <= max_bytes:
@@ -66,7 +66,7 @@ class Ground:
         self._plan, self._problems = plan, problems
         self.is_on_cpu = problems[0].examples.labels.device.type == "cpu"
         if plan.kind == "margins":
-            self._margins = [margin_walk.MarginGround(problem, max_bytes) for problem in problems]
+            self._margins = [margin_walk.MarginGround(problem, plan.shared_bytes) for problem in problems]
         elif plan.kind == "blocks":
             self._blocks = [deep_walk.DeepGround(problem, max_bytes) for problem in problems]
         elif plan.kind == "layers":

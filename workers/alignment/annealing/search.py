@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,7 +73,7 @@ class _Team:
 
     walk: Walk
     chains: Sequence[Chain]
-    length: int = 8
+    length: int = 1
 
 
 def _search(
@@ -83,21 +84,26 @@ def _search(
     max_bytes: float,
 ) -> list[Finding]:
     """What is found for some groups of networks that are searched together."""
-    began = time.perf_counter() - max(start.seconds for start in starts)
+    clock = _Clock.of(method, time.perf_counter() - max(start.seconds for start in starts))
+    before = clock.seconds
     energies = map_on_threads(lambda k: problems[k].energy(starts[k].states[0]), range(len(problems)))
+    rounds = -(-len(problems) * method.restarts // torch.get_num_threads())
+    clock.keep_for_the_end((clock.seconds - before) * rounds / -(-len(problems) // torch.get_num_threads()))
     courses = [
         Course(method, problem, start, energy)
         for problem, start, energy in zip(problems, starts, energies, strict=True)
     ]
     alive = [course for course in courses if course.chains]
-    if alive:
+    if alive and not clock.is_up():
         ground = Ground(plan, [course.problem for course in alive], max_bytes)
-        _walk_all(method, ground, alive, plan.num_chains(len(alive), max_bytes), began)
+        _walk_all(ground, alive, plan.num_chains(len(alive), max_bytes), clock)
+    for course in alive:
+        course.leave_out_chains_that_never_began()
     found = map_on_threads(
         lambda one: one[0].full_energy(one[1]),
         [(course, chain) for course in alive for chain in course.chains],
     )
-    seconds = time.perf_counter() - began
+    seconds = clock.seconds
     at = 0
     findings = []
     for course in courses:
@@ -106,33 +112,60 @@ def _search(
     return findings
 
 
-def _walk_all(
-    method: SimulatedAnnealing, ground: Ground, courses: Sequence[Course], num_at_once: int, began: float
-) -> None:
+class _Clock:
+    """The time of a search, and until when chains may run.
+
+    Some is kept for evaluating the best of every chain in full, by how long that took at the start.
+    """
+
+    def __init__(self, began: float, max_seconds: float) -> None:
+        self._began, self._until = began, max_seconds
+
+    @classmethod
+    def of(cls, method: SimulatedAnnealing, began: float) -> _Clock:
+        """That of a search that began then."""
+        return cls(began, math.inf if method.max_seconds is None else method.max_seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the search began."""
+        return time.perf_counter() - self._began
+
+    def keep_for_the_end(self, seconds: float) -> None:
+        """Takes time from the chains."""
+        self._until -= seconds
+
+    def is_up(self, share: float = 1.0) -> bool:
+        """Whether chains have used so much of their time."""
+        return self.seconds >= share * self._until
+
+
+def _walk_all(ground: Ground, courses: Sequence[Course], num_at_once: int, clock: _Clock) -> None:
     """Advances all chains to their ends or to that of the time, as many at once as fit into memory."""
     chains = [(index, chain) for index, course in enumerate(courses) for chain in course.chains]
     waves = [chains[k : k + num_at_once] for k in range(0, len(chains), num_at_once)]
-
-    def clock() -> float:
-        return time.perf_counter() - began
-
     for number, wave in enumerate(waves, start=1):
+        share = number / len(waves)
+        able = {index for index, chain in wave if courses[index].is_probed or chain.number == 0}
+        if clock.is_up(share) or any(index not in able for index, _ in wave):
+            continue  # out of time, now or when the first chain was to be probed
         groups = [[one] for one in wave] if ground.is_on_cpu else [wave]
         teams = map_on_threads(lambda group: _team(ground, group), groups)
         for team, group in zip(teams, groups, strict=True):
             # the first chain of a group of networks is never in a later wave than its others; on a thread
             # of its own as everything else, since a library's sums may depend on the number of threads
-            map_on_threads(lambda one: _probe(*one), [(team, [courses[index] for index, _ in group])])
+            own = [courses[index] for index, _ in group]
+            map_on_threads(lambda one: _probe(*one), [(team, own, clock, share)])
         for team, group in zip(teams, groups, strict=True):
             for (index, chain), energy in zip(group, team.walk.energies(), strict=True):
-                chain.begin(courses[index].schedule, courses[index].num_evaluations, energy, clock())
-        if method.max_seconds is None:
-            _advance_all(teams, clock, None)
-        else:
-            _advance_all(teams, clock, method.max_seconds * number / len(waves))
+                chain.begin(courses[index].schedule, courses[index].num_evaluations, energy, clock.seconds)
+        live = [team for team in teams if not team.chains[0].is_done]
+        while live and not clock.is_up(share):
+            map_on_threads(lambda team: _advance(team, clock), live)
+            live = [team for team in live if not team.chains[0].is_done]
         for team in teams:
             for chain in team.chains:
-                chain.end(clock(), team.walk.drift)
+                chain.end(clock.seconds, team.walk.drift)
 
 
 def _team(ground: Ground, group: Sequence[tuple[int, Chain]]) -> _Team:
@@ -142,33 +175,31 @@ def _team(ground: Ground, group: Sequence[tuple[int, Chain]]) -> _Team:
     return _Team(walk, chains)
 
 
-def _probe(team: _Team, courses: Sequence[Course]) -> None:
+def _probe(team: _Team, courses: Sequence[Course], clock: _Clock, share: float) -> None:
     """Measures temperatures by moves of first chains that are never accepted."""
     if all(course.is_probed for course in courses):
         return
-    steps = team.walk.run([course.probes for course in courses])
-    for course, own in zip(courses, steps, strict=True):
+    probes = [course.probes for course in courses]
+    rises: list[list[float]] = [[] for _ in courses]
+    for k in range(len(probes[0])):
+        if clock.is_up(share):
+            break
+        for own, steps in zip(rises, team.walk.run([moves.part(k, k + 1) for moves in probes]), strict=True):
+            own.append(float(steps.proposed[0]))
+    for course, own in zip(courses, rises, strict=True):
         if not course.is_probed:
             course.take_probes(own)
 
 
-def _advance_all(teams: Sequence[_Team], clock: Callable[[], float], max_seconds: float | None) -> None:
-    """Rounds of all teams until their steps are made, or the time is up."""
-    live = [team for team in teams if not team.chains[0].is_done]
-    while live and (max_seconds is None or clock() < max_seconds):
-        map_on_threads(lambda team: _advance(team, clock), live)
-        live = [team for team in live if not team.chains[0].is_done]
-
-
-def _advance(team: _Team, clock: Callable[[], float]) -> None:
+def _advance(team: _Team, clock: _Clock) -> None:
     """One round of one team."""
-    round_ends = clock() + ROUND_SECONDS
-    while clock() < round_ends and not team.chains[0].is_done:
+    round_ends = clock.seconds + ROUND_SECONDS
+    while clock.seconds < round_ends and not team.chains[0].is_done:
         moves = [chain.propose(team.length) for chain in team.chains]
         before = team.walk.states()
-        began = clock()
+        began = clock.seconds
         steps = team.walk.run(moves)
-        ended = clock()
+        ended = clock.seconds
         for chain, state, own, done in zip(team.chains, before, moves, steps, strict=True):
             chain.note(state, own, done, began, ended)
         per_move = max(ended - began, 1e-9) / len(moves[0])
