@@ -112,7 +112,12 @@ def test_too_many_are_refused_with_their_number_and_their_time() -> None:
 
 @pytest.mark.parametrize(
     ("bounds", "outcome"),
-    [({"max_evaluations": 500}, "max_evaluations"), ({"max_seconds": 1e-9}, "max_seconds")],
+    [
+        ({"max_evaluations": 500}, "max_evaluations"),
+        ({"max_evaluations": 1}, "max_evaluations"),
+        ({"max_evaluations": 20}, "max_evaluations"),
+        ({"max_seconds": 1e-9}, "max_seconds"),
+    ],
 )
 def test_budgets_stop_it(bounds: dict[str, float], outcome: str) -> None:
     """The best so far is returned, and the outcome is not exact."""
@@ -123,5 +128,5 @@ def test_budgets_stop_it(bounds: dict[str, float], outcome: str) -> None:
         names=["p"], examples=examples_of(program, 0),
     )  # fmt: skip
     assert [outcome] == found.outcome
-    assert int(found.num_evaluations) <= 500
+    assert int(found.num_evaluations) <= bounds.get("max_evaluations", 100)
     assert float(found.objective_end) <= float(found.objective_start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from workers.alignment.algorithms import algorithm_of
 from workers.alignment.annealing.problem import Problem, State
 from workers.alignment.batch import Batch
-from workers.alignment.methods import SimulatedAnnealing
+from workers.alignment.methods import Budgeted, SimulatedAnnealing
 from workers.alignment.star import align_to_first
 from workers.permutation import permute
 
@@ -36,22 +36,25 @@ class Start:
 
 
 def starts_of(method: SimulatedAnnealing, batch: Batch, problems: Sequence[Problem]) -> list[Start]:
-    """One start per group of networks."""
+    """One start per group of networks; ``max_seconds`` bounds the method that finds it too."""
     if method.start == "identity":
         return [Start([problem.identity()]) for problem in problems]
     if method.start == "random":
         return [
             Start([_random(problem, number) for number in range(method.restarts)]) for problem in problems
         ]
-    search = algorithm_of(method.start)
-    if len(batch.members) > 2 and not method.start.joins_all:
+    start = method.start
+    search = algorithm_of(start)
+    if len(batch.members) > 2 and not start.joins_all:
         search = align_to_first(search)
-    found = search(method.start, batch)
+    if method.max_seconds is not None and isinstance(start, Budgeted):
+        start = replace(start, max_seconds=min(method.max_seconds, start.max_seconds or method.max_seconds))
+    found = search(start, batch)
     starts = []
     for index, problem in enumerate(problems):
         one = found.finding(index)
         details = {
-            "method": method.start.method,
+            "method": start.method,
             "objective": found.objective,
             "objective_end": one.objective_end,
             "num_evaluations": one.num_evaluations,
