@@ -12,6 +12,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +26,23 @@ BLOCK = 512
 TERMS = 4
 """Hidden rows that one pass over the margins adds: two units, as they were and as they would be."""
 
+_FILES = sorted(Path(__file__).parent.glob("*kernels.py"))
+_SOURCES = sha256(b"".join(path.read_bytes() for path in _FILES)).digest()
+
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled; kept on disk where there is a folder to keep it in.
 
-    Without ``fastmath`` flags that reorder sums or assume that there are no NaN.
+    Without ``fastmath`` flags that reorder sums or assume that there are no NaN. What is kept serves as long
+    as no file of kernels changes: numba would look at the function's own file alone, and go on with the
+    code that it had inlined from the others.
     """
     plain = inspect.unwrap(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
     try:
         compiled: Callable[..., Any] = njit(cache=True, **options)(plain)
+        kept = compiled._cache._cache_file  # type: ignore[attr-defined]
+        kept._source_stamp = (kept._source_stamp, _SOURCES)
     except RuntimeError:  # no folder can be written to: compiled anew in every process
         compiled = njit(**options)(plain)
     return compiled
