@@ -63,14 +63,18 @@ def alignment_seconds(method: Method, cell: NetworkKind, num_networks: int, flop
 def cache_bytes(method: Method, cell: NetworkKind, num_networks: int) -> float:
     """Memory that a search would keep for one group of networks, if it had as much as it wants, in bytes.
 
-    Pre-activations of the first layer of every member, logits of every chain.
+    Pre-activations of the first layer of every member; of every merge of every chain its logits and, in
+    deeper networks, every layer.
     """
     if not isinstance(method, SimulatedAnnealing | BruteForce) or not isinstance(cell.architecture, MLPSpec):
         return 0.0
     if isinstance(method, SimulatedAnnealing) and method.engine == "simanneal":
         return 0.0
     restarts = method.restarts if isinstance(method, SimulatedAnnealing) else 1
-    floats = num_networks * cell.architecture.width + restarts * define(cell.data).num_classes
+    merges = math.comb(num_networks, 2) if method.objective == "pairwise_barrier" else 1
+    width, depth = cell.architecture.width, cell.architecture.depth
+    layers = define(cell.data).num_classes + (depth * width if depth > 1 else 0)
+    floats = num_networks * width + restarts * merges * layers
     return FLOAT_BYTES * float(_examples(method.num_examples, cell)) * floats
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import combinations, permutations, product
 
 import pytest
@@ -9,9 +10,13 @@ import torch
 from digits_mlps import trained
 from small_convolutions import PROGRAMS, SHAPE, networks
 
+from workers.alignment import pairs
 from workers.alignment.align import AlignmentResult, align
+from workers.alignment.batch import Batch, Finding
+from workers.alignment.frame_problem import needed_bytes
 from workers.alignment.methods import CycleConsistent, MergeMany, WeightMatching
 from workers.architectures.mlp import MLPProgram
+from workers.device import threads
 from workers.params import ParamStack, rows, stack
 from workers.permutation import permute
 from workers.permutation.derive import derive_permutation_spec
@@ -180,3 +185,27 @@ def test_traces_run_forward_and_their_best_never_falls(method: Joint) -> None:
         assert len(trace.objective) == len(trace.evaluations) > 1
     assert max(t.best[-1] for t in found.traces[0]) == pytest.approx(float(found.objective_end), rel=1e-12)
     assert int(found.num_evaluations) == max(t.evaluations[-1] for t in found.traces[0])
+
+
+@pytest.mark.parametrize(("room", "expected"), [(0.5, 1), (1.5, 1), (2.5, 2), (9.0, 3)])
+def test_as_many_groups_are_searched_at_once_as_memory_has_room_for(room: float, expected: int) -> None:
+    """One at least, and no more than torch has threads; with the same result."""
+    program, params = trained(8, 2, 2, 5)
+    spec = derive_permutation_spec(program.module)
+    members = [rows(params, [k] * 6) for k in range(2)]
+    one = needed_bytes(members, spec)
+    batch = Batch(members, spec, [str(k) for k in range(6)], max_bytes=room * one)
+    running, most = 0, 0
+
+    def search(index: int) -> Finding:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)
+        running -= 1
+        return Finding([], float(index), 0.0, 0, 0.0, "", {})
+
+    with threads(3):
+        found = pairs.groups_side_by_side(search, batch, one)
+    assert expected == most
+    assert [float(k) for k in range(6)] == [finding.objective_start for finding in found]

@@ -12,7 +12,16 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from workers.alignment.activations import Place, Side, chunks, look, places_of, shows_units
+from workers.alignment.activations import (
+    BYTES_PER_FLOAT,
+    FLOATS_AT_ONCE,
+    Place,
+    Side,
+    chunks,
+    look,
+    places_of,
+    shows_units,
+)
 from workers.alignment.assignment import largest_sum, matched
 from workers.alignment.batch import Batch
 from workers.alignment.budget import Budget
@@ -54,7 +63,8 @@ def match_activations(method: ActivationMatching, batch: Batch) -> AlignmentResu
     def search(first: Params, second: Params, _: str) -> PairAlignment:
         return _match_pair(method, examples, batch.spec, places, first, second, batch.max_bytes, objective)
 
-    return pairs_side_by_side(search, batch, objective)
+    per_pair = min(float(FLOATS_AT_ONCE * BYTES_PER_FLOAT), batch.max_bytes)
+    return pairs_side_by_side(search, batch, objective, per_pair)
 
 
 def _match_pair(

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from workers.alignment.batch import Batch, Finding, result_of
 from workers.alignment.budget import Budget
-from workers.alignment.frame_problem import FrameProblem
+from workers.alignment.frame_problem import FrameProblem, needed_bytes
 from workers.alignment.merge_many import finding_of, sweep
 from workers.alignment.methods import CycleConsistent, MergeMany
 from workers.alignment.outcome import AlignmentResult, SearchTrace
+from workers.alignment.pairs import groups_side_by_side
 from workers.alignment.soft_permutations import Matrices, hardened, matrices_of
 from workers.alignment.weight_matching import OBJECTIVE
-from workers.device import map_on_threads
 from workers.params import ParamStack, rows
 from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
@@ -52,7 +52,7 @@ def match_in_one_frame(method: CycleConsistent, batch: Batch) -> AlignmentResult
         members = [rows(member, [index]) for member in batch.members]
         return _match(method, members, batch.spec, batch.names[index])
 
-    findings = map_on_threads(search, range(batch.num_groups))
+    findings = groups_side_by_side(search, batch, needed_bytes(batch.members, batch.spec))
     return result_of(findings, OBJECTIVE, batch.spec)
 
 

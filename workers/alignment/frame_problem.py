@@ -15,6 +15,9 @@ from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
 from workers.permutation.spec import PermutationSpec
 
+COPIES = 8
+"""Of all networks' parameters, and of a matrix per network and group: what a search keeps and forms."""
+
 
 @dataclass(frozen=True)
 class FrameProblem:
@@ -85,6 +88,13 @@ class FrameProblem:
         for group, units in self.features.items():
             total[group] += _others(matrices[group] @ units) @ units.mT
         return total
+
+
+def needed_bytes(members: Sequence[ParamStack], spec: PermutationSpec) -> float:
+    """Memory that the search of one group of networks takes in float64, about."""
+    parameters = sum(tensor[0].numel() for tensor in members[0].values())
+    matrices = sum(units**2 for units in spec.groups.values())
+    return 8.0 * COPIES * len(members) * (parameters + matrices)
 
 
 def permuted_parameters(members: Sequence[ParamStack], spec: PermutationSpec) -> ParamStack:

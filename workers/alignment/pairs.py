@@ -37,8 +37,14 @@ def pairs_side_by_side(
         found = search(first, second, batch.names[index])
         return found.finding(batch.spec, time.perf_counter() - start)
 
+    return result_of(groups_side_by_side(searched, batch, bytes_per_pair), objective, batch.spec)
+
+
+def groups_side_by_side(
+    search: Callable[[int], Finding], batch: Batch, bytes_per_group: float
+) -> list[Finding]:
+    """What a search finds for every group of networks, by number; as many at once as there is room for."""
     num_threads = torch.get_num_threads()
-    fitting = max(1, int(batch.max_bytes // bytes_per_pair)) if bytes_per_pair else num_threads
+    fitting = max(1, int(batch.max_bytes // bytes_per_group)) if bytes_per_group else num_threads
     with threads(min(num_threads, fitting)):
-        findings = map_on_threads(searched, range(batch.num_groups))
-    return result_of(findings, objective, batch.spec)
+        return map_on_threads(search, range(batch.num_groups))
