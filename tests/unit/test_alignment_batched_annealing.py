@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from digits_mlps import digits, trained
 
 from workers.alignment.align import AlignmentResult, Examples, align
 from workers.alignment.annealing import schedule, search
+from workers.alignment.annealing.course import Course
 from workers.alignment.annealing.moves import bounds, drawn
 from workers.alignment.annealing.problem import Problem
 from workers.alignment.methods import SimulatedAnnealing, StraightThrough, WeightMatching
@@ -269,6 +271,18 @@ def test_an_energy_that_is_not_finite_at_the_start_is_an_outcome() -> None:
     assert ["non_finite"] == found.outcome
     assert list(range(16)) == found.permutations[1]["layers.0"][0].tolist()
     assert bool(found.objective_end.isnan())
+
+
+def test_a_chain_that_ends_where_the_loss_overflows_is_told_as_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told of chains is JSON by the standard, which has no NaN; the best of the others is returned."""
+    full = Course.full_energy
+    monkeypatch.setattr(
+        Course, "full_energy", lambda self, chain: full(self, chain) if chain.number == 1 else math.nan
+    )
+    found = run(replace(METHOD, restarts=3))
+    first, second, third = json.loads(json.dumps(found.details[0], allow_nan=False))["chains"]
+    assert (None, None) == (first, third)
+    assert float(found.objective_end[0]) == second
 
 
 def test_the_compiler_is_not_loaded_before_it_is_needed() -> None:

@@ -120,7 +120,7 @@ class Course:
             "acceptance": self.chains[best_chain].acceptance if self.chains else [],
             "engine": self._method.engine,
             "best_chain": best_chain,
-            "chains": found,
+            "chains": [energy if math.isfinite(energy) else None for energy in found],
             "drift": max((chain.drift for chain in self.chains), default=0.0),
         }
         if self._start.details is not None:
