@@ -274,7 +274,7 @@ def test_an_energy_that_is_not_finite_at_the_start_is_an_outcome() -> None:
 
 
 def test_a_chain_that_ends_where_the_loss_overflows_is_told_as_null(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is told of chains is JSON by the standard, which has no NaN; the best of the others is returned."""
+    """What is told of chains is JSON by the standard, without NaN; the best of the others is returned."""
     full = Course.full_energy
     monkeypatch.setattr(
         Course, "full_energy", lambda self, chain: full(self, chain) if chain.number == 1 else math.nan
