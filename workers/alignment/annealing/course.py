@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from workers.alignment.annealing.problem import Problem
 from workers.alignment.annealing.starts import Start
 from workers.alignment.batch import Finding
 from workers.alignment.methods import SimulatedAnnealing
+
+LOSS_SLACK = 1e-4
+"""In nats: more than carried losses may be off; an error may be off by one example."""
 
 
 class Course:
@@ -72,6 +75,23 @@ class Course:
         self._is_out_of_time = len(begun) < len(self.chains)
         self.chains = begun
 
+    def settle(self) -> dict[int, float]:
+        """The best states' energies in full, by chain: of the best, and of others that might be as good.
+
+        Energies that were carried along have rounding errors, and may be wrong where logits overflowed: so
+        the next best is evaluated as long as it could be the best.
+        """
+        found: dict[int, float] = {}
+        least = self._energy
+        slack = LOSS_SLACK if self.problem.measures_loss else 1.5 / self.problem.denominator
+        for chain in sorted(self.chains, key=lambda chain: (chain.best_energy, chain.number)):
+            if found and chain.best_energy > least + slack:
+                break
+            found[chain.number] = self.full_energy(chain)
+            if found[chain.number] < least:
+                least = found[chain.number]
+        return found
+
     def full_energy(self, chain: Chain) -> float:
         """The energy of a chain's best state, in full."""
         return self._energy if self._is_start(chain) else self.problem.energy(chain.best)
@@ -80,14 +100,14 @@ class Course:
         """Whether a chain's best state is the one whose energy is known already."""
         return all(np.array_equal(a, b) for a, b in zip(chain.best, self._start.state(0), strict=True))
 
-    def finding(self, found: Sequence[float], seconds: float) -> Finding:
-        """The best of the chains, or the start; ``found`` are their best states' energies in full."""
+    def finding(self, found: Mapping[int, float], seconds: float) -> Finding:
+        """The best of the chains, or the start; ``found`` are energies in full, by chain."""
         state, energy, best_chain = self._start.state(0), self._energy, 0
-        for chain, full in zip(self.chains, found, strict=True):
-            if full < energy:
-                state, energy, best_chain = chain.best, full, chain.number
+        for chain in self.chains:
+            if chain.number in found and found[chain.number] < energy:
+                state, energy, best_chain = chain.best, found[chain.number], chain.number
         is_finite = math.isfinite(self._energy)
-        num_full = sum(not self._is_start(chain) for chain in self.chains)
+        num_full = sum(chain.number in found and not self._is_start(chain) for chain in self.chains)
         num_made = sum(chain.num_made for chain in self.chains)
         return Finding(
             permutations=self.problem.permutations_of(state if is_finite else self.problem.identity()),
@@ -96,7 +116,7 @@ class Course:
             num_evaluations=self.num_evaluations + num_made + num_full,
             seconds=seconds,
             outcome=self._outcome() if is_finite else "non_finite",
-            details=self._details(list(found), best_chain) if is_finite else {},
+            details=self._details(found, best_chain) if is_finite else {},
             traces=tuple(chain.trace for chain in self.chains),
         )
 
@@ -110,9 +130,10 @@ class Course:
             return "steps_done"
         return "max_evaluations" if all(chain.is_done for chain in self.chains) else "max_seconds"
 
-    def _details(self, found: list[float], best_chain: int) -> dict[str, object]:
+    def _details(self, found: Mapping[int, float], best_chain: int) -> dict[str, object]:
         """What else there is to tell."""
         greedy = self._method.acceptance == "greedy"
+        energies = [found.get(chain.number, chain.best_energy) for chain in self.chains]
         details: dict[str, object] = {
             "temperature_start": 0.0 if greedy else self.schedule.hot if self.is_probed else None,
             "temperature_end": 0.0 if greedy else self.schedule.cold if self.is_probed else None,
@@ -120,7 +141,7 @@ class Course:
             "acceptance": self.chains[best_chain].acceptance if self.chains else [],
             "engine": self._method.engine,
             "best_chain": best_chain,
-            "chains": [energy if math.isfinite(energy) else None for energy in found],
+            "chains": [energy if math.isfinite(energy) else None for energy in energies],
             "drift": max((chain.drift for chain in self.chains), default=0.0),
         }
         if self._start.details is not None:

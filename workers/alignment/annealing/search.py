@@ -99,17 +99,9 @@ def _search(
         _walk_all(ground, alive, plan.num_chains(len(alive), max_bytes), clock)
     for course in alive:
         course.leave_out_chains_that_never_began()
-    found = map_on_threads(
-        lambda one: one[0].full_energy(one[1]),
-        [(course, chain) for course in alive for chain in course.chains],
-    )
+    found = map_on_threads(lambda course: course.settle(), courses)
     seconds = clock.seconds
-    at = 0
-    findings = []
-    for course in courses:
-        findings.append(course.finding(found[at : at + len(course.chains)], seconds))
-        at += len(course.chains)
-    return findings
+    return [course.finding(energies, seconds) for course, energies in zip(courses, found, strict=True)]
 
 
 class _Clock:
