@@ -38,6 +38,7 @@ MAX_EPOCHS = 10
 REPEATS = 3
 RESTARTS = 10
 TARGET = 3.0
+MANY = 5
 SLACK = 1e-12
 
 Permutation = list[np.ndarray]
@@ -45,7 +46,7 @@ Permutation = list[np.ndarray]
 
 
 def rows() -> list[dict[str, Any]]:
-    """Seconds of ten pairs, of one descent and of the default; objectives against ten plain restarts."""
+    """Seconds of ten pairs, of one descent, the default, and of five; objectives against ten plain restarts."""
     name = f"weight matching of {NUM_PAIRS} pairs, MLP depth {DEPTH} width {WIDTH}"
     with threads(NUM_THREADS):
         first, second = _pairs()
@@ -59,8 +60,8 @@ def rows() -> list[dict[str, Any]]:
             plain = _plain_objectives(first, second, repeat)
             times["plain"].append(time.perf_counter() - start)
         start = time.perf_counter()
-        _ours(WeightMatching().restarts, first, second)
-        default = time.perf_counter() - start
+        _ours(MANY, first, second)
+        many = time.perf_counter() - start
         best = plain
         for restart in range(REPEATS, REPEATS + RESTARTS - 1):
             best = torch.maximum(best, _plain_objectives(first, second, restart))
@@ -79,10 +80,10 @@ def rows() -> list[dict[str, Any]]:
             "unit": "inner product",
         },
         {
-            "name": f"the same with {WeightMatching().restarts} descents, against one plain",
-            "ours": default,
+            "name": f"the same with {MANY} descents, against one plain",
+            "ours": many,
             "baseline": loop,
-            "ratio": loop / default,
+            "ratio": loop / many,
             "unit": unit,
         },
     ]

@@ -190,7 +190,7 @@ PINNED = {
     "pair_model": "d922bda48bf72519021b221aa8aed133",
     "alignment_real": "680a83a219d85e0f4aa1c89d1e0a612c",
     "alignment_model": "3fc50f1298a07975f842672cf9584121",
-    "alignment_weight_matching_3": "e3d40b087720213ed585061f880ced49",
+    "alignment_weight_matching_3": "07146d220d89ee58da7370e748e0d64a",
     "barrier": "0e0ac2c290b9dc39917bcf0dc1f825e5",
     "annealing_batched": "cc42f5cf57a83a7399ca760eb387bc89",
     "annealing_refined": "d627ff2117e151de7ddce2eae2dba493",

@@ -107,7 +107,7 @@ def test_a_budget_of_assignments_is_kept(max_evaluations: int) -> None:
     program, networks = trained(16, 3, num_networks=6, epochs=2)
     members = [rows(networks, [0]), rows(networks, [3])]
     found = align(
-        WeightMatching(max_evaluations=max_evaluations),
+        WeightMatching(restarts=5, max_evaluations=max_evaluations),
         members,
         derive_permutation_spec(program.module),
         names=["p"],

@@ -133,7 +133,7 @@ REFUSED = [
     ("barriers.alignments[0]={metod: identity}", "unknown key 'metod'. Did you mean 'method'?"),
     ("barriers.alignments[0].steps=5", "barriers.alignments[0]: unknown key 'steps'. Known keys: method"),
     (
-        "barriers.alignments[0]={method: weight_matching, restarts: 5}",
+        "barriers.alignments[0]={method: weight_matching, restarts: 1}",
         "means the same as barriers.alignments[0]",
     ),
     ("barriers.alignments[2].objective=loss", "unknown objective 'loss'. Did you mean 'midpoint_loss'?"),
@@ -171,7 +171,7 @@ REFUSED = [
 def test_refused(override: str, expected: str) -> None:
     """Each broken rule is told on one line that begins with the file and names key, value and rule."""
     if override.startswith("barriers.alignments[0]={method: weight_matching"):
-        override = "barriers.alignments=[{method: weight_matching}, {method: weight_matching, restarts: 5}]"
+        override = "barriers.alignments=[{method: weight_matching}, {method: weight_matching, restarts: 1}]"
     message = refusal(override)
     assert message.startswith("bad.yaml: ")
     assert expected in message

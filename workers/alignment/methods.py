@@ -73,7 +73,7 @@ class WeightMatching(Budgeted):
     """
 
     method: Literal["weight_matching"] = "weight_matching"
-    restarts: Annotated[int, Ge(1)] = 5
+    restarts: Annotated[int, Ge(1)] = 1
     max_sweeps: Annotated[int, Ge(1)] = 100
     tolerance: Annotated[float, Ge(0)] = 1e-12
     order: Literal["random", "forward", "backward"] = neutral("random")
