@@ -46,7 +46,7 @@ Permutation = list[np.ndarray]
 
 
 def rows() -> list[dict[str, Any]]:
-    """Seconds of ten pairs, of one descent, the default, and of five; objectives against ten plain restarts."""
+    """Seconds of ten pairs, of one descent and of five; objectives against ten plain restarts."""
     name = f"weight matching of {NUM_PAIRS} pairs, MLP depth {DEPTH} width {WIDTH}"
     with threads(NUM_THREADS):
         first, second = _pairs()
