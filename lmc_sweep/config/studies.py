@@ -148,7 +148,8 @@ def _check_pairs(study: BarriersStudy, cells: Sequence[Cell]) -> None:
         if max(asked, 1) <= most:
             continue
         needed = max(asked, 1) * num_members
-        group = "pairs" if num_members == 2 else f"groups of {num_members}"
+        s, verb = ("", "needs") if max(asked, 1) == 1 else ("s", "need")
+        group = f"pair{s}" if num_members == 2 else f"group{s} of {num_members}"
         where = "barriers.pairs" if study.pairs is not None else "barriers"
         more = "name more files by a pattern, as in 'nets/*.pt'" if cell.checkpoints else "list more seeds"
         remedy = f"Ask for at most {most}, or {more}" if most else more[0].upper() + more[1:]
@@ -157,5 +158,5 @@ def _check_pairs(study: BarriersStudy, cells: Sequence[Cell]) -> None:
             remedy += f", or ask for worlds: [{others}] alone"
         raise Refusal(
             where,
-            f"{max(asked, 1)} {group} need {needed} seeds, and {cell.origin} lists {num_seeds}. {remedy}",
+            f"{max(asked, 1)} {group} {verb} {needed} seeds, and {cell.origin} lists {num_seeds}. {remedy}",
         )
