@@ -19,6 +19,7 @@ import torch
 from workers.alignment.annealing.ground import Ground, Plan
 from workers.alignment.annealing.moves import Moves, Walk, replay
 from workers.alignment.annealing.problem import Problem, State
+from workers.alignment.annealing.warming import compile_for
 from workers.alignment.batch import Batch, Finding, result_of
 from workers.alignment.budget import Budget
 from workers.alignment.methods import BruteForce
@@ -60,6 +61,7 @@ def search_all(method: BruteForce, batch: Batch) -> AlignmentResult:
         for index, name in enumerate(batch.names)
     ]
     _refuse_too_many(method, problems[0], batch.max_bytes)
+    compile_for(Plan.of(problems[0], batch.max_bytes), problems[0], batch.max_bytes)
     if examples.labels.device.type == "cpu":
         share = batch.max_bytes / torch.get_num_threads()  # whatever shares the batch
         findings = map_on_threads(lambda problem: _search_one(method, problem, share), problems)

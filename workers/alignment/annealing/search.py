@@ -15,6 +15,7 @@ from workers.alignment.annealing.ground import Ground, Plan
 from workers.alignment.annealing.moves import Walk
 from workers.alignment.annealing.problem import Problem
 from workers.alignment.annealing.starts import Start, starts_of
+from workers.alignment.annealing.warming import compile_for
 from workers.alignment.batch import Batch, Finding, result_of
 from workers.alignment.methods import SimulatedAnnealing
 from workers.alignment.outcome import AlignmentResult
@@ -48,6 +49,7 @@ def anneal(method: SimulatedAnnealing, batch: Batch) -> AlignmentResult:
     ]
     starts = starts_of(method, batch, problems)
     plan = Plan.of(problems[0], batch.max_bytes)
+    compile_for(plan, problems[0], batch.max_bytes)
     together = _num_together(method, plan, batch)
     findings: list[Finding] = []
     for begin in range(0, len(problems), together):
