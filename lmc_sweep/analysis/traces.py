@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from lmc_sweep.analysis.search_rows import Place
+
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
@@ -37,11 +39,12 @@ NUM_POINTS = 120
 class Trace:
     """One chain of one search; all arrays have one entry per point.
 
-    ``cell`` tells the networks in words. ``objectives`` are of the present state, ``best`` the best so far.
+    ``place`` tells the networks and how many were aligned at a time. ``objectives`` are of the present
+    state, ``best`` the best so far.
     """
 
     alignment_id: str
-    cell: str
+    place: Place
     objective: str
     method_json: str
     chain: int
@@ -52,9 +55,12 @@ class Trace:
 
 
 def read_traces(store: Store, sweep: str | None, world: str) -> list[Trace]:
-    """The traces of a world, of a store or of one sweep in it, by cell and method."""
+    """The traces of a world, of a store or of one sweep in it, by place and method."""
     asked = None if sweep is None else store.item_ids(sweep, "alignment")
-    objectives = dict(store.alignments().project("alignment_id, objective").fetchall())
+    searches = {
+        row[0]: (row[1], len(row[2]))
+        for row in store.alignments().project("alignment_id, objective, networks").fetchall()
+    }
     cells = {
         row[0]: row[1:]
         for row in store.networks().project("cell_id, dataset, architecture, width, depth").fetchall()
@@ -63,18 +69,23 @@ def read_traces(store: Store, sweep: str | None, world: str) -> list[Trace]:
         dict(zip(COLUMNS, row, strict=True))
         for row in store.search_traces().project(", ".join(COLUMNS)).fetchall()
     ]
-    found = [
-        trace(row, objectives[row["alignment_id"]], _told(*cells[row["cell_id"]]))
+    kept = [
+        row
         for row in rows
         if row["world"] == world
         and row["cell_id"] in cells
-        and row["alignment_id"] in objectives
+        and row["alignment_id"] in searches
         and (asked is None or row["alignment_id"] in asked)
     ]
-    return sorted(found, key=lambda one: (one.cell, one.method_json, one.alignment_id, one.chain))
+    found = []
+    for row in kept:
+        objective, num_networks = searches[row["alignment_id"]]
+        dataset, architecture, width, depth = cells[row["cell_id"]]
+        found.append(trace(row, objective, Place(dataset, architecture, width, depth, num_networks)))
+    return sorted(found, key=lambda one: (one.place.order, one.method_json, one.alignment_id, one.chain))
 
 
-def trace(row: Mapping[str, Any], objective: str, cell: str) -> Trace:
+def trace(row: Mapping[str, Any], objective: str, place: Place) -> Trace:
     """One row of ``search_traces``."""
     numbers = {
         name: np.asarray([np.nan if value is None else value for value in row[name]], dtype=np.float64)
@@ -82,7 +93,7 @@ def trace(row: Mapping[str, Any], objective: str, cell: str) -> Trace:
     }
     return Trace(
         alignment_id=row["alignment_id"],
-        cell=cell,
+        place=place,
         objective=objective,
         method_json=row["method_json"],
         chain=row["chain"],
@@ -119,9 +130,3 @@ def mean_best(
 def _least_positive(values: Float64[ndarray, " points"]) -> float:
     """The least value above 0, which a logarithmic axis needs."""
     return float(values[values > 0].min())
-
-
-def _told(dataset: str, architecture: str, width: int | None, depth: int | None) -> str:
-    """The networks in words."""
-    sizes = [f"{name} {size}" for name, size in (("width", width), ("depth", depth)) if size is not None]
-    return ", ".join([f"{dataset} {architecture}", *sizes])

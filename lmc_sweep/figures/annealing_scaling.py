@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, grouped, one_per_search
-from lmc_sweep.figures.looks import Look, size_looks
+from lmc_sweep.figures.looks import Look, label_order, size_looks
 from lmc_sweep.figures.options import Option
 from lmc_sweep.figures.search_options import (
     WHAT,
@@ -22,6 +22,7 @@ from lmc_sweep.figures.search_options import (
     what_is_missing,
 )
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
+from lmc_sweep.figures.size_panels import name_numbers
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -61,8 +62,9 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
         return nothing(missing or [f"Not shown: no simulated annealing in world {question.world} here."])
     kept, num_dropped = same_pairs(annealed)
     ways = grouped(kept, _way)
-    titles = method_labels([of_way[0].method_json for of_way in ways.values()], without=("steps",))
-    shown = sorted(ways, key=lambda way: titles[ways[way][0].method_json])[:_MOST_PANELS]
+    labels = method_labels([of_way[0].method_json for of_way in ways.values()], without=("steps",))
+    titles = {way: labels[of_way[0].method_json] for way, of_way in ways.items()}
+    shown = sorted(ways, key=lambda way: label_order(titles[way]))[:_MOST_PANELS]
     places = sorted({row.place for row in kept}, key=lambda place: place.order)
     looks = size_looks(places)
     entries = [Entry(_line_label(place, places), looks[place]) for place in places]
@@ -80,17 +82,18 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
         told.append(f"Not shown: {counted(len(ways) - len(shown), 'further way')} to anneal.")
     columns = min(len(shown), 3)
     num_rows = -(-len(shown) // columns)
-    figure, grid = sheet(num_rows, columns, entries, told)
+    figure, grid = sheet(num_rows, columns, entries, told, titles=[titles[way] for way in shown])
     panels = [axes for line in grid for axes in line]
     top = max([row.value or 0.0 for row in kept] + [max(of) for _, of in paper.values()])
+    steps = sorted({int(row.method["steps"]) for row in kept} | set(PAPER_STEPS if paper else ()))
     for axes, way in zip(panels, shown, strict=False):
         for place, of_place in grouped(ways[way], lambda row: row.place).items():
             _line(axes, of_place, looks[place])
         for look, printed in paper.values():
             axes.plot(PAPER_STEPS, printed, **look.drawn(linewidth=0.8, zorder=2))
-        axes.set_xscale("log")
+        name_numbers(axes, steps, steps[0] / 1.4, steps[-1] * 1.4)
         axes.set_ylim(min(0.0, *(row.value or 0.0 for row in kept)), 1.05 * top)
-        title = titles[ways[way][0].method_json] if len(shown) > 1 else ""
+        title = titles[way] if len(shown) > 1 else ""
         name_axes(axes, "Steps of annealing", barrier_label(question), title)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
@@ -146,8 +149,8 @@ def _told(rows: Sequence[Searched], question: SearchQuestion) -> list[str]:
     searches = one_per_search(rows)
     num_pairs = len({row.pair for row in rows})
     told = (
-        f"Mean over {counted(num_pairs, 'pair')} in all, with 95% bootstrap interval; light: each pair. "
-        f"World {question.world}, correction {question.correction}."
+        f"Mean over the pairs at each point, {counted(num_pairs, 'pair')} in all, with 95% bootstrap "
+        f"interval; light: each pair. World {question.world}, correction {question.correction}."
     )
     stopped = sum(row.outcome in ("max_seconds", "max_evaluations") for row in searches)
     if stopped:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, grouped
-from lmc_sweep.figures.looks import method_looks
+from lmc_sweep.figures.looks import label_order, method_looks
 from lmc_sweep.figures.options import Option
 from lmc_sweep.figures.search_options import (
     METHODS,
@@ -67,7 +67,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, groups: str = "a
     columns = [name for name in GROUPS if any(_group(row) == name for row in kept)]
     names = {row.method_json: row.name for row in kept}
     labels = method_labels(names)
-    order = sorted(names, key=lambda text: (names[text] != "identity", labels[text]))
+    order = sorted(names, key=lambda text: (names[text] != "identity", label_order(labels[text])))
     looks = method_looks([(names[text], text) for text in order])
     told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
     if len(places) > len(shown):
@@ -76,7 +76,8 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, groups: str = "a
             "of fewer layers or the same."
         )
     entries = [Entry(labels[text], looks[text]) for text in order]
-    figure, grid = sheet(len(shown), len(columns), entries, told)
+    titles = [_title(place, places, column) for place in shown for column in columns]
+    figure, grid = sheet(len(shown), len(columns), entries, told, titles=titles)
     for place, line in zip(shown, grid, strict=True):
         for column, axes in zip(columns, line, strict=True):
             found = [row for row in kept if row.place == place and _group(row) == column]
@@ -152,6 +153,7 @@ def _told(rows: Sequence[Searched], question: SearchQuestion) -> str:
     pairs = len({row.pair for row in rows})
     return (
         "Height above the chord between the two networks when the layers named move from the first to the "
-        f"second and all others stay. Mean over {counted(pairs, 'pair')} in all, the same for every method, "
-        f"with 95% bootstrap interval. World {question.world}, correction {question.correction}."
+        "second and all others stay. Mean over the pairs at each point, "
+        f"{counted(pairs, 'pair')} in all, the same for every method, with 95% bootstrap interval. "
+        f"World {question.world}, correction {question.correction}."
     )

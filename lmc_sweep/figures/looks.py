@@ -88,6 +88,12 @@ def method_looks(methods: Sequence[tuple[str, str]]) -> dict[str, Look]:
     return looks
 
 
+def label_order(label: str) -> list[tuple[bool, float, str]]:
+    """What labels are sorted by: words in order, numbers by value, ``100 steps`` before ``1,000 steps``."""
+    words = label.replace(",", "").replace("(", "").replace(")", "").split()
+    return [(True, float(w), "") if w.replace(".", "", 1).isdigit() else (False, 0.0, w) for w in words]
+
+
 def _mixed(color: str, other: int, share: float) -> str:
     """A color with a share of black (0) or white (255)."""
     parts = [int(color[place : place + 2], 16) for place in (1, 3, 5)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read
 from lmc_sweep.analysis.searches import RecoveryRow, recovery_table
-from lmc_sweep.figures.looks import method_looks
+from lmc_sweep.figures.looks import label_order, method_looks
 from lmc_sweep.figures.search_options import (
     METHODS,
     WHAT,
@@ -48,7 +48,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
     shown = places[:_MOST_ROWS]
     has_oracle = any(row.above_oracle is not None for row in table)
     names = {row.method_json: row.label for row in table}
-    order = sorted(names, key=lambda text: (names[text] != "before alignment", names[text]))
+    order = sorted(names, key=lambda text: (names[text] != "before alignment", label_order(names[text])))
     plain = {row.method_json: row.name for row in rows}
     looks = method_looks([(plain[text], text) for text in order])
     told = [_told(table, question), *dropped_pairs(num_dropped), *missing]

@@ -11,7 +11,7 @@ import numpy as np
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, grouped
-from lmc_sweep.figures.looks import Look, method_looks
+from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.search_options import (
     METHODS,
     WHAT,
@@ -25,7 +25,7 @@ from lmc_sweep.figures.search_options import (
     settled_of_store,
     what_is_missing,
 )
-from lmc_sweep.figures.sheet import LEGEND_POINTS, Entry, hide, name_axes, nothing, sheet
+from lmc_sweep.figures.sheet import LEGEND_POINTS, Entry, hide, log_x, name_axes, nothing, sheet
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -64,14 +64,15 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
     names = {row.method_json: row.name for row in kept if row.place in shown}
     families = _families(names)
     labels = method_labels(dict.fromkeys(families.values()), without=EFFORT)
-    order = sorted(labels, key=lambda family: (names[family] not in CONTROLS, labels[family]))
+    order = sorted(labels, key=lambda family: (names[family] not in CONTROLS, label_order(labels[family])))
     looks = method_looks([(names[family], family) for family in order])
     entries = [Entry(labels[family], looks[family]) for family in order]
     told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
     if len(places) > len(shown):
         told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network.")
     columns = min(len(shown), 3)
-    figure, grid = sheet(-(-len(shown) // columns), columns, entries, told)
+    titles = [place_title(place, places) for place in shown]
+    figure, grid = sheet(-(-len(shown) // columns), columns, entries, told, titles=titles)
     panels = [axes for line in grid for axes in line]
     for axes, place in zip(panels, shown, strict=False):
         found = [row for row in kept if row.place == place]
@@ -81,7 +82,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
                 axes.axhline(barrier_mean(of_family).value, color=looks[family].color, linewidth=0.8, ls=":")
             else:
                 _line(axes, of_family, looks[family])
-        axes.set_xscale("log")
+        log_x(axes)
         axes.set_ylim(bottom=min(0.0, *(row.value or 0.0 for row in found)))
         _mark_budgets(axes, found)
         name_axes(axes, "Seconds of search per pair", barrier_label(question), place_title(place, places))
@@ -123,13 +124,14 @@ def _line(axes: Any, rows: Sequence[Searched], look: Look) -> None:
 
 def _mark_budgets(axes: Any, rows: Sequence[Searched]) -> None:
     """A line where the time of a search was bounded."""
-    for bound in sorted({float(row.method["max_seconds"]) for row in rows if row.method.get("max_seconds")}):
+    bounds = sorted({float(row.method["max_seconds"]) for row in rows if row.method.get("max_seconds")})
+    for index, bound in enumerate(bounds):
         axes.axvline(bound, color="#999999", linewidth=0.6, linestyle=(0, (2, 2)), zorder=1)
         axes.annotate(
             f"{bound:g} s",
             (bound, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(1, -1),
+            xytext=(1, -1 - LEGEND_POINTS * (index % 2)),
             textcoords="offset points",
             fontsize=LEGEND_POINTS - 1,
             color="#777777",

@@ -13,7 +13,7 @@ from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, finest, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, grouped
 from lmc_sweep.errors import SweepError
-from lmc_sweep.figures.looks import Look, method_looks
+from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.options import Option
 from lmc_sweep.figures.search_options import (
     METHODS,
@@ -85,7 +85,8 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "wi
     if len(lines) > _MOST_ROWS:
         told.append(f"Not shown: {counted(len(lines) - _MOST_ROWS, 'further row')} of panels.")
     entries = [Entry(labels[text], looks[text]) for text in methods]
-    figure, grid = sheet(min(len(lines), _MOST_ROWS), len(members), entries, told)
+    titles = [_title(line, by, num, members) for line in lines[:_MOST_ROWS] for num in members]
+    figure, grid = sheet(min(len(lines), _MOST_ROWS), len(members), entries, told, titles=titles)
     for line, of_line in zip(lines, grid, strict=False):
         for num_networks, axes in zip(members, of_line, strict=True):
             found = [
@@ -95,8 +96,8 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "wi
                 hide(axes)
                 continue
             _panel(axes, found, methods, looks, by)
-            what = _title(line, by) + (f", n = {num_networks}" if members != [2] else "")
-            name_axes(axes, by.capitalize(), barrier_label(question), what)
+            title = _title(line, by, num_networks, members)
+            name_axes(axes, by.capitalize(), barrier_label(question), title)
         shared = [axes for axes in of_line if axes.get_visible()]
         top = max(axes.get_ylim()[1] for axes in shared)
         low = min(0.0, *(axes.dataLim.y0 for axes in shared))
@@ -145,11 +146,13 @@ def _told(rows: Sequence[Searched], question: SearchQuestion) -> str:
         for num in sorted({row.place.num_networks for row in rows})
     }
     pairs = " and ".join(
-        f"{counted(of, 'pair')} of networks aligned {num} at a time" for num, of in counts.items()
+        counted(of, "pair") + (f" of networks aligned {num} at a time" if set(counts) != {2} else "")
+        for num, of in counts.items()
     )
     groups = "; intervals resample whole groups of networks" if set(counts) != {2} else ""
     return (
-        f"Mean over {pairs}, the same for every method, with 95% bootstrap interval{groups}. "
+        f"Mean over the pairs at each point, {pairs} in all, the same for every method, with 95% bootstrap "
+        f"interval{groups}. "
         f"World {question.world}, correction {question.correction}."
     )
 
@@ -158,7 +161,7 @@ def _in_order(rows: Sequence[Searched]) -> list[str]:
     """JSON of all methods: the control first, the others by name."""
     names = {row.method_json: row.name for row in rows}
     labels = method_labels(names)
-    return sorted(names, key=lambda text: (names[text] != "identity", labels[text]))
+    return sorted(names, key=lambda text: (names[text] != "identity", label_order(labels[text])))
 
 
 def _name(rows: Sequence[Searched], text: str) -> str:
@@ -170,8 +173,9 @@ def _line(place: Place, by: str) -> Row:
     return place.dataset, place.architecture, place.depth if by == "width" else place.width
 
 
-def _title(line: Row, by: str) -> str:
-    """Data set, family, and the size that is not on the axis."""
+def _title(line: Row, by: str, num_networks: int, members: Sequence[int]) -> str:
+    """Data set, family, the size that is not on the axis, and n where it is not always two."""
     dataset, family, size = line
     other = "depth" if by == "width" else "width"
-    return f"{dataset} {family}" + (f", {other} {size}" if size is not None else "")
+    told = f"{dataset} {family}" + (f", {other} {size}" if size is not None else "")
+    return told + (f", n = {num_networks}" if list(members) != [2] else "")

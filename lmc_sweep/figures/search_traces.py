@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmc_sweep.analysis.method_labels import method_labels
+from lmc_sweep.analysis.method_labels import method_labels, plain_name
 from lmc_sweep.analysis.traces import Trace, mean_best, read_traces
-from lmc_sweep.figures.looks import Look, method_looks
+from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.options import Option
-from lmc_sweep.figures.search_options import METHODS, WORLD, counted, settled_of_store
-from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
+from lmc_sweep.figures.search_options import METHODS, WORLD, counted, place_title, settled_of_store
+from lmc_sweep.figures.sheet import Entry, log_x, name_axes, nothing, sheet
+from workers.alignment.methods import METHODS as ALL_METHODS
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -22,7 +23,7 @@ OPTIONS = (
     WORLD,
     METHODS,
     Option("steps", "most", "of searches that differ in steps alone: those of most, or all", ("most", "all")),
-    Option("objective", "most", "name of an objective; most: that of the most traces"),
+    Option("objective", "most", "name of an objective; most: that of most annealings, or of most traces"),
 )
 _MOST_ROWS = 4
 _MOST_FAINT = 40
@@ -63,55 +64,81 @@ def drawing(traces: Sequence[Trace], objective: str = "most", world: str = "real
     """A row of panels for each kind of network: left against evaluations, right against seconds.
 
     Heavy: the mean over chains of the best objective so far; faint: the present objective of each chain.
+    Where networks are aligned more than two at a time, methods that go pair by pair have objectives of
+    pairs: they share no panel with those that join all.
     """
-    counts = _counts(traces)
-    if objective == "most" and counts:
-        objective = max(counts, key=lambda name: counts[name])
-    kept = [one for one in traces if one.objective == objective]
-    others = sorted(name for name in counts if name != objective)
+    if objective == "most" and traces:
+        objective = _usual_objective(traces)
+    others = sorted({one.objective for one in traces} - {objective})
+    kept, left_out = _of_one_kind([one for one in traces if one.objective == objective])
     if not kept:
         return nothing([_nothing_because(objective, others, world)])
-    cells = sorted({one.cell for one in kept}, key=_natural)
-    shown = cells[:_MOST_ROWS]
-    names = {one.method_json: str(json.loads(one.method_json)["method"]) for one in kept}
+    places = sorted({one.place for one in kept}, key=lambda place: place.order)
+    shown = places[:_MOST_ROWS]
+    names = {one.method_json: _method(one) for one in kept}
     labels = method_labels(names)
-    order = sorted(names, key=lambda text: _natural(labels[text]))
+    order = sorted(names, key=lambda text: label_order(labels[text]))
     looks = method_looks([(names[text], text) for text in order])
     told = [_told(kept, objective, world)]
     if others:
         told.append(f"Not shown: traces of {', '.join(others)} (option objective).")
-    if len(cells) > len(shown):
-        told.append(f"Not shown: {counted(len(cells) - len(shown), 'further kind')} of network.")
+    if left_out:
+        told.append(
+            f"Not shown, where more than two networks were aligned at a time: {', '.join(left_out)}, whose "
+            "objectives are of single pairs."
+        )
+    if len(places) > len(shown):
+        told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network.")
     entries = [Entry(labels[text], _plain(looks[text])) for text in order]
     figure, grid = sheet(len(shown), 2, entries, told)
     unit = _UNITS.get(objective, "fraction")
     label = objective.replace("_", " ").capitalize() + (f" ({unit})" if unit else "")
-    for cell, line in zip(shown, grid, strict=True):
+    for place, line in zip(shown, grid, strict=True):
         for axes, against in zip(line, ("evaluations", "seconds"), strict=True):
             for text in order:
-                of_method = [one for one in kept if one.cell == cell and one.method_json == text]
+                of_method = [one for one in kept if one.place == place and one.method_json == text]
                 _lines(axes, of_method, against, looks[text])
-            axes.set_xscale("log")
+            log_x(axes)
             name_axes(
                 axes,
                 "Evaluations" if against == "evaluations" else "Seconds of search",
                 label,
-                cell if against == "evaluations" else "",
+                place_title(place, places) if against == "evaluations" else "",
             )
     return figure
 
 
 def _lines(axes: Any, traces: Sequence[Trace], against: str, look: Look) -> None:
-    """Faint present objectives, and the mean best."""
+    """Faint present objectives, and the mean best, whose end is marked; a single point is a dot."""
     for one in traces[:_MOST_FAINT]:
         place = getattr(one, against)
         positive = place > 0
-        axes.plot(place[positive], one.objectives[positive], color=look.color, linewidth=0.4, alpha=0.25)
+        marker = "." if positive.sum() == 1 else ""
+        axes.plot(
+            place[positive],
+            one.objectives[positive],
+            color=look.color,
+            linewidth=0.6,
+            alpha=0.4,
+            marker=marker,
+            markersize=3,
+            markeredgewidth=0,
+        )
     grid, best = mean_best(traces, against)
     known = np.isfinite(best)
     if known.any():
         plain = _plain(look)
-        axes.plot(grid[known], best[known], color=plain.color, linestyle=plain.line, linewidth=1.4, zorder=3)
+        axes.plot(
+            grid[known],
+            best[known],
+            color=plain.color,
+            linestyle=plain.line,
+            linewidth=1.4,
+            zorder=3,
+            marker="o",
+            markersize=3.5,
+            markevery=[-1],
+        )
 
 
 def _plain(look: Look) -> Look:
@@ -119,10 +146,32 @@ def _plain(look: Look) -> Look:
     return Look("", look.color, look.filled, look.line)
 
 
-def _counts(traces: Sequence[Trace]) -> dict[str, int]:
-    """How many traces each objective has, by name."""
-    names = sorted(one.objective for one in traces)
-    return {name: names.count(name) for name in names}
+def _usual_objective(traces: Sequence[Trace]) -> str:
+    """The objective of most annealings; of most traces where nothing was annealed."""
+    annealed = [one for one in traces if _method(one) == "simulated_annealing"]
+    names = sorted(one.objective for one in annealed or traces)
+    return max(names, key=names.count)
+
+
+def _of_one_kind(traces: Sequence[Trace]) -> tuple[list[Trace], list[str]]:
+    """Traces whose objectives compare, and the methods that were left out for it.
+
+    Of more than two networks: the traces of methods that join all, in places that have any.
+    """
+    joined = {one.place for one in traces if one.place.num_networks > 2 and _joins_all(one)}
+    kept = [one for one in traces if one.place not in joined or _joins_all(one)]
+    out = {_method(one) for one in traces if one.place in joined and not _joins_all(one)}
+    return kept, [plain_name(name) for name in sorted(out)]
+
+
+def _joins_all(one: Trace) -> bool:
+    """Whether the objective is that of all networks of the search."""
+    return ALL_METHODS[_method(one)].joins_all
+
+
+def _method(one: Trace) -> str:
+    """The name of the method."""
+    return str(json.loads(one.method_json)["method"])
 
 
 def _nothing_because(objective: str, others: Sequence[str], world: str) -> str:
@@ -144,9 +193,3 @@ def _told(traces: Sequence[Trace], objective: str, world: str) -> str:
         f"objective {objective}. Heavy: mean over chains of the best so far; faint: the present value of "
         f"each chain{few}. World {world}."
     )
-
-
-def _natural(label: str) -> list[tuple[bool, float, str]]:
-    """Words in order, numbers by value."""
-    words = label.replace(",", "").replace("(", "").split()
-    return [(True, float(w), "") if w.replace(".", "", 1).isdigit() else (False, 0.0, w) for w in words]

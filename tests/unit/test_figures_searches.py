@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lmc_sweep.analysis.search_rows import SearchQuestion
+from lmc_sweep.analysis.search_rows import Place, SearchQuestion
 from lmc_sweep.analysis.traces import Trace
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures import (
@@ -21,7 +22,7 @@ from lmc_sweep.figures import (
     search_methods,
     search_traces,
 )
-from lmc_sweep.figures.looks import METHOD_LOOKS, method_looks
+from lmc_sweep.figures.looks import METHOD_LOOKS, label_order, method_looks
 from lmc_sweep.figures.registry import FIGURES, draw
 from lmc_sweep.figures.saving import save
 from lmc_sweep.store.store import Store
@@ -30,6 +31,7 @@ from tests.support.store_rows import row as store_row
 from workers.alignment.methods import METHODS
 
 MIDPOINT = SearchQuestion()
+PLACE = Place("mnist", "mlp", 16, 1, 2)
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 OF_SEARCHES = tuple(name for name in FIGURES if name != "density")
 
@@ -68,6 +70,45 @@ def test_variants_keep_the_marker_and_differ() -> None:
 
     assert {"^"} == {look.marker for look in looks}
     assert 4 == len({(look.color, str(look.line), look.filled) for look in looks})
+
+
+def test_labels_are_sorted_by_their_numbers() -> None:
+    """100 steps before 1,000, and without options first."""
+    labels = ["annealing (100 steps)", "annealing (1,000 steps)", "annealing (5,000 steps)", "sinkhorn"]
+
+    assert ["annealing", *labels] == sorted([*reversed(labels), "annealing"], key=label_order)
+
+
+def test_scaling_names_the_steps_that_were_taken() -> None:
+    """Ticks at 500 and 3,000 alone; with thousands that leave no room, names that touch none."""
+    few = [row(annealing(steps), 0, 0.4) for steps in (500, 3000)]
+    many = [
+        row(annealing(steps, start=start), 0, 0.4)
+        for start in ("identity", "random", MATCHING)
+        for steps in (10, 1000, 1500, 50_000)
+    ]
+
+    (axes,) = panels(annealing_scaling.drawing(few, MIDPOINT))
+    crowded = panels(annealing_scaling.drawing(many, MIDPOINT))[0]
+
+    assert ["500", "3,000"] == [tick.get_text() for tick in axes.get_xticklabels()]
+    assert [] == list(axes.get_xticks(minor=True))
+    assert ["10", "1k", "", "50k"] == [tick.get_text() for tick in crowded.get_xticklabels()]
+
+
+def test_no_title_and_no_line_of_the_caption_leaves_the_figure() -> None:
+    """With the longest titles: layers of five networks, and ways to anneal with options."""
+    rows = [row(IDENTITY, 0, 0.4, num_networks=num, layers="each:stem") for num in (2, 5)]
+    ways = [{"objective": "average_error"}, {"objective": "pairwise_barrier"}, {"start": MATCHING}]
+    annealed = [row(annealing(10, **way), 0, 0.4) for way in ways]
+
+    for figure in (layers.drawing(rows, MIDPOINT), annealing_scaling.drawing(annealed, MIDPOINT)):
+        figure.draw_without_rendering()
+        texts = [*figure.texts, *(axes._left_title for axes in panels(figure))]
+        boxes = [text.get_window_extent() for text in texts]
+        assert all(0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)
+        tops = [box.y0 for box in boxes[len(figure.texts) :]]
+        assert all(axes.bbox.y1 <= top for axes, top in zip(panels(figure), tops, strict=True))
 
 
 def test_scaling_draws_means_against_steps_for_each_width() -> None:
@@ -234,7 +275,7 @@ def test_traces_draw_one_objective_at_a_time() -> None:
     points = np.array([1.0, 10.0, 100.0])
     best = np.array([0.4, 0.2, 0.1])
     traces = [
-        Trace(f"a{k}", "mnist mlp", objective, json.dumps(annealing(10)), 0, points, points / 10, best, best)
+        Trace(f"a{k}", PLACE, objective, json.dumps(annealing(10)), 0, points, points / 10, best, best)
         for k, objective in enumerate(["midpoint_error", "midpoint_error", "midpoint_loss"])
     ]
 
@@ -248,12 +289,44 @@ def test_traces_draw_one_objective_at_a_time() -> None:
     assert 0.1 == pytest.approx(left.lines[-1].get_ydata()[-1])
 
 
+def test_traces_are_of_annealing_first() -> None:
+    """One annealing goes before two searches by weights, unless their objective is asked for."""
+    points = np.array([1.0, 10.0])
+    methods = [("weight_inner_product", MATCHING)] * 2 + [("midpoint_error", annealing(10))]
+    traces = [
+        Trace(f"a{k}", PLACE, objective, json.dumps(method), 0, points, points, points, points)
+        for k, (objective, method) in enumerate(methods)
+    ]
+
+    assert "objective midpoint_error" in words(search_traces.drawing(traces))
+    assert "2 chains of 2 searches" in words(search_traces.drawing(traces, "weight_inner_product"))
+
+
+def test_objectives_of_pairs_and_of_all_networks_share_no_panel() -> None:
+    """Of five networks, matching goes pair by pair and gives way to what joins all; of two it stays."""
+    points = np.array([1.0, 10.0])
+    five = replace(PLACE, num_networks=5)
+    traces = [
+        Trace(f"a{k}", place, "weight_inner_product", json.dumps(method), 0, points, points, points, points)
+        for k, (place, method) in enumerate(
+            [(PLACE, MATCHING), (five, MATCHING), (five, {"method": "merge_many"})]
+        )
+    ]
+
+    both, pairwise = search_traces.drawing(traces), search_traces.drawing(traces[:2])
+
+    assert "2 chains of 2 searches" in words(both)
+    assert "aligned at a time: weight matching, whose objectives are of single pairs" in words(both)
+    assert "2 chains of 2 searches" in words(pairwise)
+    assert "single pairs" not in words(pairwise)
+
+
 def test_of_searches_that_differ_in_steps_the_longest_is_kept() -> None:
     """Ten steps of a random start go, a thousand stay; those from matching are another search."""
     points = np.array([1.0, 2.0])
     methods = [annealing(10), annealing(1000), annealing(10, start=MATCHING), MATCHING]
     traces = [
-        Trace("a", "mnist mlp", "midpoint_error", json.dumps(method), 0, points, points, points, points)
+        Trace("a", PLACE, "midpoint_error", json.dumps(method), 0, points, points, points, points)
         for method in methods
     ]
 
