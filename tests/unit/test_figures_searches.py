@@ -99,7 +99,11 @@ def test_scaling_names_the_steps_that_were_taken() -> None:
 def test_no_title_and_no_line_of_the_caption_leaves_the_figure() -> None:
     """With the longest titles: layers of five networks, and ways to anneal with options."""
     rows = [row(IDENTITY, 0, 0.4, num_networks=num, layers="each:stem") for num in (2, 5)]
-    ways = [{"objective": "average_error"}, {"objective": "pairwise_barrier"}, {"start": MATCHING}]
+    ways: list[dict[str, Any]] = [
+        {"objective": "average_error"},
+        {"objective": "pairwise_barrier"},
+        {"start": MATCHING},
+    ]
     annealed = [row(annealing(10, **way), 0, 0.4) for way in ways]
 
     for figure in (layers.drawing(rows, MIDPOINT), annealing_scaling.drawing(annealed, MIDPOINT)):
