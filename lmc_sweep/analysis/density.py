@@ -13,8 +13,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from lmc_sweep.analysis.agreement import SOLVED, Agreement, agreement
+from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.pairing import PointsBy, paired
-from lmc_sweep.analysis.summary import method_names
 
 Quantity = Literal["loss", "error"]
 Extent = Literal["supremum", "midpoint"]
@@ -74,9 +74,10 @@ class DensityQuestion:
 
 @dataclass(frozen=True)
 class Cloud:
-    """The points of one method, and what they say."""
+    """The points of one method, and what they say: its name, and its label among those shown."""
 
     method: str
+    label: str
     searches: bool
     points: Float64[ndarray, "points 2"]
     agreement: Agreement
@@ -98,6 +99,13 @@ class Density:
     missing: tuple[str, ...]
 
     @property
+    def absent_world(self) -> str | None:
+        """The world of which there are no barriers at all, where there are some of the other."""
+        if bool(self.num_real_pairs) == bool(self.num_model_pairs):
+            return None
+        return "model" if self.num_real_pairs else "real"
+
+    @property
     def has_density(self) -> bool:
         """Whether there are points enough for a kernel density, and not all of them on a line."""
         points = np.concatenate([np.empty((0, 2)), *(cloud.points for cloud in self.clouds)])
@@ -108,6 +116,12 @@ class Density:
 
 Pair = tuple[str, str, int, int]
 """World, pair_id, member_a, member_b."""
+
+Named = tuple[str, str]
+"""A method's name and its label."""
+
+BEST = ("best", "best of all searches")
+NAMED_AT_MOST = 3
 
 
 def density(rows: Iterable[Sequence[Any]], question: DensityQuestion) -> Density:
@@ -130,7 +144,7 @@ def density(rows: Iterable[Sequence[Any]], question: DensityQuestion) -> Density
     found = [row for row in asked if row["value"] is not None and np.isfinite(row["value"])]
     by_method = _values_by_method(found, question)
     cells = sorted({row["cell_id"] for row in asked})
-    clouds = tuple(_cloud(name, cells, values, question.points) for name, values in by_method.items())
+    clouds = tuple(_cloud(named, cells, values, question.points) for named, values in by_method.items())
     return Density(
         question=question,
         clouds=clouds,
@@ -157,34 +171,36 @@ def _finest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _values_by_method(
     rows: list[dict[str, Any]], question: DensityQuestion
-) -> dict[str, dict[tuple[str, str], ndarray]]:
+) -> dict[Named, dict[tuple[str, str], ndarray]]:
     """Method as it is called in the plot, to (cell, world), to barriers; controls first."""
-    options = {row["method_json"]: json.loads(row["method_json"]) for row in rows}
-    names = method_names(options)
-    grouped: dict[str, dict[tuple[str, str], dict[Pair, float]]] = defaultdict(lambda: defaultdict(dict))
+    labels = method_labels({row["method_json"] for row in rows})
+    names = {text: (json.loads(text)["method"], label) for text, label in labels.items()}
+    grouped: dict[Named, dict[tuple[str, str], dict[Pair, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        name, searches = names[row["method_json"]], options[row["method_json"]]["method"] not in CONTROLS
+        named = names[row["method_json"]]
         if question.methods == "best":
-            name = "best of all searches" if searches else name
-        elif question.methods != "all" and not {name, name.split(" ")[0]} & set(question.methods):
+            named = named if named[0] in CONTROLS else BEST
+        elif question.methods != "all" and not set(named) & set(question.methods):
             continue
-        of_cell = grouped[name][row["cell_id"], row["world"]]
+        of_cell = grouped[named][row["cell_id"], row["world"]]
         of_cell[_pair(row)] = min(row["value"], of_cell.get(_pair(row), np.inf))
-    order = sorted(grouped, key=lambda name: (name.split(" ")[0] not in CONTROLS, name))
+    order = sorted(grouped, key=lambda named: (named[0] not in CONTROLS, named[1]))
     return {
-        name: {key: np.array(list(pairs.values())) for key, pairs in grouped[name].items()} for name in order
+        named: {key: np.array(list(pairs.values())) for key, pairs in grouped[named].items()}
+        for named in order
     }
 
 
 def _cloud(
-    method: str, cells: Sequence[str], values: dict[tuple[str, str], ndarray], points: PointsBy
+    named: Named, cells: Sequence[str], values: dict[tuple[str, str], ndarray], points: PointsBy
 ) -> Cloud:
     """One method's points and agreement."""
     none = np.empty(0)
     worlds = [(values.get((cell, "real"), none), values.get((cell, "model"), none)) for cell in cells]
     return Cloud(
-        method=method,
-        searches=method.split(" ")[0] not in CONTROLS,
+        method=named[0],
+        label=named[1],
+        searches=named[0] not in CONTROLS,
         points=np.concatenate([np.empty((0, 2)), *(paired(real, model, points) for real, model in worlds)]),
         agreement=agreement(worlds),
     )
@@ -194,7 +210,7 @@ def _missing(
     question: DensityQuestion,
     asked: list[dict[str, Any]],
     num_null: int,
-    by_method: dict[str, dict[tuple[str, str], ndarray]],
+    by_method: dict[Named, dict[tuple[str, str], ndarray]],
 ) -> Iterable[str]:
     """Sentences on what was asked for and is not shown."""
     if not asked:
@@ -202,16 +218,33 @@ def _missing(
         return
     if isinstance(question.methods, tuple):
         for name in question.methods:
-            if not any(name in (found, found.split(" ")[0]) for found in by_method):
+            if not any(name in named for named in by_method):
                 yield f"{name}: no barriers in this store"
     if num_null:
         yield f"{num_null} barrier{'s' * (num_null > 1)} left out because a network diverged"
+    present = {row["world"] for row in asked}
+    if len(present) == 1:
+        (absent,) = {"real", "model"} - present
+        yield (
+            "any method, for this figure compares worlds real and model, and there are no barriers of world "
+            f"{absent} (a sweep file asks for both by worlds: [real, model])"
+        )
+        return
     num_cells = len({row["cell_id"] for row in asked})
-    for name, values in by_method.items():
+    lacking: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for (_, label), values in by_method.items():
         for world in ("real", "model"):
-            lacking = num_cells - len({cell for cell, of in values if of == world})
-            if lacking:
-                yield f"{name}: no barriers in world {world} in {lacking} of {num_cells} cells"
+            num_lacking = num_cells - len({cell for cell, of in values if of == world})
+            if num_lacking:
+                lacking[world, num_lacking].append(label)
+    for (world, num_lacking), labels in lacking.items():
+        yield f"{_listed(labels)}: no barriers in world {world} in {num_lacking} of {num_cells} cells"
+
+
+def _listed(labels: list[str]) -> str:
+    """The first labels, and how many more there are."""
+    more = len(labels) - NAMED_AT_MOST
+    return ", ".join(labels[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _pair(row: dict[str, Any]) -> Pair:

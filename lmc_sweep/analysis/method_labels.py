@@ -71,8 +71,9 @@ def _start_options(spec: Mapping[str, Any], alike: list[dict[str, Any]]) -> list
     if not isinstance(start, dict):
         return []
     starts = [other["start"] for other in alike]
-    return [
-        f"its {_said(option, start.get(option))}"
+    told = [
+        _said(option, start.get(option))
         for option in sorted({key for other in starts for key in other} - {"method"})
         if len({json.dumps(other.get(option)) for other in starts}) > 1
     ]
+    return [f"its {option}" for option in told if option]

@@ -3,76 +3,78 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from lmc_sweep.analysis.method_labels import method_labels
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 Spec = dict[str, Any]
 
-Row = tuple[str, str]
-"""Cell and correction."""
-
 _ORDER = ("none", "reset_bn", "repair")
+
+_FIRST = ("identity", "random")
 
 _ALWAYS_SHOWN = ("dataset", "name", "depth", "width")
 
 
-def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[list[str], list[list[str]]]:
-    """Column names and rows of text: one row per cell and correction, one column per world and method.
+@dataclass(frozen=True)
+class CellBarriers:
+    """Mean barriers of one cell with one correction.
 
-    Corrections are named where there is another one than ``none``. An entry is the mean loss barrier in
-    nats with the number of pairs in parentheses; pairs whose loss is not finite are left out of both.
-    World planted is told with its noise. Barriers of single layers are not among them.
+    Attributes:
+        label: The cell in words, with the correction where there is another one than ``none``.
+        methods: Each method's label, and its entry of text by world.
+    """
+
+    label: str
+    methods: tuple[tuple[str, dict[str, str]], ...]
+
+
+def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[list[str], list[CellBarriers]]:
+    """Worlds, and the mean barriers of each cell by method and world.
+
+    An entry is the mean loss barrier in nats with the number of pairs in parentheses; pairs whose loss is
+    not finite are left out of both. World planted is told with its noise. Barriers of single layers are
+    not among them.
     """
     asked = store.item_ids(sweep, "barrier")
     world = "CASE world WHEN 'planted' THEN 'planted ' || planted_noise ELSE world END"
     whole = store.barriers().filter("layers IS NULL")
     found = whole.project(f"barrier_id, cell_id, {world}, method_json, split, correction, loss_barrier")
-    entries: dict[Row, dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
-    for barrier_id, cell, world, method, of_split, correction, value in found.fetchall():
+    values: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    for barrier_id, cell, of_world, method, of_split, correction, value in found.fetchall():
         if barrier_id in asked and of_split == split:
-            kept = entries[cell, correction][world, method]
+            kept = values[cell, correction][method][of_world]
             if value is not None:
                 kept.append(value)
-    methods = {method for of_cell in entries.values() for _, method in of_cell}
-    names = method_names({method: json.loads(method) for method in methods})
-    keys = sorted(
-        {key for of_cell in entries.values() for key in of_cell}, key=lambda key: _place(key, names)
-    )
-    cells = _cell_labels(store, {cell for cell, _ in entries})
-    is_told = {correction for _, correction in entries} != {"none"}
-    labels = {(cell, c): f"{cells[cell]}, {c}" if is_told else cells[cell] for cell, c in entries}
-    rows = [
-        [labels[row], *(_entry(entries[row].get(key, [])) for key in keys)]
-        for row in sorted(entries, key=lambda row: (_natural(cells[row[0]]), _ORDER.index(row[1])))
+    labels = method_labels({method for of_cell in values.values() for method in of_cell})
+    methods = sorted(labels, key=lambda method: _method_place(method, labels))
+    cells = _cell_labels(store, {cell for cell, _ in values})
+    is_told = {correction for _, correction in values} != {"none"}
+    worlds = {world for of_cell in values.values() for of_method in of_cell.values() for world in of_method}
+    order = sorted(values, key=lambda key: (_natural(cells[key[0]]), _ORDER.index(key[1])))
+    return sorted(worlds, key=lambda world: (world != "real", _natural(world))), [
+        CellBarriers(
+            label=f"{cells[cell]}, {correction}" if is_told else cells[cell],
+            methods=tuple(
+                (
+                    labels[method],
+                    {world: _entry(of) for world, of in values[cell, correction][method].items()},
+                )
+                for method in methods
+                if method in values[cell, correction]
+            ),
+        )
+        for cell, correction in order
     ]
-    return [
-        "cell, correction" if is_told else "cell",
-        *(f"{names[method]}, {world}" for world, method in keys),
-    ], rows
-
-
-def method_names(specs: dict[str, Spec]) -> dict[str, str]:
-    """Short names of methods: the method's own, and the options in which two of one name differ."""
-    names = {}
-    flat = {key: _with_start(spec) for key, spec in specs.items()}
-    for key, spec in flat.items():
-        alike = [other for other in flat.values() if other["method"] == spec["method"]]
-        told = ", ".join(f"{option} {spec.get(option)}" for option in _differing(alike))
-        names[key] = f"{spec['method']} ({told})" if told else str(spec["method"])
-    return names
-
-
-def _with_start(spec: Spec) -> Spec:
-    """The options, with those of a method whose result is refined beside the others."""
-    start = spec.get("start")
-    if not isinstance(start, dict):
-        return spec
-    options = {f"its {key}": value for key, value in start.items() if key != "method"}
-    return {**spec, "start": start["method"], **options}
 
 
 def _cell_labels(store: Store, cells: Collection[str]) -> dict[str, str]:
@@ -110,16 +112,16 @@ def _leaves(spec: Spec) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _place(key: tuple[str, str], names: dict[str, str]) -> tuple[bool, bool, str]:
-    """World real first; in a world the identity first, the others by name."""
-    world, method = key
-    return world != "real", names[method] != "identity", names[method]
+def _method_place(method: str, labels: dict[str, str]) -> tuple[int, list[str | float]]:
+    """Methods that search nothing first, the others by name and number."""
+    name = json.loads(method)["method"]
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST), _natural(labels[method])
 
 
-def _natural(label: str) -> list[tuple[bool, float, str]]:
-    """Words in order, numbers by value."""
-    words = label.split()
-    return [(True, float(w), "") if w.replace(".", "", 1).isdigit() else (False, 0.0, w) for w in words]
+def _natural(label: str) -> list[str | float]:
+    """Words in order, numbers by value: at odd places the numbers."""
+    parts = re.split(r"(\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)", label)
+    return [float(part.replace(",", "")) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _entry(values: list[float]) -> str:

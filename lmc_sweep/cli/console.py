@@ -110,6 +110,7 @@ def left_out_lines(plan: Plan) -> list[str]:
 def print_summary(result: RunResult) -> None:
     """What became of a run: counts, barriers by cell and method, failures."""
     from lmc_sweep.analysis.summary import barrier_summary
+    from lmc_sweep.cli.barrier_lines import barrier_lines
     from lmc_sweep.planning.items import KINDS
 
     out = console()
@@ -119,9 +120,8 @@ def print_summary(result: RunResult) -> None:
         say(out, f"Everything is there: {held}. Nothing to do for sweep {name}.")
     study = plan.sweep.barriers
     split = "train" if study is None or "train" in study.interpolation.splits else "test"
-    columns, rows = barrier_summary(result.store, name, split)
-    if rows:
-        out.print(table(f"Mean loss barrier on {split}, in nats (pairs)", columns, rows))
+    for line in barrier_lines(*barrier_summary(result.store, name, split), split, str(result.store.path)):
+        say(out, line)
     if result.progress is None:
         return
     counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in result.progress.kinds.items())

@@ -72,9 +72,10 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         return drawing(density([row[1:] for row in rows], question))
     asked = store.item_ids(sweep, "barrier")
     found = [row for row in rows if row[0] in asked]
-    unfinished = f"{len(found)} of the sweep's {len(asked)} barriers are measured so far"
+    measured = asked & store.ids("barrier")  # of every world: what is planned is known by its id alone
+    unfinished = f"{len(asked - measured)} of the sweep's {len(asked)} barriers, not measured so far"
     return drawing(
-        density([row[1:] for row in found], question), [unfinished] if len(found) < len(asked) else []
+        density([row[1:] for row in found], question), [unfinished] if len(measured) < len(asked) else []
     )
 
 
@@ -126,7 +127,8 @@ def drawing(shown: Density, notes: list[str] | None = None) -> Any:
         for handle in filter(None, legend.legend_handles):
             handle.set(sizes=[16], alpha=1, linewidths=0.6)
     else:
-        axes.text(0.3, 0.8, "nothing to show yet", transform=axes.transAxes, ha="center", fontsize=8)
+        absent = f"no barriers of world {shown.absent_world}" if shown.absent_world else "nothing to show yet"
+        axes.text(0.3, 0.8, absent, transform=axes.transAxes, ha="center", fontsize=8)
     figure.text(
         0.03, 0.012, "\n".join(lines), fontsize=CAPTION_POINTS, va="bottom", linespacing=1.25, color="#222222"
     )
@@ -135,15 +137,14 @@ def drawing(shown: Density, notes: list[str] | None = None) -> Any:
 
 def _label(cloud: Cloud) -> str:
     """A method's name in the legend."""
-    name = cloud.method.replace("_", " ")
-    return f"after {name}" if cloud.searches else "before alignment" if cloud.method == "identity" else name
+    return f"after {cloud.label}" if cloud.searches else cloud.label
 
 
 def _looks(clouds: tuple[Cloud, ...]) -> list[tuple[str, str]]:
     """Marker and color of each cloud: a method's own in every figure, then those that are free."""
     looks: list[tuple[str, str]] = []
     for cloud in clouds:
-        known = METHOD_LOOKS.get(cloud.method.split(" ")[0])
+        known = METHOD_LOOKS.get(cloud.method)
         own = [(known.marker, known.color)] if known else []
         choices = [*own, *(SEARCH_LOOKS if cloud.searches else CONTROL_LOOKS)]
         free = [look for look in choices if look not in looks]

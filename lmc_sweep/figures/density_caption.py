@@ -10,7 +10,8 @@ from lmc_sweep.analysis.density import Cloud, Density
 
 def caption(shown: Density, notes: list[str], width: int) -> list[str]:
     """Lines of at most ``width`` characters: what was measured, how the worlds agree, what is missing."""
-    paragraphs = [*_what(shown), *(_agreement(cloud) for cloud in shown.clouds), *_missing(shown, notes)]
+    compared = [] if shown.absent_world else shown.clouds
+    paragraphs = [*_what(shown), *(_agreement(cloud) for cloud in compared), *_missing(shown, notes)]
     return [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, width)]
 
 
@@ -23,18 +24,21 @@ def _what(shown: Density) -> list[str]:
     each = {"rank": "One point per cell and pair rank", "cell": "One point per cell: the means of its pairs"}
     shaded = "; shaded: kernel density" if shown.has_density else ""
     pairs = f"{_count(shown.num_real_pairs, 'pair')} in the real world, {shown.num_model_pairs} in our model"
+    if shown.absent_world:
+        each_point, shaded, agree = "No points", "", ""
+    else:
+        each_point, agree = each[question.points], " Correlation of cell means, 95% interval:"
     told = (
         f"{', '.join(shown.datasets)}; {', '.join(shown.architectures)}: {shown.num_networks} networks in "
-        f"{_count(shown.num_cells, 'cell')}, {pairs}. {each[question.points]}; {question.split} "
-        f"{question.quantity} {grid}{shaded}. Correlation of cell means, 95% interval:"
+        f"{_count(shown.num_cells, 'cell')}, {pairs}. {each_point}; {question.split} "
+        f"{question.quantity} {grid}{shaded}.{agree}"
     )
     return [told]
 
 
 def _agreement(cloud: Cloud) -> str:
     """One method's correlation, or why it has none, and how much barrier is left."""
-    name = cloud.method.replace("_", " ") if cloud.searches else f"before ({cloud.method})"
-    found = cloud.agreement
+    name, found = cloud.label, cloud.agreement
     if found.num_cells == 0:
         return f"{name}: undefined, {found.undefined_because}."
     told = f"{name}: {_correlation(found)}; means {found.real_mean:.3g} real, {found.model_mean:.3g} model"

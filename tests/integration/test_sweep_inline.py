@@ -296,7 +296,7 @@ def test_a_store_that_refuses_commits_is_not_blamed_on_items(
     assert 0 == run_tiny(tmp_path / "s").exit_code
 
 
-def test_the_closing_table_has_one_row_per_cell(tmp_path: Path) -> None:
+def test_the_closing_table_has_one_group_per_cell(tmp_path: Path) -> None:
     """Cells that differ in the learning rate alone are told apart, and not averaged."""
     from lmc_sweep.analysis.summary import barrier_summary
 
@@ -306,10 +306,13 @@ def test_the_closing_table_has_one_row_per_cell(tmp_path: Path) -> None:
         "barriers.alignments=[{method: identity}]",
     ]
     result = run_tiny(tmp_path / "s", *overrides)
-    columns, rows = barrier_summary(result.store, "tiny")
-    assert ["cell", "identity, real", "identity, model"] == columns
-    assert ["learning_rate 0.01", "learning_rate 0.1"] == [row[0].split("width 4 ")[1] for row in rows]
-    assert all(entry.endswith("(2)") for row in rows for entry in row[1:])
+    worlds, cells = barrier_summary(result.store, "tiny")
+    assert ["real", "model"] == worlds
+    assert ["learning_rate 0.01", "learning_rate 0.1"] == [cell.label.split("width 4 ")[1] for cell in cells]
+    for cell in cells:
+        ((method, entries),) = cell.methods
+        assert ("before alignment", worlds) == (method, list(entries))
+        assert all(entry.endswith("(2)") for entry in entries.values())
 
 
 def test_a_last_step_that_explodes_is_divergence(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from lmc_sweep.analysis.intervals import mean_with_interval
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, finest, same_pairs
 from lmc_sweep.analysis.searches import gap_table, method_table, recovery_table
-from lmc_sweep.analysis.summary import method_names
 from lmc_sweep.analysis.traces import Trace, mean_best
 from tests.support.search_rows import BRUTE, IDENTITY, MATCHING, ORACLE, annealing, row
 
@@ -162,18 +161,17 @@ def test_two_starts_by_one_method_are_told_apart() -> None:
     assert [f"annealing from weight matching (its restarts {n})" for n in (1, 5)] == list(labels.values())
 
 
-def test_the_table_that_ends_a_run_names_starts_in_a_word() -> None:
-    """Two annealings that refine matching, told apart by what the matching does."""
-    specs = {str(n): annealing(10, start={"method": "weight_matching", "restarts": n}) for n in (1, 5)}
-    plain = {"plain": annealing(10)}
+def test_what_a_start_does_not_bound_is_not_named() -> None:
+    """The one of two starts that has no bound is called by its name alone."""
+    specs = [
+        annealing(100, start={"method": "weight_matching", "max_sweeps": bound, "restarts": 1})
+        for bound in (None, 20)
+    ]
 
-    assert ["simulated_annealing (its restarts 1)", "simulated_annealing (its restarts 5)"] == list(
-        method_names(specs).values()
-    )
-    assert (
-        "simulated_annealing (its restarts 5, start weight_matching)"
-        == (method_names({"5": specs["5"], **plain})["5"])
-    )
+    labels = method_labels(map(json.dumps, specs))
+
+    name = "annealing from weight matching"
+    assert [name, f"{name} (its max sweeps 20)"] == list(labels.values())
 
 
 def trace(evaluations: list[float], best: list[float]) -> Trace:

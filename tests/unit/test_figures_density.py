@@ -99,7 +99,7 @@ def test_every_method_is_drawn_by_itself_and_told_apart() -> None:
     )
     (axes,) = drawing(shown).axes
 
-    labels = ["before alignment", "after simulated annealing", "after weight matching"]
+    labels = ["before alignment", "after annealing", "after weight matching"]
     assert labels == [text.get_text() for text in axes.get_legend().get_texts()]
     looks = {
         (
@@ -179,7 +179,23 @@ def test_a_world_that_is_missing_is_named() -> None:
     figure = drawing(density(table, DensityQuestion(points="cell")))
 
     assert [[0.2, 0.2], [1.0, 1.1]] == drawn(figure)["before alignment"]
-    assert "identity: no barriers in world model in 1 of 3 cells" in words(figure)
+    assert "before alignment: no barriers in world model in 1 of 3 cells" in words(figure)
+
+
+def test_a_sweep_without_world_model_is_told_what_the_figure_compares() -> None:
+    """One sentence, and not two for each method; a start's options that are not bounded are not named."""
+    starts = [{"method": "weight_matching", "restarts": 1, "max_sweeps": None}, {"method": "node_sort"}]
+    methods = [IDENTITY, MATCHING, *({**ANNEALING, "start": start} for start in (*starts, "random"))]
+    table = [one for method in methods for one in rows(method) if one[2] == "real"]
+
+    figure = drawing(density(table, DensityQuestion()))
+
+    told = words(figure)
+    assert "compares worlds real and model, and there are no barriers of world model" in told
+    assert "worlds: [real, model]" in told
+    assert "None" not in told
+    assert len(figure.texts[0].get_text().splitlines()) <= 8
+    assert ["no barriers of world model"] == [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_diverged_pairs_are_left_out_and_counted() -> None:
