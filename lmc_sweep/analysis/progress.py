@@ -61,7 +61,7 @@ def sweep_status(store: Store, sweep: str) -> SweepStatus:
             item_id for cause in causes if cause["kind"] == kind for item_id in cause["item_ids"]
         } & asked
         kinds[kind] = {"done": len(asked & store.ids(kind)), "total": len(asked), "failed": len(failed)}
-    advice = store.read_progress(sweep) or {}
+    advice = (store.read_runs(sweep) or [{}])[-1]
     complete = all(k["done"] == k["total"] for k in kinds.values())
     updated = advice.get("updated_at")
     heard = updated is not None and time.time() - updated < SILENT_SECONDS

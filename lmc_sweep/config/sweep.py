@@ -116,13 +116,15 @@ class Execution:
     """How the work is run. It never enters an identity.
 
     ``max_stack_bytes`` bounds the memory of one stack of networks; ``retries`` is how often a batch is
-    tried again after its worker was lost; ``kinds`` overrides the resources kind by kind.
+    tried again after its worker was lost; ``min_deadline_seconds`` is the shortest time after which an
+    attempt counts as hung, however short its estimate; ``kinds`` overrides the resources kind by kind.
     """
 
     num_cpus: Annotated[float, Gt(0)] = 1.0
     num_gpus: Annotated[float, Ge(0)] = 0.0
     max_stack_bytes: Annotated[float, Gt(0)] = 2e9
     retries: Annotated[int, Ge(0)] = 3
+    min_deadline_seconds: Annotated[float, Gt(0)] = 300.0
     kinds: KindResources = KindResources()
 
     def resources(self, kind: Kind) -> tuple[float, float]:

@@ -10,9 +10,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 from lmc_sweep.errors import StoreError
-from lmc_sweep.execution.executor import Completion, Executor, Lost
+from lmc_sweep.execution.executor import Attempt, Completion, Executor, Lost
 from lmc_sweep.execution.progress import KindProgress, Progress, Reporter, StopRequest, advice
 from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
@@ -23,8 +24,6 @@ from lmc_sweep.store.store import Store
 
 POLL_SECONDS = 0.5
 ADVICE_SECONDS = 1.0
-OUT_OF_MEMORY = "OutOfMemoryError"
-"""How Ray names the death of a worker whose host ran out of memory."""
 
 
 @dataclass
@@ -47,6 +46,8 @@ class Driver:
         stop: StopRequest,
         max_failures: int | None = None,
     ) -> None:
+        self.run_id = uuid4().hex
+        """Names this run in the store."""
         self._plan, self._store, self._executor = plan, store, executor
         self._reporter, self._stop, self._max_failures = reporter, stop, max_failures
         self._schedule = Schedule(plan.batches)
@@ -119,7 +120,7 @@ class Driver:
                 import_path=str(Path.cwd()),
             )
             self._running[batch.id] = _Running(batch, attempt)
-            self._executor.submit(batch.id, task, attempt)
+            self._executor.submit(batch.id, task, Attempt(attempt))
 
     def _complete(self, completion: Completion) -> None:
         """Books a batch that ended."""
@@ -151,7 +152,7 @@ class Driver:
         """
         retries = self._plan.sweep.execution.retries
         what = f"A worker was lost ({lost.error_type}) with {len(batch.items)} {batch.kind} items"
-        if len(batch.items) > 1 and (lost.error_type == OUT_OF_MEMORY or attempt > retries):
+        if len(batch.items) > 1 and (lost.cause == "host_memory" or attempt > retries):
             self._reporter.noticed(f"{what}; two halves follow.")
             middle = len(batch.items) // 2
             for part in (batch.items[:middle], batch.items[middle:]):
@@ -164,7 +165,11 @@ class Driver:
             held = self._store.ids(batch.kind)  # the worker may have died after its commit
             done = tuple(item.id for item in batch.items if item.id in held)
             gone = tuple(item.id for item in batch.items if item.id not in held)
-            failures = (ItemFailure(batch.kind, gone, lost.error_type, lost.message),) if gone else ()
+            failures = (
+                (ItemFailure(batch.kind, gone, lost.error_type, lost.message, cause=lost.cause),)
+                if gone
+                else ()
+            )
             self._book(batch, attempt, Receipt(done, failures))
 
     def _give_up(self, failure: ItemFailure, attempts: int) -> None:
@@ -178,6 +183,7 @@ class Driver:
             "message": failure.message,
             "traceback": failure.traceback,
             "attempts": attempts,
+            "cause": failure.cause,
         }
         try:
             self._store.commit("failures", [row])
@@ -198,6 +204,8 @@ class Driver:
             return
         self._last_advice = now
         try:
-            self._store.write_progress(self._plan.sweep.name, advice(self._plan, progress, self._stop))
+            self._store.write_progress(
+                self._plan.sweep.name, self.run_id, advice(self._plan, progress, self._stop)
+            )
         except StoreError:
             return  # advice only: ``status`` then counts without an ETA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,29 @@ from lmc_sweep.execution.task import Receipt, Task, execute
 
 
 @dataclass(frozen=True)
-class Lost:
-    """A task whose worker ended before it could say what became of it; its results may be in the store."""
+class Attempt:
+    """One attempt at a batch.
 
+    Attributes:
+        number: From 1. No two attempts at a batch share a number: an executor submits each in another way
+            than the one before, since a cluster may have lost track of what was submitted alike.
+        deadline_seconds: Time after which it counts as hung.
+        share: How many times the resources of its kind it reserves, as far as one machine has them.
+    """
+
+    number: int = 1
+    deadline_seconds: float = math.inf
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A task whose worker ended before it could say what became of it; its results may be in the store.
+
+    ``cause`` is the name of one of ``lmc_sweep.execution.causes.CAUSES``, or "cancelled".
+    """
+
+    cause: str
     error_type: str
     message: str
 
@@ -39,12 +60,24 @@ class Executor(Protocol):
         """Whether a task of a kind should be submitted beside so many running ones of each kind."""
         ...
 
-    def submit(self, key: str, task: Task, attempt: int) -> None:
+    def submit(self, key: str, task: Task, attempt: Attempt) -> None:
         """Starts a task, or queues it. ``key`` comes back in its completion."""
+        ...
+
+    def cancel(self, key: str, *, force: bool) -> None:
+        """Asks a task to end, or ends its process (``force``). Its completion follows, unless it is lost."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Drops a task of which nothing more will be heard: its completion, if any, is never handed back."""
         ...
 
     def wait(self, timeout: float) -> list[Completion]:
         """Tasks that have ended since the last call; waits up to ``timeout`` seconds for the first."""
+        ...
+
+    def is_started(self, key: str) -> bool:
+        """Whether a worker is known to have begun a submitted task."""
         ...
 
     def close(self) -> None:
@@ -68,9 +101,17 @@ class InlineExecutor:
         """Only when nothing runs: what is queued could not be stopped in order."""
         return not any(running.values())
 
-    def submit(self, key: str, task: Task, attempt: int) -> None:
+    def submit(self, key: str, task: Task, attempt: Attempt) -> None:
         """Queues a task."""
         self._queue.append((key, task))
+
+    def cancel(self, key: str, *, force: bool) -> None:
+        """Drops a queued task: what runs here has ended before anybody could ask."""
+        self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """Drops a queued task."""
+        self._queue = deque(entry for entry in self._queue if entry[0] != key)
 
     def wait(self, timeout: float) -> list[Completion]:
         """Runs the next task to its end, however long that takes."""
@@ -78,6 +119,10 @@ class InlineExecutor:
             return []
         key, task = self._queue.popleft()
         return [Completion(key, execute(task))]
+
+    def is_started(self, key: str) -> bool:
+        """Never: a task is either queued or over."""
+        return False
 
     def close(self) -> None:
         """Drops what was queued."""

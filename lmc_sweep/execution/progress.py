@@ -57,10 +57,14 @@ class Reporter(Protocol):
 
 
 class StopRequest:
-    """A wish to stop in order: nothing new starts, what runs is finished and stored."""
+    """A wish to stop in order: nothing new starts, what runs is finished and stored.
+
+    With ``cancel_running``, what runs is not waited for: it is cancelled, and stays to be done.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.cancel_running = False
 
 
 def advice(plan: Plan, progress: Progress, stop: StopRequest) -> dict[str, object]:

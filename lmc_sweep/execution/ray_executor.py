@@ -26,7 +26,7 @@ from typing import Any
 
 from lmc_sweep.config.sweep import Execution, Kind
 from lmc_sweep.errors import SweepError
-from lmc_sweep.execution.executor import Completion, Lost
+from lmc_sweep.execution.executor import Attempt, Completion, Lost
 from lmc_sweep.execution.task import Receipt, Task, execute, failure_of
 
 OBJECT_STORE_BYTES = 80 * 2**20  # receipts are small; Ray accepts no less than 75 MiB
@@ -95,12 +95,26 @@ class RayExecutor:
         total_cpus, total_gpus = self._total()
         return taken_cpus < total_cpus + cpus and (not gpus or taken_gpus < total_gpus + gpus)
 
-    def submit(self, key: str, task: Task, attempt: int) -> None:
+    def submit(self, key: str, task: Task, attempt: Attempt) -> None:
         """Hands a task to Ray."""
         cpus, gpus = self._execution.resources(task.kind)  # type: ignore[arg-type]
         name = f"{task.kind} x{len(task.items)} {key[:8]}"
         reference = self._remote.options(num_cpus=cpus, num_gpus=gpus, name=name).remote(task)
         self._tasks[reference] = (key, task)
+
+    def cancel(self, key: str, *, force: bool) -> None:
+        """Raises KeyboardInterrupt in the task, or ends its process."""
+        for reference, (of_task, _) in self._tasks.items():
+            if of_task == key:
+                self._ray.cancel(reference, force=force, recursive=False)
+
+    def forget(self, key: str) -> None:
+        """Drops the task's reference."""
+        self._tasks = {reference: entry for reference, entry in self._tasks.items() if entry[0] != key}
+
+    def is_started(self, key: str) -> bool:
+        """Not known yet: Ray does not say."""
+        return False
 
     def wait(self, timeout: float) -> list[Completion]:
         """Tasks that have ended; waits up to ``timeout`` seconds for the first."""
@@ -133,7 +147,16 @@ class RayExecutor:
         except self._ray.exceptions.RayTaskError as error:
             return Completion(key, Receipt((), (failure_of(task, error),)))
         except self._ray.exceptions.RayError as error:
-            return Completion(key, Lost(type(error).__name__, str(error).strip()[:1000]))
+            return Completion(key, Lost(self._cause(error), type(error).__name__, str(error).strip()[:1000]))
+
+    def _cause(self, error: Exception) -> str:
+        """The class of what Ray says of a task that it lost."""
+        known = self._ray.exceptions
+        if isinstance(error, known.OutOfMemoryError):
+            return "host_memory"
+        if isinstance(error, known.TaskCancelledError):
+            return "cancelled"
+        return "node_lost" if isinstance(error, known.NodeDiedError) else "worker_died"
 
     def _total(self) -> tuple[float, float]:
         """CPUs and GPUs of all nodes."""

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.errors import StoreError
+from lmc_sweep.execution.causes import classify
 from lmc_sweep.planning.items import Item
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ class Task:
     max_stack_bytes: float = 2e9
     import_path: str = ""
     """Directory from which the user's own modules are imported."""
+    sweep: str = ""
+    run_id: str = ""
+    """The run that asks, in whose folder of the store a worker leaves signs."""
+    key: str = ""
+    """Name of this attempt: the batch's id, a dash, and the attempt's number."""
+    code: str = ""
+    """Versions that the worker must have (``execution.code.fingerprint``); empty: any."""
 
     @property
     def machine(self) -> Machine:
@@ -62,6 +70,8 @@ class ItemFailure:
     error_type: str
     message: str
     traceback: str = ""
+    cause: str = "error"
+    """Name of one of ``lmc_sweep.execution.causes.CAUSES``."""
 
 
 @dataclass(frozen=True)
@@ -153,4 +163,5 @@ def failure_of(task: Task, error: Exception) -> ItemFailure:
         error_type=type(error).__name__,
         message=str(error)[:1000],
         traceback="".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:],
+        cause=classify(error),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from lmc_sweep.config.sweep import Kind, Sweep
@@ -35,6 +35,10 @@ class Plan:
     num_slots: int
     left_out: Counter[str]
     """Why some alignments are not planned at all, with how many."""
+    held_back: dict[str, frozenset[str]] = field(default_factory=lambda: dict.fromkeys(KINDS, frozenset()))
+    """Ids, by kind, of items whose recorded failure is not tried again until it is released."""
+    blocked: dict[str, frozenset[str]] = field(default_factory=lambda: dict.fromkeys(KINDS, frozenset()))
+    """Ids, by kind, of items that wait for those."""
 
     def num_to_do(self, kind: str) -> int:
         """Items of a kind that are left."""

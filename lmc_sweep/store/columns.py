@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 VERSION_KEY = b"lmc_sweep.schema_version"
 TABLE_KEY = b"lmc_sweep.table"
 

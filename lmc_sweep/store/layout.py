@@ -13,10 +13,12 @@ RECORDS = "records"
 ENVIRONMENTS = "environments"
 SWEEPS = "sweeps"
 ARTIFACT_FOLDERS = ("networks", "permutations")
-FOLDERS = (SWEEPS, ENVIRONMENTS, *ARTIFACT_FOLDERS, RECORDS)
+QUARANTINE = "quarantine"
+FOLDERS = (SWEEPS, ENVIRONMENTS, *ARTIFACT_FOLDERS, RECORDS, QUARANTINE)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _RECORD_NAME = re.compile(r"\d{8}T\d{12}Z-(?P<digest>[0-9a-f]{32})-[0-9a-f]{8}\.parquet")
 _ARTIFACT_NAME = re.compile(r"(?P<digest>[0-9a-f]{64})\.safetensors")
 
@@ -83,3 +85,10 @@ def sweep_folder(name: str) -> str:
             f"{name!r} does not. Rename the sweep."
         )
     return f"{SWEEPS}/{name}"
+
+
+def run_folder(name: str, run_id: str) -> str:
+    """Folder of what one run of a sweep says of itself, and of what it is asked: advice, all of it."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise StoreError(f"a run's id consists of 32 hexadecimal digits; {run_id!r} does not")
+    return f"{sweep_folder(name)}/runs/{run_id}"

@@ -5,7 +5,8 @@ table, or allow nulls in a column, and must then raise ``SCHEMA_VERSION``; it ne
 
 Version 2 added networks that were trained elsewhere, of which nothing is known about their training, the
 last five columns of ``networks``, and ``save_at`` of ``barriers``. Version 3 added the table
-``search_traces`` and the last two columns of ``alignments`` and of ``barriers``.
+``search_traces`` and the last two columns of ``alignments`` and of ``barriers``. Version 4 added the
+tables ``attempts`` and ``retries``, and ``cause`` of ``failures``.
 """
 
 from __future__ import annotations
@@ -252,11 +253,51 @@ FAILURES = Table(
         text("failure_id", "identity of this failure"),
         text("sweep", "sweep that ran the batch", nullable=True),
         _ENVIRONMENT,
+        text("cause", "class of the error, as docs/guarantees.md lists them", nullable=True),
+    ),
+    key="failure_id",
+)
+
+ATTEMPTS = Table(
+    "attempts",
+    (
+        text("attempt_id", "identity of this attempt"),
+        text("sweep", "sweep that ran the batch"),
+        text("kind", "network, alignment or barrier"),
+        Column("item_ids", TEXTS, "items of the batch"),
+        text("cause", "class of the error that ended it, as docs/guarantees.md lists them"),
+        count("attempt", "which attempt of the batch this was, from 1"),
+        real("seconds", "from its submission to its end", "s"),
+        text("error_type", "type of the error"),
+        text("message", "text of the error"),
+        _CREATED_AT,
+        _ENVIRONMENT,
+    ),
+    key="attempt_id",
+)
+
+RETRIES = Table(
+    "retries",
+    (
+        text("failure_id", "failure whose items a run may try again"),
+        text("sweep", "sweep that it belongs to", nullable=True),
+        _CREATED_AT,
+        _ENVIRONMENT,
     ),
     key="failure_id",
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table for table in (NETWORKS, ALIGNMENTS, BARRIERS, SWEEP_ITEMS, FAILURES, SEARCH_TRACES)
+    table.name: table
+    for table in (
+        NETWORKS,
+        ALIGNMENTS,
+        BARRIERS,
+        SWEEP_ITEMS,
+        FAILURES,
+        SEARCH_TRACES,
+        ATTEMPTS,
+        RETRIES,
+    )
 }
 TABLE_OF_KIND: dict[str, Table] = {table.kind: table for table in TABLES.values() if table.kind}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,10 @@ class Store:
         """DuckDB relation of the failures, with those of their items that still have no result."""
         return self.relation("failures")
 
+    def attempts(self) -> Any:
+        """DuckDB relation of the attempts that did not bring their results."""
+        return self.relation("attempts")
+
     def sweep_items(self) -> Any:
         """DuckDB relation of the items of each sweep's newest plan."""
         return self.relation("sweep_items")
@@ -99,6 +103,10 @@ class Store:
         if kind not in TABLE_OF_KIND:
             raise StoreError(f"unknown kind {kind!r}. Known kinds: {list(TABLE_OF_KIND)}")
         return self._listed(TABLE_OF_KIND[kind].name).ids()
+
+    def held(self, kind: str, ids: Iterable[str]) -> set[str]:
+        """Those of the ids of a kind that have results."""
+        return self.ids(kind).intersection(ids)
 
     def fetch(self, table: str, ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """The named columns of the rows with these ids, in their order; KeyError names a missing id."""
@@ -206,13 +214,21 @@ class Store:
         query = "SELECT item_id FROM sweep_items WHERE sweep = ? AND kind = ?"
         return {item_id for (item_id,) in self._connect().execute(query, [sweep, kind]).fetchall()}
 
-    def write_progress(self, sweep: str, progress: Mapping[str, Any]) -> None:
-        """Replaces a sweep's advice on how far along it is."""
-        sweeps.write_progress(self.path, sweep, progress)
+    def write_progress(self, sweep: str, run_id: str, progress: Mapping[str, Any]) -> None:
+        """Replaces a run's advice on how far along it is."""
+        sweeps.write_progress(self.path, sweep, run_id, progress)
 
-    def read_progress(self, sweep: str) -> dict[str, Any] | None:
-        """A sweep's advice; None when there is none that can be read."""
-        return sweeps.read_progress(self.path, sweep)
+    def read_runs(self, sweep: str) -> list[dict[str, Any]]:
+        """The advice of every run of a sweep that left any, with its ``run_id``; the newest last."""
+        return sweeps.read_runs(self.path, sweep)
+
+    def request_cancel(self, sweep: str, run_id: str) -> None:
+        """Asks one run of a sweep to stop in order."""
+        sweeps.request_cancel(self.path, sweep, run_id)
+
+    def cancel_requested(self, sweep: str, run_id: str) -> bool:
+        """Whether a run was asked to stop."""
+        return sweeps.cancel_requested(self.path, sweep, run_id)
 
     def _listed(self, table: str) -> Listing:
         """The listing of a table, up to date."""

@@ -1,15 +1,26 @@
-"""What was asked (``sweep.yaml``), and how far along it says it is (``progress.json``, advice)."""
+"""What was asked (``sweep.yaml``), and what its runs say of themselves and are asked: advice.
+
+Every run of a sweep has a folder of its own, ``runs/<run_id>``: ``progress.json`` is its heartbeat,
+``started/<key>.json`` a sign for each batch that a worker has begun and not ended, and ``cancel`` the wish
+that it stop in order. Runs on several machines so never write one file. All of it may be deleted.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout
 from lmc_sweep.store.publish import publish, replace_unsynced
+
+_KEY = re.compile(r"[A-Za-z0-9-]+")
 
 
 def plan_id(items: Iterable[tuple[str, str]]) -> str:
@@ -30,16 +41,71 @@ def names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in (root / layout.SWEEPS).glob("*/sweep.yaml"))
 
 
-def write_progress(root: Path, name: str, progress: Mapping[str, Any]) -> None:
-    """Replaces the sweep's advice."""
-    content = json.dumps(progress, separators=(",", ":")).encode()
-    replace_unsynced(root / layout.sweep_folder(name) / "progress.json", content)
+def write_progress(root: Path, name: str, run_id: str, progress: Mapping[str, Any]) -> None:
+    """Replaces a run's advice."""
+    _replace(root / layout.run_folder(name, run_id) / "progress.json", progress)
 
 
-def read_progress(root: Path, name: str) -> dict[str, Any] | None:
-    """The sweep's advice; None when there is none that can be read."""
+def read_runs(root: Path, name: str) -> list[dict[str, Any]]:
+    """The advice of every run of a sweep that left any, with its ``run_id``; the newest last."""
+    found = []
+    for path in (root / layout.sweep_folder(name) / "runs").glob("*/progress.json"):
+        told = _read(path)
+        if told is not None:
+            found.append({**told, "run_id": path.parent.name})
+    return sorted(found, key=_age)
+
+
+def request_cancel(root: Path, name: str, run_id: str) -> None:
+    """Asks one run to stop in order."""
+    _replace(root / layout.run_folder(name, run_id) / "cancel", {"asked_at": time.time()})
+
+
+def cancel_requested(root: Path, name: str, run_id: str) -> bool:
+    """Whether a run was asked to stop."""
+    return (root / layout.run_folder(name, run_id) / "cancel").exists()
+
+
+def write_started(root: Path, name: str, run_id: str, key: str, sign: Mapping[str, Any]) -> None:
+    """Says that a worker has begun an attempt at a batch."""
+    _replace(_sign(root, name, run_id, key), sign)
+
+
+def remove_started(root: Path, name: str, run_id: str, key: str) -> None:
+    """Takes the sign of an attempt away; one that is not there is no error."""
+    with contextlib.suppress(OSError):
+        _sign(root, name, run_id, key).unlink()
+
+
+def read_started(root: Path, name: str, run_id: str) -> dict[str, dict[str, Any]]:
+    """The signs of a run's attempts that have begun and not ended, by key."""
+    folder = root / layout.run_folder(name, run_id) / "started"
+    signs = {path.stem: _read(path) for path in folder.glob("*.json")}
+    return {key: sign for key, sign in signs.items() if sign is not None}
+
+
+def _sign(root: Path, name: str, run_id: str, key: str) -> Path:
+    """Where the sign of an attempt stands; a key is the batch's id, a dash, and the attempt's number."""
+    if not _KEY.fullmatch(key):
+        raise StoreError(f"the key of an attempt consists of letters, digits and '-'; {key!r} does not")
+    return root / layout.run_folder(name, run_id) / "started" / f"{key}.json"
+
+
+def _age(told: Mapping[str, Any]) -> float:
+    """When a run last said anything."""
+    updated = told.get("updated_at")
+    return float(updated) if isinstance(updated, int | float) else 0.0
+
+
+def _replace(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a small file of advice."""
+    replace_unsynced(path, json.dumps(content, separators=(",", ":")).encode())
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a file of advice says; None when there is none that can be read."""
     try:
-        progress = json.loads((root / layout.sweep_folder(name) / "progress.json").read_bytes())
+        told = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return progress if isinstance(progress, dict) else None
+    return told if isinstance(told, dict) else None

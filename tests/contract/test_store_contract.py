@@ -17,6 +17,8 @@ from lmc_sweep.store.export import export_network
 from lmc_sweep.store.schema import TABLES
 from lmc_sweep.store.store import Store
 
+RUN, OTHER_RUN = "0" * 32, "1" * 32
+
 
 class StoreContract:
     """The promises. A subclass says where its stores lie."""
@@ -177,11 +179,20 @@ class StoreContract:
         assert ["s", "t"] == store.sweeps()
 
     def test_progress_is_advice(self, store: Store) -> None:
-        """Progress that is absent or cannot be read is None; what was written last is what is read."""
-        assert None is store.read_progress("s")
-        store.write_progress("s", {"done": 1})
-        store.write_progress("s", {"done": 2})
-        assert {"done": 2} == store.read_progress("s")
+        """Progress that is absent or cannot be read is nothing; what a run wrote last is what is read."""
+        assert [] == store.read_runs("s")
+        store.write_progress("s", RUN, {"done": 1, "updated_at": 5})
+        store.write_progress("s", RUN, {"done": 2, "updated_at": 6})
+        store.write_progress("s", OTHER_RUN, {"done": 7, "updated_at": 4})
+        expected = [(OTHER_RUN, 7), (RUN, 2)]
+        assert expected == [(run["run_id"], run["done"]) for run in store.read_runs("s")]
+
+    def test_one_run_is_asked_to_stop_and_no_other(self, store: Store) -> None:
+        """A wish to stop is for one run of one sweep."""
+        store.request_cancel("s", RUN)
+        assert store.cancel_requested("s", RUN)
+        assert not store.cancel_requested("s", OTHER_RUN)
+        assert not store.cancel_requested("t", RUN)
 
     def test_two_results_that_differ_are_reported(self, store: Store) -> None:
         """Two rows of one id that differ beyond rounding are named; times and devices may differ."""

@@ -93,6 +93,16 @@ def test_traces_of_version_3_come_out_as_they_went_in() -> None:
     assert [] == Store(GOLDEN / "store_v2").sql(query).fetchall()
 
 
+def test_attempts_and_retries_of_version_4_come_out_as_they_went_in() -> None:
+    """The one attempt and the one released failure are there; earlier versions have none."""
+    store = Store(GOLDEN / "store_v4")
+    assert [("attempt", "deadline", 1)] == store.sql(
+        "SELECT attempt_id, cause, attempt FROM attempts"
+    ).fetchall()
+    assert [("failure", "golden")] == store.sql("SELECT failure_id, sweep FROM retries").fetchall()
+    assert [] == Store(GOLDEN / "store_v3").sql("SELECT * FROM attempts").fetchall()
+
+
 def old_checkpoint(store: Store) -> str:
     """The file of weights that the store's networks share."""
     return str(store.fetch("networks", ["network0"], ["checkpoint"])[0]["checkpoint"])

@@ -104,7 +104,7 @@ def test_status_counts_without_a_driver(folder: Path) -> None:
 
 def test_status_loses_only_advice_with_the_progress_file(folder: Path) -> None:
     """Without progress.json the counts stay, the estimate goes."""
-    path = folder / "store" / "sweeps" / "tiny" / "progress.json"
+    (path,) = (folder / "store" / "sweeps" / "tiny" / "runs").glob("*/progress.json")
     kept = path.read_bytes()
     path.unlink()
     (status,) = json.loads(lmc_sweep("status", "store", "--json", cwd=folder).stdout)

@@ -89,6 +89,8 @@ def write(path: Path) -> None:
             [row("barriers", "barrier", minutes=minutes, alignment_id="real", loss_barrier=loss_barrier)],
         )
     store.commit("failures", [row("failures", "failure", kind="barrier", item_ids=["barrier", "missing"])])
+    store.commit("attempts", [row("attempts", "attempt", sweep="golden", cause="deadline")])
+    store.commit("retries", [row("retries", "failure", sweep="golden")])
     store.record_sweep("golden", "name: golden\n", [("network", "network0"), ("barrier", "barrier")])
 
 

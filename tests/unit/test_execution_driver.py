@@ -10,7 +10,7 @@ import pytest
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.errors import StoreError
 from lmc_sweep.execution.driver import Driver
-from lmc_sweep.execution.executor import Completion, Lost
+from lmc_sweep.execution.executor import Attempt, Completion, Lost
 from lmc_sweep.execution.progress import StopRequest
 from lmc_sweep.execution.run import SilentReporter
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
@@ -41,7 +41,7 @@ class PretendedExecutor:
         self.lose: dict[str, int] = {}
         self.fail: set[str] = set()
         self.deadly: set[str] = set()
-        self.lost_as = "WorkerCrashedError"
+        self.lost_as = "worker_died"
         self.memory_items: int | None = None
 
     def num_slots(self, kind: str) -> int:
@@ -50,22 +50,31 @@ class PretendedExecutor:
     def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
         return sum(running.values()) <= self.slots
 
-    def submit(self, key: str, task: Task, attempt: int) -> None:
-        self.submitted.append((key, task, attempt))
-        self.queue.append((key, task, attempt))
+    def submit(self, key: str, task: Task, attempt: Attempt) -> None:
+        self.submitted.append((key, task, attempt.number))
+        self.queue.append((key, task, attempt.number))
         self.largest_queue = max(self.largest_queue, len(self.queue))
 
     def wait(self, timeout: float) -> list[Completion]:
         key, task, attempt = self.queue.pop(0)
         too_large = self.memory_items is None or len(task.items) > self.memory_items
         if attempt <= self.lose.get(task.kind, 0) and too_large:
-            return [Completion(key, Lost(self.lost_as, "gone"))]
+            return [Completion(key, Lost(self.lost_as, "GoneError", "gone"))]
         if not self.deadly.isdisjoint(item.id for item in task.items):
-            return [Completion(key, Lost(self.lost_as, "gone"))]
+            return [Completion(key, Lost(self.lost_as, "GoneError", "gone"))]
         bad = tuple(item.id for item in task.items if item.id in self.fail)
         good = tuple(item.id for item in task.items if item.id not in self.fail)
         failures = (ItemFailure(task.kind, bad, "ValueError", "bad"),) if bad else ()
         return [Completion(key, Receipt(done=good, failures=failures, seconds=1.0))]
+
+    def cancel(self, key: str, *, force: bool) -> None:
+        raise AssertionError("nothing is cancelled here")
+
+    def forget(self, key: str) -> None:
+        raise AssertionError("nothing is forgotten here")
+
+    def is_started(self, key: str) -> bool:
+        return True
 
     def close(self) -> None:
         pass
@@ -167,7 +176,7 @@ def test_memory_that_runs_out_on_the_host_halves_at_once(tmp_path: Path) -> None
     """The first loss to the memory monitor is answered with smaller batches, not with the same one."""
     executor = PretendedExecutor()
     executor.lose = {"network": 1}
-    executor.lost_as = "OutOfMemoryError"
+    executor.lost_as = "host_memory"
     run = driver(tmp_path, executor)
     executor.memory_items = 2
     run.run()

@@ -101,7 +101,7 @@ def test_a_place_without_rights_is_refused(tmp_path: Path) -> None:
 def test_a_sweep_cannot_be_named_like_a_path(tmp_path: Path, name: str) -> None:
     """A sweep's name never leads out of its folder."""
     with pytest.raises(StoreError, match="sweep's name"):
-        Store.create(tmp_path / "store").write_progress(name, {})
+        Store.create(tmp_path / "store").write_progress(name, "0" * 32, {})
 
 
 def test_reading_records_needs_no_torch(tmp_path: Path) -> None:
