@@ -14,6 +14,7 @@ import typer
 from lmc_sweep import __version__
 from lmc_sweep.cli import align, datasets, export, plan, plot, query, run, spec, status
 from lmc_sweep.errors import SweepError
+from lmc_sweep.redaction import redact
 
 # Typer carries its own copy of click, whose base of all usage errors it does not export.
 _ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
@@ -93,8 +94,9 @@ def main() -> None:
 
 
 def _complain(text: str, debug: bool) -> None:
+    """Says it on standard error, without the secrets that a text may quote."""
     if debug:
         import traceback
 
-        traceback.print_exc()
-    typer.echo(text, err=True)
+        typer.echo(redact(traceback.format_exc()), err=True)
+    typer.echo(redact(text), err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lmc_sweep.config import document, fields, networks, overrides, studies
+from lmc_sweep.config.credentials import refuse_credentials, without_secrets
 from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Execution, KindResources, Resources, Sweep
 from lmc_sweep.errors import SweepError
@@ -61,6 +62,8 @@ def _parse(text: str, changes: Sequence[str]) -> Sweep:
         text = document.write(value)
     if not isinstance(value, dict):
         raise Refusal("", f"a sweep is a mapping with the keys {', '.join(_KEYS)}, not {shown(value)}")
+    refuse_credentials(value)  # first: other refusals repeat values
+    text = without_secrets(text)
     refuse_unknown_keys(value, _KEYS, "")
     for key in ("name", "store", "networks"):
         if key not in value:

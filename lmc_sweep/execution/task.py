@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.errors import StoreError
 from lmc_sweep.execution.causes import classify
 from lmc_sweep.planning.items import Item
+from lmc_sweep.redaction import redact
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 TRACEBACK_CHARACTERS = 8000
+_READ_CHARACTERS = 200_000
+"""Far more than is kept, so that no secret is cut in two where the reading ends."""
 
 
 @dataclass(frozen=True)
@@ -156,12 +159,13 @@ def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
 
 
 def failure_of(task: Task, error: Exception) -> ItemFailure:
-    """An error as a record of all items of a task."""
+    """An error as a record of all items of a task, without the secrets that it may quote."""
+    told = "".join(traceback.format_exception(error))
     return ItemFailure(
         kind=task.kind,
         item_ids=tuple(item.id for item in task.items),
         error_type=type(error).__name__,
-        message=str(error)[:1000],
-        traceback="".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:],
+        message=redact(str(error)[:_READ_CHARACTERS])[:1000],
+        traceback=redact(told[-_READ_CHARACTERS:])[-TRACEBACK_CHARACTERS:],
         cause=classify(error),
     )
