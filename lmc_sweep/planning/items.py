@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations, product
 from typing import Any, ClassVar
 
 from lmc_sweep.config.applicability import obstacle
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
-from lmc_sweep.planning.identity import canonical, identify, method_numerics
+from lmc_sweep.planning.identity import Fragment, canonical, fragment, identify, method_numerics
 from lmc_sweep.planning.layers import moving_layers
 from workers.alignment.methods import Method
 from workers.architectures.traits import has_batch_norm
@@ -120,8 +121,11 @@ def network_items(cell: Cell) -> list[NetworkItem]:
         return _checkpoint_items(cell, kind)
     first = NetworkSpec(**kind, training=cell.training, seed=cell.seeds[0])
     cell_id = cell_identity(first)
-    specs = [replace(first, seed=seed) for seed in cell.seeds]
-    return [NetworkItem(identify("network", spec), cell_id, spec) for spec in specs]
+    shared = {name: fragment(value) for name, value in canonical(first).items()}
+    return [
+        NetworkItem(identify("network", {**shared, "seed": seed}), cell_id, replace(first, seed=seed))
+        for seed in cell.seeds
+    ]
 
 
 def _checkpoint_items(cell: Cell, kind: dict[str, Any]) -> list[NetworkItem]:
@@ -152,7 +156,7 @@ def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[A
     kind = cell[0].spec
     for world in study.worlds:
         methods = [
-            method
+            (method, {"method": fragment(method), **method_numerics(method)})
             for method in study.alignments
             if obstacle(method, world, kind.architecture, kind.data) is None
         ]
@@ -168,16 +172,17 @@ def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[A
                 if noise is not None:
                     pair["noise"] = noise
                 pair_id = identify("pair", pair)
-                for method in methods:
-                    what = {"pair": pair, "method": method, **method_numerics(method)}
+                shared = fragment(pair)
+                seeds = tuple(member.spec.seed for member in members)
+                for method, written in methods:
                     yield AlignmentItem(
-                        id=identify("alignment", what),
+                        id=identify("alignment", {"pair": shared, **written}),
                         cell_id=members[0].cell_id,
                         pair_id=pair_id,
                         pair_index=k,
                         world=world,
                         networks=networks,
-                        seeds=tuple(member.spec.seed for member in members),
+                        seeds=seeds,
                         method=method,
                         cell=members[0].spec,
                         planted_noise=noise,
@@ -204,6 +209,7 @@ def barrier_items(alignment: AlignmentItem, study: BarriersStudy) -> Iterator[Ba
     Batch-norm statistics are not reset where there are none.
     """
     asked = study.interpolation
+    alphas = _written(asked.alphas)
     corrections = [
         correction
         for correction in asked.corrections
@@ -217,11 +223,17 @@ def barrier_items(alignment: AlignmentItem, study: BarriersStudy) -> Iterator[Ba
             "members": [a, b],
             "split": split,
             "correction": correction,
-            "alphas": asked.alphas,
+            "alphas": alphas,
         }
         if layers is not None:
             what["layers"] = layers
         yield BarrierItem(identify("barrier", what), alignment, a, b, split, correction, asked.alphas, layers)
+
+
+@cache
+def _written(alphas: tuple[float, ...]) -> Fragment:
+    """Canonical JSON of the grid: the same for every curve of a sweep."""
+    return fragment(alphas)
 
 
 def items(sweep: Sweep) -> dict[str, list[Item]]:
