@@ -7,7 +7,10 @@ import pytest
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.errors import SweepError
 
-PLAIN = "name: s\nstore: runs/s\nnetworks: [{dataset: digits, architecture: {name: mlp, width: 4, depth: 1}, seeds: 2}]\n"
+PLAIN = (
+    "name: s\nstore: runs/s\n"
+    "networks: [{dataset: digits, architecture: {name: mlp, width: 4, depth: 1}, seeds: 2}]\n"
+)
 
 
 @pytest.mark.parametrize(
