@@ -39,6 +39,13 @@ class Lost:
     message: str
 
 
+class ExecutorGone(Exception):
+    """Nothing more can be run or heard of: the cluster is gone. Its text is for people.
+
+    Any method of an executor may raise it; the driver then ends the run in order.
+    """
+
+
 @dataclass(frozen=True)
 class Completion:
     """A task that is over."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lmc_sweep.execution.executor import Executor
@@ -24,6 +25,23 @@ class KindProgress:
     """Worker seconds that were estimated for the batches that have ended."""
     measured_seconds: float
     """Worker seconds that those batches took."""
+    rate_per_second: float = 0.0
+    """Items done per second of late."""
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """One batch that runs, or that has ended."""
+
+    key: str
+    kind: str
+    num_items: int
+    seconds: float
+    """Since it was submitted; of one that has ended, worker seconds."""
+    estimated_seconds: float
+    attempt: int
+    what: str
+    """Data set, architecture, and what is done with it, in words."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +50,17 @@ class Progress:
 
     kinds: dict[str, KindProgress]
     running: int
+    """Batches in flight."""
     elapsed_seconds: float
     eta_seconds: float | None
+    eta_low_seconds: float | None = None
+    eta_high_seconds: float | None = None
+    longest: tuple[BatchProgress, ...] = ()
+    """The batches that have run longest, of those that run."""
+    slowest: tuple[BatchProgress, ...] = ()
+    """The slowest batches of those that have ended."""
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    """Attempts that did not bring their results, by cause."""
 
 
 class Reporter(Protocol):
@@ -54,6 +81,10 @@ class Reporter(Protocol):
     def noticed(self, text: str) -> None:
         """Called with one line that a person should read."""
         ...
+
+
+CANCELLED = "cancelled by lmc-sweep cancel"
+"""The reason of a stop that was asked for through the store."""
 
 
 class StopRequest:
