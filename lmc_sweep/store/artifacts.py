@@ -13,12 +13,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout
-from lmc_sweep.store.publish import Bytes, publish, sync_directory
+from lmc_sweep.store.publish import Bytes, make_durable, publish
+from lmc_sweep.store.terms import Terms, patiently
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,20 +41,38 @@ _MAX_HEADER_BYTES = 100_000_000  # the limit that the format itself sets
 _HASH_CHUNK_BYTES = 1 << 22
 
 
-def write_tensors(root: Path, folder: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def write_tensors(
+    root: Path,
+    folder: str,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    terms: Terms | None = None,
+) -> str:
     """Path, relative to the store, of the published file. A whole file of that content is left as it is."""
     if folder not in layout.ARTIFACT_FOLDERS:
         raise StoreError(f"tensors belong into one of {list(layout.ARTIFACT_FOLDERS)}, not into {folder!r}")
+    content = Serialized(tensors, metadata)
     digest = hashlib.sha256()
-    for chunk in serialize(tensors, metadata):
+    for chunk in content:
         digest.update(chunk)
     relative = layout.artifact_path(folder, digest.hexdigest())
     path = root / relative
     if path.exists() and content_problem(path) is None:
-        sync_directory(path.parent)  # its writer may still be about to
+        patiently(lambda: make_durable(path, root), path, terms)  # its writer may have died before that
         return relative
-    publish(path, serialize(tensors, metadata), replace=path.exists())
+    publish(path, content, replace=os.path.lexists(path), terms=terms)
     return relative
+
+
+@dataclass(frozen=True)
+class Serialized:
+    """A file of tensors as pieces of bytes, made anew whenever it is iterated."""
+
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+    def __iter__(self) -> Iterator[Bytes]:
+        return serialize(self.tensors, self.metadata)
 
 
 def serialize(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[Bytes]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import uuid
 from pathlib import Path
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store.layout import FOLDERS, MARKER
-from lmc_sweep.store.publish import publish
+from lmc_sweep.store.publish import publish, sync_directory
 from lmc_sweep.store.schema import SCHEMA_VERSION
 
 _FORMAT = "lmc_sweep store"
 _HOW_TO_MAKE = "`lmc-sweep run SWEEP.yaml --store {path}` makes one"
 
 
-def check(root: Path) -> None:
-    """Raises StoreError unless the directory is a store that this program can read."""
+def check(root: Path) -> bytes:
+    """What the marker says; StoreError unless the directory is a store that this program can read."""
     try:
-        found = json.loads((root / MARKER).read_bytes())
+        content = (root / MARKER).read_bytes()
+        found = json.loads(content)
     except (FileNotFoundError, NotADirectoryError):
         if root.is_dir() and any(root.iterdir()):
             told = "is not a store (it has no store.json) and not empty. Name a store, or a new directory"
@@ -36,10 +39,14 @@ def check(root: Path) -> None:
             f"{root}: the store has schema version {version}, and this program knows up to {SCHEMA_VERSION}. "
             "Update lmc-sweep."
         )
+    return content
 
 
 def make(root: Path) -> None:
-    """Makes the directory a store, unless it is one; StoreError where it holds something else."""
+    """Makes the directory a store, unless it is one; StoreError where it holds something else.
+
+    The id is random: by it a writer knows its store from another one that has taken its place.
+    """
     path = root / MARKER
     if not path.exists():
         strangers = sorted({entry.name for entry in _entries(root)} - set(FOLDERS))
@@ -47,8 +54,11 @@ def make(root: Path) -> None:
             raise StoreError(
                 f"{root}: is not a store and not empty (it holds {strangers[0]!r}). Choose a new directory."
             )
-        content = json.dumps({"format": _FORMAT, "schema_version": SCHEMA_VERSION}, sort_keys=True) + "\n"
-        publish(path, [content.encode()])
+        made = {"format": _FORMAT, "schema_version": SCHEMA_VERSION, "store_id": uuid.uuid4().hex}
+        publish(path, [json.dumps(made, sort_keys=True).encode() + b"\n"])
+    for folder in (root, root.parent):  # whoever made it may have died before that
+        with contextlib.suppress(OSError):  # the parent may be somebody else's
+            sync_directory(folder)
     check(root)
 
 

@@ -12,61 +12,70 @@ import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-from lmc_sweep.errors import StoreError
+from lmc_sweep.store.terms import Terms, named_errors, patiently, require_same, require_there
 
 Bytes = bytes | bytearray | memoryview
+
+_DISCARDS = 3
 
 # What file systems without hard links answer to link(): FAT and some network and FUSE mounts.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
-def publish(path: Path, chunks: Iterable[Bytes], *, replace: bool = False) -> None:
+def publish(
+    path: Path, chunks: Iterable[Bytes], *, replace: bool = False, terms: Terms | None = None
+) -> None:
     """Writes a file so that it is either absent or whole and on disk; StoreError where that fails.
 
     A name that is taken is left as it is: names of records are unique and names of artifacts say what
-    the content is, so whoever was first has published the same.
+    the content is, so whoever was first has published the same. That also makes a second try safe after
+    one that was reported to have failed and had not.
 
     Args:
+        chunks: The content, iterated anew for every try.
         replace: Put the new content in the place of a file that is already there, in one step.
+        terms: The store that the file belongs to, and the patience with it; None: neither is asked for.
     """
-    with _named_errors(path):
-        make_directory(path.parent)
-        temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-        try:
-            _write_synced(temporary, chunks)
-            if replace:
-                temporary.replace(path)
-            else:
-                _link(temporary, path)
-            sync_directory(path.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+    patiently(lambda: _publish_once(path, chunks, replace, terms), path, terms)
 
 
-def replace_unsynced(path: Path, content: bytes) -> None:
+def replace_unsynced(root: Path, relative: str, content: bytes) -> None:
     """Writes advice: whole or not at all to every reader, but a loss of power may undo it."""
-    with _named_errors(path):
+    path = root / relative
+    with named_errors(path):
+        require_there(root)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+        temporary = _temporary(path)
         try:
             temporary.write_bytes(content)
             temporary.replace(path)
         finally:
-            temporary.unlink(missing_ok=True)
+            _discard(temporary)
 
 
-def make_directory(path: Path) -> None:
-    """Makes a directory and its missing parents, each entered durably in its parent."""
-    if path.is_dir():
+def make_directory(path: Path, root: Path | None = None) -> None:
+    """Makes a directory and its missing parents, each entered durably in its parent.
+
+    With a ``root``, that is never made, and directories below it that are there already are entered
+    durably too: whoever made them may have died before that.
+    """
+    if path == root or (root is None and path.is_dir()):
         return
-    make_directory(path.parent)
+    make_directory(path.parent, root)
     with contextlib.suppress(FileExistsError):  # another writer was first
         path.mkdir()
+    sync_directory(path.parent)
+
+
+def make_durable(path: Path, root: Path) -> None:
+    """Makes the entry of a published file, and of its directories below ``root``, survive a loss of power.
+
+    For what another process published, which may have died before it came to that.
+    """
+    make_directory(path.parent, root)
     sync_directory(path.parent)
 
 
@@ -82,6 +91,43 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def _publish_once(path: Path, chunks: Iterable[Bytes], replace: bool, terms: Terms | None) -> None:
+    """One try: a temporary file, synced, then its name, then the directory synced."""
+    if terms is not None:
+        require_same(terms)
+    make_directory(path.parent, terms.root if terms else None)
+    temporary = _temporary(path)
+    try:
+        _write_synced(temporary, chunks)
+        if replace:
+            temporary.replace(path)
+        else:
+            _link(temporary, path)
+        sync_directory(path.parent)
+    finally:
+        _discard(temporary)
+    if terms is not None:
+        require_same(terms)  # else what was just written lies elsewhere, under a mount point or in a copy
+
+
+def _temporary(path: Path) -> Path:
+    """A new name in the same directory that no reader looks at."""
+    return path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+
+
+def _discard(temporary: Path) -> None:
+    """Takes an unfinished file away; one that stays all the same is seen by no reader."""
+    for _ in range(_DISCARDS):
+        try:
+            temporary.unlink()
+        except FileNotFoundError:
+            return
+        except OSError:
+            continue
+        else:
+            return
+
+
 def _write_synced(path: Path, chunks: Iterable[Bytes]) -> None:
     """Writes a new file and waits until the disk has it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -89,7 +135,10 @@ def _write_synced(path: Path, chunks: Iterable[Bytes]) -> None:
         for chunk in chunks:
             view = memoryview(chunk)
             while view.nbytes:
-                view = view[os.write(descriptor, view) :]
+                written = os.write(descriptor, view)
+                if not written:
+                    raise OSError(errno.EIO, "the disk took nothing")
+                view = view[written:]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -106,25 +155,3 @@ def _link(temporary: Path, path: Path) -> None:
             raise
         if not path.exists():
             temporary.replace(path)
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Turns what the system answers into one line that names the file and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        remedy = _REMEDIES.get(
-            error.errno or 0, "Check the disk or mount that holds it, then run the same command again"
-        )
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}. {remedy}.") from error
-
-
-_REMEDIES = {
-    errno.EACCES: "Choose a store that you may write to",
-    errno.EPERM: "Choose a store that you may write to",
-    errno.EROFS: "Choose a store on a disk that is not read-only",
-    errno.ENOSPC: "Free some space, then run the same command again: what had finished is stored",
-    errno.EDQUOT: "Free some of your quota, then run the same command again: what had finished is stored",
-    errno.ENOTDIR: "A file stands where a directory belongs: choose another path",
-}

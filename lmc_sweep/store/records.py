@@ -31,17 +31,18 @@ from lmc_sweep.store.schema import (
     Column,
     Table,
 )
+from lmc_sweep.store.terms import Terms
 
 Row = Mapping[str, Any]
 
 
-def write(root: Path, table: Table, rows: Sequence[Row], now: datetime) -> str:
+def write(root: Path, table: Table, rows: Sequence[Row], now: datetime, terms: Terms | None = None) -> str:
     """Path, relative to the store, of the one file that makes these rows exist."""
     content = encode(table, rows)
     digest = hashlib.sha256(content).hexdigest()
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     relative = layout.record_path(table.name, stamp, digest, uuid.uuid4().hex[:8])
-    publish(root / relative, [content])
+    publish(root / relative, [content], terms=terms)
     return relative
 
 

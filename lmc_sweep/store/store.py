@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,8 +18,9 @@ from uuid import uuid4
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import environment, layout, marker, records, sweeps
 from lmc_sweep.store.listing import Listing, Problem
-from lmc_sweep.store.publish import publish
+from lmc_sweep.store.publish import make_durable, publish
 from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES, Table
+from lmc_sweep.store.terms import Terms, patiently
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +36,9 @@ class Store:
 
     def __init__(self, uri: str | Path) -> None:
         self.path = layout.local_path(uri)
-        marker.check(self.path)
+        self.patience_seconds = 0.0
+        """How long a write goes on trying where the system reports what may pass, such as a full disk."""
+        self._marker = marker.check(self.path)
         self._listings = {name: Listing(self.path, table) for name, table in TABLES.items()}
         self._connection: tuple[tuple[int, ...], Any] | None = None
         self._environments: set[str] = set()
@@ -51,6 +55,18 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r})"
+
+    @property
+    def terms(self) -> Terms:
+        """What must hold while something is written: the store that was opened, and the patience with it."""
+        return Terms(self.path, self._marker, self.patience_seconds)
+
+    def is_as_opened(self) -> bool:
+        """Whether the path still holds the store that was opened, and not another one or none."""
+        try:
+            return marker.check(self.path) == self._marker
+        except StoreError:
+            return False
 
     # reading
 
@@ -172,7 +188,7 @@ class Store:
             complete = [{"failure_id": uuid4().hex, **added, **row} for row in rows]
         else:
             complete = [{**added, **row} for row in rows]
-        return records.write(self.path, _table(table), complete, now)
+        return records.write(self.path, _table(table), complete, now, self.terms)
 
     def write_tensors(
         self, folder: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
@@ -180,7 +196,7 @@ class Store:
         """Path of the published file in ``networks`` or ``permutations``, named by its content."""
         from lmc_sweep.store.artifacts import write_tensors
 
-        return write_tensors(self.path, folder, tensors, metadata or {})
+        return write_tensors(self.path, folder, tensors, metadata or {}, self.terms)
 
     def record_environment(self) -> str:
         """``environment_id`` of this process, whose description is in the store when this returns."""
@@ -189,14 +205,27 @@ class Store:
         if environment_id not in self._environments:
             content = json.dumps(described, indent=2, sort_keys=True).encode() + b"\n"
             path = self.path / layout.environment_path(environment_id)
-            if not path.is_file() or path.read_bytes() != content:
-                publish(path, [content], replace=True)
+            if patiently(lambda: path.is_file() and path.read_bytes() == content, path, self.terms):
+                patiently(lambda: make_durable(path, self.path), path, self.terms)
+            else:
+                publish(path, [content], replace=True, terms=self.terms)
             self._environments.add(environment_id)
         return environment_id
 
+    def settle(self, tables: Iterable[str] = TABLES) -> None:
+        """Makes all records that can be seen survive a loss of power, whoever wrote them.
+
+        A writer that was killed may have published a record and not come to sync its directory.
+        """
+        for table in tables:
+            folder = self.path / layout.RECORDS / _table(table).name
+            if folder.is_dir():
+                patiently(partial(make_durable, folder / "any", self.path), folder, self.terms)
+
     def record_sweep(self, name: str, yaml_text: str, items: Sequence[tuple[str, str]]) -> None:
         """Records what a sweep asks for: its file, and its items unless the newest plan has the same."""
-        sweeps.write_text(self.path, name, yaml_text)
+        self.settle()
+        sweeps.write_text(self.path, name, yaml_text, self.terms)
         plan_id = sweeps.plan_id(items)
         newest = self._connect().execute("SELECT any_value(plan_id) FROM sweep_items WHERE sweep = ?", [name])
         if items and newest.fetchall() != [(plan_id,)]:

@@ -18,7 +18,8 @@ from typing import Any
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout
-from lmc_sweep.store.publish import publish, replace_unsynced
+from lmc_sweep.store.publish import make_durable, publish, replace_unsynced
+from lmc_sweep.store.terms import Terms, patiently
 
 _KEY = re.compile(r"[A-Za-z0-9-]+")
 
@@ -28,12 +29,14 @@ def plan_id(items: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(sorted(items)).encode()).hexdigest()[:16]
 
 
-def write_text(root: Path, name: str, text: str) -> None:
+def write_text(root: Path, name: str, text: str, terms: Terms | None = None) -> None:
     """Publishes ``sweep.yaml``, unless it says the same already."""
     path = root / layout.sweep_folder(name) / "sweep.yaml"
     content = text.encode()
-    if not path.is_file() or path.read_bytes() != content:
-        publish(path, [content], replace=True)
+    if patiently(lambda: path.is_file() and path.read_bytes() == content, path, terms):
+        patiently(lambda: make_durable(path, root), path, terms)
+    else:
+        publish(path, [content], replace=True, terms=terms)
 
 
 def names(root: Path) -> list[str]:
@@ -43,7 +46,7 @@ def names(root: Path) -> list[str]:
 
 def write_progress(root: Path, name: str, run_id: str, progress: Mapping[str, Any]) -> None:
     """Replaces a run's advice."""
-    _replace(root / layout.run_folder(name, run_id) / "progress.json", progress)
+    _replace(root, layout.run_folder(name, run_id) + "/progress.json", progress)
 
 
 def read_runs(root: Path, name: str) -> list[dict[str, Any]]:
@@ -58,7 +61,7 @@ def read_runs(root: Path, name: str) -> list[dict[str, Any]]:
 
 def request_cancel(root: Path, name: str, run_id: str) -> None:
     """Asks one run to stop in order."""
-    _replace(root / layout.run_folder(name, run_id) / "cancel", {"asked_at": time.time()})
+    _replace(root, layout.run_folder(name, run_id) + "/cancel", {"asked_at": time.time()})
 
 
 def cancel_requested(root: Path, name: str, run_id: str) -> bool:
@@ -68,13 +71,13 @@ def cancel_requested(root: Path, name: str, run_id: str) -> bool:
 
 def write_started(root: Path, name: str, run_id: str, key: str, sign: Mapping[str, Any]) -> None:
     """Says that a worker has begun an attempt at a batch."""
-    _replace(_sign(root, name, run_id, key), sign)
+    _replace(root, _sign(name, run_id, key), sign)
 
 
 def remove_started(root: Path, name: str, run_id: str, key: str) -> None:
     """Takes the sign of an attempt away; one that is not there is no error."""
     with contextlib.suppress(OSError):
-        _sign(root, name, run_id, key).unlink()
+        (root / _sign(name, run_id, key)).unlink()
 
 
 def read_started(root: Path, name: str, run_id: str) -> dict[str, dict[str, Any]]:
@@ -84,11 +87,11 @@ def read_started(root: Path, name: str, run_id: str) -> dict[str, dict[str, Any]
     return {key: sign for key, sign in signs.items() if sign is not None}
 
 
-def _sign(root: Path, name: str, run_id: str, key: str) -> Path:
+def _sign(name: str, run_id: str, key: str) -> str:
     """Where the sign of an attempt stands; a key is the batch's id, a dash, and the attempt's number."""
     if not _KEY.fullmatch(key):
         raise StoreError(f"the key of an attempt consists of letters, digits and '-'; {key!r} does not")
-    return root / layout.run_folder(name, run_id) / "started" / f"{key}.json"
+    return f"{layout.run_folder(name, run_id)}/started/{key}.json"
 
 
 def _age(told: Mapping[str, Any]) -> float:
@@ -97,9 +100,9 @@ def _age(told: Mapping[str, Any]) -> float:
     return float(updated) if isinstance(updated, int | float) else 0.0
 
 
-def _replace(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a small file of advice."""
-    replace_unsynced(path, json.dumps(content, separators=(",", ":")).encode())
+def _replace(root: Path, relative: str, content: Mapping[str, Any]) -> None:
+    """Writes a small file of advice, unless the store is gone."""
+    replace_unsynced(root, relative, json.dumps(content, separators=(",", ":")).encode())
 
 
 def _read(path: Path) -> dict[str, Any] | None:
