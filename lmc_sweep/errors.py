@@ -9,3 +9,11 @@ class SweepError(ValueError):
 
 class StoreError(SweepError):
     """The store cannot be used as asked."""
+
+
+class DamageError(StoreError):
+    """A file of the store does not hold what was written into it; ``path`` is relative to the store."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 TRACEBACK_CHARACTERS = 8000
+PATIENCE_SECONDS = 60.0
+"""How long a worker goes on trying to store results while the disk is full or does not answer."""
 _READ_CHARACTERS = 200_000
 """Far more than is kept, so that no secret is cut in two where the reading ends."""
 
@@ -96,12 +98,26 @@ class _Account:
     num_memory_splits: int = 0
 
 
-@lru_cache(maxsize=4)
 def open_store(uri: str) -> Store:
-    """The store, opened once per process, so that its listing is cached between batches."""
+    """The store, opened once per process, so that its listing is cached between batches.
+
+    It is opened anew where another store has taken its place since.
+    """
+    store = _opened(uri)
+    if not store.is_as_opened():
+        _opened.cache_clear()
+        store = _opened(uri)
+    return store
+
+
+@lru_cache(maxsize=4)
+def _opened(uri: str) -> Store:
+    """The store with the patience of a worker, which has in hand what took long to compute."""
     from lmc_sweep.store.store import Store
 
-    return Store(uri)
+    store = Store(uri)
+    store.patience_seconds = PATIENCE_SECONDS
+    return store
 
 
 def execute(task: Task) -> Receipt:
@@ -115,8 +131,12 @@ def execute(task: Task) -> Receipt:
         if task.import_path and task.import_path not in sys.path:
             sys.path.insert(0, task.import_path)
         store = open_store(task.store_uri)
+        from lmc_sweep.store.schema import TABLE_OF_KIND
+
         held = store.ids(task.kind)
         account.done += [item.id for item in task.items if item.id in held]
+        if account.done:
+            store.settle([TABLE_OF_KIND[task.kind].name])
         missing = tuple(item for item in task.items if item.id not in held)
         if missing:
             from lmc_sweep.execution.bodies import BODIES

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.errors import StoreError
+from lmc_sweep.store.artifacts import require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,9 +94,10 @@ def _by_file(sources: Sequence[Source]) -> Iterator[tuple[str, Tensor, list[int]
 
 
 def _open(root: Path, path: str) -> Any:
-    """The file, opened for reading single rows; StoreError names a file that cannot be."""
+    """The file, opened for reading single rows; DamageError or StoreError names a file that cannot be."""
     from safetensors import SafetensorError, safe_open
 
+    require_whole(root, path)
     try:
         return safe_open(root / path, framework="pt", device="cpu")
     except (OSError, SafetensorError) as error:
