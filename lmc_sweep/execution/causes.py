@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmc_sweep.errors import StoreError
+from lmc_sweep.planning.held_back import FAILS_EVERY_TIME
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,6 @@ class Cause:
             stands for ``execution.retries`` and one more.
         backoff_seconds: Pause before the next attempt, doubled each time.
         escalates: Whether the next attempt gets a smaller stack and a larger share of a machine.
-        again: Whether a later run tries the items again without being asked to.
     """
 
     name: str
@@ -35,7 +35,11 @@ class Cause:
     max_attempts: int | None
     backoff_seconds: float = 0.0
     escalates: bool = False
-    again: bool = True
+
+    @property
+    def again(self) -> bool:
+        """Whether a later run tries the items again without being asked to."""
+        return self.name not in FAILS_EVERY_TIME
 
 
 CAUSES: dict[str, Cause] = {
@@ -48,7 +52,7 @@ CAUSES: dict[str, Cause] = {
         Cause("device_error", "the GPU reported an error, and its process was replaced", 3, 1.0),
         Cause("deadline", "it took longer than its deadline and was cancelled", None),
         Cause("store", "the store could not be read or written", 8, 1.0),
-        Cause("user_error", "code of the user's own raised", 1, again=False),
+        Cause("user_error", "code of the user's own raised", 1),
         Cause("error", "the program raised", 1),
         Cause("version", "the worker runs other versions than the driver", 1),
     )

@@ -40,8 +40,10 @@ class RunResult:
 
     @property
     def num_failed(self) -> int:
-        """Items that failed, and items that their failure blocked."""
-        return sum(k.failed + k.blocked for k in self.progress.kinds.values()) if self.progress else 0
+        """Items that failed or were held back, and items that wait for those."""
+        if self.progress is None:
+            return self.plan.num_held_back
+        return sum(k.failed + k.blocked for k in self.progress.kinds.values())
 
     @property
     def exit_code(self) -> int:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from lmc_sweep.config.sweep import Kind, Sweep
 from lmc_sweep.planning.batching import Batch, batches
 from lmc_sweep.planning.cost import stored_bytes
+from lmc_sweep.planning.held_back import blocked, failed_items, held_back
 from lmc_sweep.planning.items import KINDS, Item, items, left_out
 from lmc_sweep.planning.rates import Rates, rates
 from lmc_sweep.store.store import Store
+
+HELD_BACK = "held back: fails every time; lmc-sweep retry STORE releases it"
+BLOCKED = "blocked: needs what is held back"
 
 _MEASURED = {
     "network": ("networks", "network_id", "train_seconds", "epochs_trained"),
@@ -29,7 +34,7 @@ class Plan:
     done: dict[str, frozenset[str]]
     """Ids of the sweep's items that the store holds, by kind."""
     reasons: dict[str, Counter[str]]
-    """Why the others are to be done, by kind."""
+    """Why the others are not done yet, by kind."""
     batches: list[Batch]
     rates: Rates
     num_slots: int
@@ -41,13 +46,19 @@ class Plan:
     """Ids, by kind, of items that wait for those."""
 
     def num_to_do(self, kind: str) -> int:
-        """Items of a kind that are left."""
-        return len(self.items[kind]) - len(self.done[kind])
+        """Items of a kind that a run would do: the others are done, held back, or blocked."""
+        not_done = self.held_back[kind] | self.blocked[kind]
+        return len(self.items[kind]) - len(self.done[kind]) - len(not_done)
+
+    @property
+    def num_held_back(self) -> int:
+        """Items of all kinds that are held back, and that wait for those."""
+        return sum(len(self.held_back[kind]) + len(self.blocked[kind]) for kind in KINDS)
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left."""
-        return not self.batches
+        """Whether every item is done. Without batches, yet not complete: all that is left is held back."""
+        return not self.batches and not self.num_held_back
 
     def seconds(self, kind: str | None = None) -> float:
         """Estimated worker seconds that are left, of one kind or of all."""
@@ -68,6 +79,8 @@ class Plan:
                 "items": len(self.items[kind]),
                 "done": len(self.done[kind]),
                 "to_do": self.num_to_do(kind),
+                "held_back": len(self.held_back[kind]),
+                "blocked": len(self.blocked[kind]),
                 "reasons": dict(self.reasons[kind]),
                 "batches": len(left),
                 "seconds": round(self.seconds(kind), 3),
@@ -87,45 +100,74 @@ class Plan:
 def make_plan(sweep: Sweep, store: Store | None, num_slots: int) -> Plan:
     """The plan of a sweep against a store, or against nothing where there is no store yet."""
     asked = items(sweep)
-    held = {kind: store.ids(kind) if store else set() for kind in KINDS}
-    done = {kind: frozenset(item.id for item in asked[kind] if item.id in held[kind]) for kind in KINDS}
+    done = {
+        kind: frozenset(store.held(kind, [item.id for item in asked[kind]]) if store else ())
+        for kind in KINDS
+    }
     left = {kind: [item for item in asked[kind] if item.id not in done[kind]] for kind in KINDS}
-    known = rates(asked, _measured(store, done) if store else {})
+    failed = failed_items(store) if store else {}
+    held = held_back(left, failed)
+    waiting = blocked(left, held)
+    to_do = {
+        kind: [item for item in left[kind] if item.id not in held[kind] and item.id not in waiting[kind]]
+        for kind in KINDS
+    }
+    known = rates(asked, _measured(store, asked, done, to_do) if store else {})
     threads = {kind: max(1, int(sweep.execution.resources(kind)[0])) for kind in get_args(Kind)}
     return Plan(
         sweep=sweep,
         items=asked,
         done=done,
-        reasons=_reasons(left, store),
-        batches=batches(left, known.seconds, sweep.execution.max_stack_bytes, num_slots, threads),
+        reasons=_reasons(to_do, held, waiting, failed),
+        batches=batches(to_do, known.seconds, sweep.execution.max_stack_bytes, num_slots, threads),
         rates=known,
         num_slots=num_slots,
         left_out=left_out(sweep),
+        held_back=held,
+        blocked=waiting,
     )
 
 
-def _measured(store: Store, done: dict[str, frozenset[str]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Seconds of the sweep's finished items, and epochs of its networks."""
+def _measured(
+    store: Store,
+    asked: Mapping[str, Sequence[Item]],
+    done: Mapping[str, frozenset[str]],
+    to_do: Mapping[str, Sequence[Item]],
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Seconds of the sweep's finished items, and epochs of its networks, of the kinds that are to be done.
+
+    Of a store that many sweeps share, the rows of this one's cells alone are read.
+    """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for kind, (table, id_column, seconds, epochs) in _MEASURED.items():
-        if not done[kind]:
+        if not done[kind] or not to_do[kind]:
             continue
+        cells = ", ".join(f"'{cell_id}'" for cell_id in sorted({item.cell_id for item in asked[kind]}))
         columns = [id_column, seconds, *([epochs] if epochs else [])]
-        fetched = getattr(store, table)().project(", ".join(columns)).fetchall()
+        rows = getattr(store, table)().filter(f"cell_id IN ({cells})").project(", ".join(columns))
         found[kind] = {
             row[0]: {"seconds": row[1] or 0.0, "epochs": row[2] if epochs else 0.0}
-            for row in fetched
+            for row in rows.fetchall()
             if row[0] in done[kind]
         }
     return found
 
 
-def _reasons(left: dict[str, list[Item]], store: Store | None) -> dict[str, Counter[str]]:
-    """Per kind, how many of the items that are left were never run and how many failed before."""
-    failed = set()
-    if store:
-        failed = {item_id for (ids,) in store.failures().project("item_ids").fetchall() for item_id in ids}
-    return {
-        kind: Counter("failed before" if item.id in failed else "not in the store" for item in of_kind)
-        for kind, of_kind in left.items()
-    }
+def _reasons(
+    to_do: Mapping[str, Sequence[Item]],
+    held: Mapping[str, frozenset[str]],
+    waiting: Mapping[str, frozenset[str]],
+    failed: Mapping[tuple[str, str], bool],
+) -> dict[str, Counter[str]]:
+    """Per kind, why items are not done: never run, failed before, held back, or waiting for such items."""
+    found = {}
+    for kind, of_kind in to_do.items():
+        reasons = Counter(
+            "failed before" if (kind, item.id) in failed else "not in the store" for item in of_kind
+        )
+        if held[kind]:
+            reasons[HELD_BACK] = len(held[kind])
+        if waiting[kind]:
+            reasons[BLOCKED] = len(waiting[kind])
+        found[kind] = reasons
+    return found

@@ -198,7 +198,7 @@ def test_a_torn_record_is_set_aside_and_repaired(tmp_path: Path) -> None:
 def test_an_item_that_fails_is_recorded_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One network that raises is listed as failed, what needs it as blocked; run again, it is retried."""
+    """One network that raises is listed as failed, what needs it as blocked; once released, it is retried."""
     from lmc_sweep.execution import bodies
 
     whole = bodies.train_batch
@@ -218,6 +218,10 @@ def test_an_item_that_fails_is_recorded_and_the_rest_goes_on(
     ).fetchall()
     assert 7 == len(broken.store.networks().fetchall())
     monkeypatch.undo()
+    held = run_tiny(tmp_path / "s")
+    assert (1, None) == (held.exit_code, held.progress)
+    ((failure_id,),) = held.store.sql("SELECT failure_id FROM failures").fetchall()
+    held.store.commit("retries", [{"failure_id": failure_id}])
     mended = run_tiny(tmp_path / "s")
     assert 0 == mended.exit_code
     assert 64 == len(mended.store.barriers().fetchall())
