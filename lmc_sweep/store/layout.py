@@ -87,6 +87,11 @@ def sweep_folder(name: str) -> str:
     return f"{SWEEPS}/{name}"
 
 
+def is_run_id(text: str) -> bool:
+    """Whether a text can be the id of a run, as a folder that somebody else made may not be."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def run_folder(name: str, run_id: str) -> str:
     """Folder of what one run of a sweep says of itself, and of what it is asked: advice, all of it."""
     if not _RUN_ID.fullmatch(run_id):
