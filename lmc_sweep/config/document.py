@@ -29,6 +29,7 @@ _RESOLVERS = (
 )
 _COLLECTIONS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _LARGEST_INTEGER = 2**63 - 1  # what a column of the store holds
+_MOST_VALUES = 1_000_000
 _LONGEST_INTEGER = 1000  # digits: enough to be too large, and few enough for Python to read
 
 
@@ -54,6 +55,8 @@ def read(text: str) -> Any:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
+        if node is not None:
+            _refuse_too_many(node)
         return None if node is None else _value(loader, node, ())
     except yaml.MarkedYAMLError as error:
         problem = " ".join(filter(None, (error.context, error.problem)))
@@ -127,6 +130,24 @@ def _scalar(loader: _Loader, node: yaml.Node) -> Any:
     if not isinstance(value, str | int | float | None):
         raise Refusal("", f"{_at(node.start_mark)}{node.tag} has no place in a sweep")
     return value
+
+
+def _refuse_too_many(root: yaml.Node) -> None:
+    """Refuses a text whose aliases stand for more values than any sweep has; each node is visited once."""
+    counts: dict[int, int] = {}
+
+    def count(node: yaml.Node, above: frozenset[int]) -> int:
+        if id(node) in above or not isinstance(node, yaml.CollectionNode):
+            return 1  # an alias to what holds it is refused where it is read
+        if id(node) not in counts:
+            parts = (
+                part for entry in node.value for part in (entry if isinstance(entry, tuple) else (entry,))
+            )
+            counts[id(node)] = 1 + sum(count(part, above | {id(node)}) for part in parts)
+        return counts[id(node)]
+
+    if count(root, frozenset()) > _MOST_VALUES:
+        raise Refusal("", f"its aliases stand for more than {_MOST_VALUES} values, which no sweep has")
 
 
 def _at(mark: yaml.Mark | None) -> str:

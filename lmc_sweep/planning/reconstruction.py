@@ -179,6 +179,6 @@ def _same(where: str, found: str, expected: str) -> None:
     """Raises StoreError where a row's id is not that of what the row says."""
     if found != expected:
         raise StoreError(
-            f"{where}: its columns stand for {expected}, which is another id than {found}. Another "
-            "version of the program, with other numerics, wrote the row, or it was altered. That version recomputes it"
+            f"{where}: its columns stand for {expected}, which is another id than {found}. A version of the "
+            "program with other numerics wrote the row, and recomputes it, or the row was altered"
         )

@@ -1,0 +1,79 @@
+"""What computed results and what asked for them, read back from a store that may be a stranger's."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lmc_sweep.errors import StoreError
+from lmc_sweep.store import environment, layout
+
+_ID = re.compile(r"[0-9a-f]{16}")
+_LARGEST_BYTES = 1_000_000
+_LARGEST_SWEEP_BYTES = 10_000_000
+
+
+def read_environment(root: Path, environment_id: str) -> dict[str, Any] | None:
+    """The description of an environment; None where the store has none that can be trusted."""
+    found = _read(root, environment_id)
+    return found if isinstance(found, dict) else None
+
+
+def environment_problem(root: Path, environment_id: str) -> str | None:
+    """Why an environment that rows name cannot be told; None when nothing speaks against it."""
+    found = _read(root, environment_id)
+    return found if isinstance(found, str) else None
+
+
+def compared(stored: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, Any, Any, bool]]:
+    """Every field of two environments, as ``packages.torch``: name, stored, here, whether they are equal."""
+    one, two = _flat(stored), _flat(here)
+    names = list(dict.fromkeys([*one, *two]))
+    return [(name, one.get(name), two.get(name), one.get(name) == two.get(name)) for name in names]
+
+
+def sweep_text(root: Path, name: str) -> str:
+    """The text of a sweep file in a store; StoreError where it is none."""
+    path = root / layout.sweep_folder(name) / "sweep.yaml"
+    try:
+        if path.is_symlink() or path.parent.is_symlink() or path.stat().st_size > _LARGEST_SWEEP_BYTES:
+            raise StoreError(f"{path}: is no sweep file that this program writes")
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: is no text in UTF-8 (byte {error.start})") from error
+
+
+def _read(root: Path, environment_id: str) -> dict[str, Any] | str:
+    """The description, or why there is none."""
+    if not _ID.fullmatch(environment_id):
+        return "is not the id of an environment"
+    path = root / layout.environment_path(environment_id)
+    try:
+        if path.is_symlink() or path.parent.is_symlink() or path.stat().st_size > _LARGEST_BYTES:
+            return "is no description that this program writes"
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except (ValueError, RecursionError):
+        return "is no JSON"
+    if not isinstance(found, dict) or environment.identify(found) != environment_id:
+        return "its content does not have the id in its name"
+    return found
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields under dotted names."""
+    found: dict[str, Any] = {}
+    for name, entry in value.items():
+        if isinstance(entry, Mapping):
+            found |= _flat(entry, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = entry
+    return found
