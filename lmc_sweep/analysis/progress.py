@@ -1,102 +1,258 @@
-"""How far the sweeps of a store are, from the store alone; what a driver left as advice only adds to it."""
+"""How far the sweeps of a store are, from the store alone; what runs say of themselves only adds to it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from lmc_sweep.analysis.failures import FailureGroup, OpenFailure, grouped, held_items, literal, open_failures
+from lmc_sweep.analysis.run_advice import RunAdvice, read_advice
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 KINDS = ("network", "alignment", "barrier")
-SILENT_SECONDS = 30.0
-"""A driver that has not been heard of for this long is taken for gone."""
+_SHOWN_RUNS = 20
+
+
+@dataclass(frozen=True)
+class KindStatus:
+    """How far one kind of items is.
+
+    Attributes:
+        done: Items that have results.
+        failed: Items without a result of which a failure is recorded.
+        blocked: Items that wait for those, as the newest run says.
+        held: Failed items that a run leaves alone until ``lmc-sweep retry`` releases them.
+        rate_per_second: Items done per second of late, by all runs that are alive.
+    """
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    blocked: int = 0
+    held: int = 0
+    rate_per_second: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data: an entry of ``kinds`` in ``lmc-sweep status --json``."""
+        return {
+            "done": self.done,
+            "total": self.total,
+            "failed": self.failed,
+            "blocked": self.blocked,
+            "held": self.held,
+            "rate_per_second": self.rate_per_second,
+        }
 
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """One sweep: items asked and done by kind, failures by cause, and what its last driver said."""
+    """One sweep: what is asked, done and failed, its runs, and what they say of themselves.
+
+    Attributes:
+        state: ``complete``, ``running``, ``stopping`` or ``not running``.
+        runs: Those that left advice, the newest last.
+        alive: The ids of those that are at work, with the seconds since they were last heard of.
+        cancelled: The ids of those that were asked to stop.
+        attempts: Attempts that did not bring their results, by cause, over all runs.
+        now: When this was put together, in seconds since 1970.
+    """
 
     sweep: str
-    kinds: dict[str, dict[str, int]]
-    failures: list[dict[str, Any]]
+    kinds: dict[str, KindStatus]
+    failures: tuple[FailureGroup, ...]
     state: str
-    rate_per_second: float | None
-    eta_seconds: float | None
-    estimated_seconds: float | None
-    measured_seconds: float | None
-    updated_at: float | None
+    runs: tuple[RunAdvice, ...]
+    alive: Mapping[str, float | None]
+    cancelled: frozenset[str]
+    attempts: dict[str, int]
+    now: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every item has its result."""
+        return self.state == "complete"
+
+    def silent_seconds(self, run: RunAdvice) -> float | None:
+        """Seconds since a run was last heard of."""
+        return self.alive.get(run.run_id, run.silent_seconds(self.now))
+
+    @property
+    def newest(self) -> RunAdvice:
+        """The run that speaks for the sweep: the newest of those that are alive, else of all."""
+        of_alive = [run for run in self.runs if run.run_id in self.alive]
+        return (of_alive or list(self.runs) or [RunAdvice("")])[-1]
+
+    @property
+    def alive_runs(self) -> list[RunAdvice]:
+        """The runs at work."""
+        return [run for run in self.runs if run.run_id in self.alive]
+
+    @property
+    def num_held(self) -> int:
+        """Items that a run leaves alone until they are released."""
+        return sum(kind.held for kind in self.kinds.values())
+
+    @property
+    def estimated_seconds(self) -> float | None:
+        """Worker seconds that were estimated for what the newest run has done."""
+        return sum(kind.estimated_seconds for kind in self.newest.kinds.values()) or None
+
+    @property
+    def measured_seconds(self) -> float | None:
+        """Worker seconds that it took."""
+        return sum(kind.measured_seconds for kind in self.newest.kinds.values()) or None
 
     @property
     def estimate_error(self) -> float | None:
-        """Estimated over measured worker seconds of the last run, minus one."""
+        """Estimated over measured worker seconds of the newest run, minus one."""
         if not self.measured_seconds or self.estimated_seconds is None:
             return None
         return self.estimated_seconds / self.measured_seconds - 1
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain data: ``lmc-sweep status --json``."""
-        error = self.estimate_error
+    def as_json(self, store: str) -> dict[str, Any]:
+        """Plain data: an entry of ``lmc-sweep status --json``."""
+        newest, error = self.newest, self.estimate_error
+        elapsed, ended = newest.elapsed_seconds, newest.num_ended
+        at_work = newest.run_id in self.alive
         return {
             "sweep": self.sweep,
             "state": self.state,
-            "kinds": self.kinds,
-            "failures": self.failures,
-            "rate_per_second": self.rate_per_second,
-            "eta_seconds": self.eta_seconds,
+            "kinds": {name: kind.as_json() for name, kind in self.kinds.items()},
+            "failures": [group.as_json(store) for group in self.failures],
+            "rate_per_second": round(ended / elapsed, 4) if elapsed and ended else None,
+            "eta_seconds": newest.eta_seconds if at_work else None,
+            "eta_low_seconds": newest.eta_low_seconds if at_work else None,
+            "eta_high_seconds": newest.eta_high_seconds if at_work else None,
             "estimated_seconds": self.estimated_seconds,
             "measured_seconds": self.measured_seconds,
             "estimate_error": None if error is None else round(error, 4),
+            "held": self.num_held,
+            "attempts": self.attempts,
+            "runs": [self._run_json(run) for run in self.runs[-_SHOWN_RUNS:]],
+        }
+
+    def _run_json(self, run: RunAdvice) -> dict[str, Any]:
+        silent = self.silent_seconds(run)
+        alive = run.run_id in self.alive
+        return {
+            "run_id": run.run_id,
+            "state": run.state,
+            "alive": alive,
+            "cancel_requested": run.run_id in self.cancelled,
+            "stop_reason": run.stop_reason,
+            "heard_seconds_ago": None if silent is None else round(silent, 1),
+            "beat": run.beat,
+            "executor": run.executor or None,
+            "elapsed_seconds": run.elapsed_seconds,
+            "running": [batch.as_json() for batch in run.running] if alive else [],
+            "slowest": [batch.as_json() for batch in run.slowest],
         }
 
 
-def sweep_status(store: Store, sweep: str) -> SweepStatus:
-    """The status of one sweep. Needs no live driver."""
-    causes = _failures(store, sweep)
-    kinds = {}
-    for kind in KINDS:
-        asked = store.item_ids(sweep, kind)
-        failed = {
-            item_id for cause in causes if cause["kind"] == kind for item_id in cause["item_ids"]
-        } & asked
-        kinds[kind] = {"done": len(asked & store.ids(kind)), "total": len(asked), "failed": len(failed)}
-    advice = (store.read_runs(sweep) or [{}])[-1]
-    complete = all(k["done"] == k["total"] for k in kinds.values())
-    updated = advice.get("updated_at")
-    heard = updated is not None and time.time() - updated < SILENT_SECONDS
-    running = advice.get("state") == "running" and heard and not complete
-    told = advice.get("kinds", {})
-    elapsed = advice.get("elapsed_seconds") or 0.0
-    estimated = sum(entry.get("estimated_seconds", 0.0) for entry in told.values())
-    measured = sum(entry.get("measured_seconds", 0.0) for entry in told.values())
-    ended = advice.get("num_ended", 0)
+def sweep_status(
+    store: Store, sweep: str, alive: Mapping[str, float] | None = None, now: float | None = None
+) -> SweepStatus:
+    """The status of one sweep. Needs no live run.
+
+    Args:
+        alive: Ids of the runs that are known to be at work, since they were watched, with the seconds since
+            they were last heard of; where it is None, the clocks of this machine and theirs decide.
+        now: Seconds since 1970; of this machine's clock where it is None.
+    """
+    time_now = time.time() if now is None else now
+    runs = tuple(read_advice(told) for told in store.read_runs(sweep))
+    at_work = {
+        run.run_id: run.silent_seconds(time_now) if alive is None else alive[run.run_id]
+        for run in runs
+        if run.claims_to_be_alive and (run.is_alive(time_now) if alive is None else run.run_id in alive)
+    }
+    cancelled = frozenset(
+        run.run_id
+        for run in runs
+        if run.claims_to_be_alive and run.run_id and store.cancel_requested(sweep, run.run_id)
+    )
+    failures = open_failures(store, sweep)
+    kinds = _kinds(store, sweep, runs, at_work, failures)
     return SweepStatus(
         sweep=sweep,
         kinds=kinds,
-        failures=[
-            {**cause, "item_ids": cause["item_ids"][:3], "num_items": len(cause["item_ids"])}
-            for cause in causes
-        ],
-        state="complete" if complete else "running" if running else "not running",
-        rate_per_second=round(ended / elapsed, 4) if elapsed and ended else None,
-        eta_seconds=advice.get("eta_seconds") if running else None,
-        estimated_seconds=estimated or None,
-        measured_seconds=measured or None,
-        updated_at=updated,
+        failures=tuple(grouped(failures)),
+        state=_state(kinds, [run for run in runs if run.run_id in at_work], cancelled),
+        runs=runs,
+        alive=at_work,
+        cancelled=cancelled,
+        attempts=_attempts(store, sweep),
+        now=time_now,
     )
 
 
-def _failures(store: Store, sweep: str) -> list[dict[str, Any]]:
-    """Failures without a result since, grouped by cause."""
-    rows = store.failures().project("sweep, kind, error_type, message, item_ids").fetchall()
-    grouped: dict[tuple[str, str, str], list[str]] = {}
-    for of_sweep, kind, error_type, message, item_ids in rows:
-        if of_sweep == sweep:
-            first_line = message.splitlines()[0] if message else ""
-            ids = grouped.setdefault((kind, error_type, first_line), [])
-            ids += [item_id for item_id in item_ids if item_id not in ids]
-    return [
-        {"kind": kind, "error_type": error_type, "message": message, "item_ids": ids}
-        for (kind, error_type, message), ids in grouped.items()
-    ]
+def _state(kinds: dict[str, KindStatus], at_work: list[RunAdvice], cancelled: frozenset[str]) -> str:
+    """The state of a sweep; it stops when every run at work does."""
+    if all(kind.done == kind.total for kind in kinds.values()):
+        return "complete"
+    if not at_work:
+        return "not running"
+    stops = all(run.state == "stopping" or run.run_id in cancelled for run in at_work)
+    return "stopping" if stops else "running"
+
+
+def _kinds(
+    store: Store,
+    sweep: str,
+    runs: tuple[RunAdvice, ...],
+    alive: Mapping[str, float | None],
+    failures: list[OpenFailure],
+) -> dict[str, KindStatus]:
+    """Counts from the store; only rates, and what is blocked, are from the runs' advice."""
+    failed: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    for failure in failures:
+        failed.setdefault(failure.kind, set()).update(failure.item_ids)
+    held = held_items(failures)
+    counted = _counts(store, sweep)
+    kinds = {}
+    for kind in KINDS:
+        total, done = counted.get(kind, (0, 0))
+        told = runs[-1].kinds.get(kind) if runs else None
+        left = total - done - len(failed[kind])
+        kinds[kind] = KindStatus(
+            total=total,
+            done=done,
+            failed=len(failed[kind]),
+            blocked=min(told.blocked, max(left, 0)) if told else 0,
+            held=len(held.get(kind, ())),
+            rate_per_second=_rate(kind, [run for run in runs if run.run_id in alive]),
+        )
+    return kinds
+
+
+def _rate(kind: str, at_work: list[RunAdvice]) -> float | None:
+    """Items per second of all runs at work together; None where none says it."""
+    told = [run.kinds[kind].rate_per_second for run in at_work if kind in run.kinds]
+    rates = [rate for rate in told if rate is not None]
+    return round(sum(rates), 4) if rates else None
+
+
+def _counts(store: Store, sweep: str) -> dict[str, tuple[int, int]]:
+    """By kind, how many items a sweep asks for and how many of them have results."""
+    query = f"""
+        WITH done AS (
+            SELECT 'network' AS kind, network_id AS item_id FROM networks
+            UNION ALL SELECT 'alignment', alignment_id FROM alignments
+            UNION ALL SELECT 'barrier', barrier_id FROM barriers
+        )
+        SELECT kind, count(*), count(done.item_id)
+        FROM (SELECT kind, item_id FROM sweep_items WHERE sweep = {literal(sweep)}) AS asked
+        LEFT JOIN done USING (kind, item_id) GROUP BY kind"""
+    return {kind: (total, done) for kind, total, done in store.sql(query).fetchall()}
+
+
+def _attempts(store: Store, sweep: str) -> dict[str, int]:
+    """Attempts without results, by cause, the most frequent first."""
+    query = f"""
+        SELECT cause, count(*) FROM attempts WHERE sweep = {literal(sweep)}
+        GROUP BY cause ORDER BY count(*) DESC, cause"""
+    return dict(store.sql(query).fetchall())

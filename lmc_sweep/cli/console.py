@@ -46,6 +46,49 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours < 72 else f"{hours / 24:.1f} days"
 
 
+def about(seconds: float) -> str:
+    """Seconds as an estimate is told, which knows no odd seconds: 8 s, 12 min, 3.5 h."""
+    for unit, length in (("s", 100), ("min", 100), ("h", 72)):
+        if seconds < length:
+            return f"{seconds:.2g} {unit}" if seconds < 10 and unit == "h" else f"{seconds:.0f} {unit}"
+        seconds /= 24 if unit == "h" else 60
+    return f"{seconds:.2g} days" if seconds < 10 else f"{seconds:.0f} days"
+
+
+def eta(seconds: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Time to the end, with its range where that is known: ETA 12 min (8 to 20 min)."""
+    if seconds is None:
+        return "ETA not known yet"
+    if low is None or high is None:
+        return f"ETA {about(seconds)}"
+    least, most = about(low), about(high)
+    if least == most:
+        return f"ETA {about(seconds)}"
+    number, _, unit = least.partition(" ")
+    return f"ETA {about(seconds)} ({number if most.endswith(f' {unit}') else least} to {most})"
+
+
+def rate(per_second: float | None) -> str:
+    """A rate in the unit in which it is no small fraction: 3.2/s, 12/min, 4.5/h; empty for none."""
+    if not per_second:
+        return ""
+    for unit, seconds in (("s", 1), ("min", 60)):
+        if per_second * seconds >= 1:
+            return f"{per_second * seconds:.2g}/{unit}" if per_second < 100 else f"{per_second:.0f}/{unit}"
+    return f"{per_second * 3600:.2g}/h"
+
+
+def counted(number: int, kind: str) -> str:
+    """A number of items in words: 1 network, 12 barriers."""
+    return f"{number} {kind if number == 1 else KIND_NAMES.get(kind, kind)}"
+
+
+def clipped(text: str, num_characters: int) -> str:
+    """The first line of a text, or as much of it as there is room for."""
+    first = text.splitlines()[0] if text else ""
+    return first if len(first) <= num_characters else first[: num_characters - 3] + "..."
+
+
 def size(num_bytes: float) -> str:
     """Bytes as people read them."""
     for unit in ("B", "kB", "MB", "GB"):

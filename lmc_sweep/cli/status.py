@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +15,13 @@ from lmc_sweep.errors import SweepError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lmc_sweep.analysis.heartbeats import Heartbeats
     from lmc_sweep.analysis.progress import SweepStatus
+    from lmc_sweep.cli.status_lines import Part
     from lmc_sweep.store.store import Store
 
 WATCH_SECONDS = 2.0
+LINE_SECONDS = 10.0  # between the lines of --watch where there is no terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -28,69 +32,127 @@ def register(app: typer.Typer) -> None:
 def status_command(
     store: StorePath,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show it again every two seconds until complete.")
+        bool,
+        typer.Option("--watch", help="Look again every two seconds until all is done or nothing runs."),
     ] = False,
     sweep: SweepName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far the sweeps of a store are: items done, failures by cause, rate, ETA.
+    """Show how far the sweeps of a store are: items done, rate, ETA, what runs, what failed and why.
 
     Read from the store itself, so it works from any machine that reads the store, with the driver alive
     or dead.
     """
-    from lmc_sweep.cli.console import console
+    from lmc_sweep.cli.console import console, say
     from lmc_sweep.store.store import Store
 
     out = console()
-    while True:
-        opened = Store(store)
-        statuses = _statuses(opened, sweep)
-        if as_json:
-            typer.echo(json.dumps([status.as_json() for status in statuses], indent=2))
+    opened = Store(store)
+    if watch:
+        _watch(out, opened, store, sweep, as_json)
+        return
+    statuses = _statuses(opened, sweep)
+    if as_json:
+        typer.echo(json.dumps(_as_json(opened, store, statuses), indent=2))
+        return
+    for part in _parts(opened, store, statuses):
+        if isinstance(part, str):
+            say(out, part)
         else:
-            if watch and out.is_terminal:
-                out.clear()
-            _show(out, opened, statuses)
-        if not watch or all(status.state == "complete" for status in statuses):
-            return
-        time.sleep(WATCH_SECONDS)
+            out.print(part)
 
 
 def _statuses(store: Store, sweep: str | None) -> list[SweepStatus]:
+    """The status of the sweep that was named, or of all."""
     from lmc_sweep.analysis.progress import sweep_status
 
+    return [sweep_status(store, name) for name in sweep_names(store, sweep)]
+
+
+def sweep_names(store: Store, sweep: str | None) -> list[str]:
+    """The sweep that was named, or all of a store's; SweepError for one that is not there."""
     names = store.sweeps()
     if sweep is not None and sweep not in names:
         raise SweepError(f"{store.path}: no sweep {sweep!r} here. Known sweeps: {', '.join(names) or 'none'}")
-    return [sweep_status(store, name) for name in names if sweep in (None, name)]
+    return names if sweep is None else [sweep]
 
 
-def _show(out: Console, store: Store, statuses: list[SweepStatus]) -> None:
-    from lmc_sweep.cli.console import KIND_NAMES, duration, say, table
+def _parts(store: Store, named: str, statuses: list[SweepStatus]) -> list[Part]:
+    """All that there is to say of a store's sweeps, in lines and tables."""
+    from lmc_sweep.cli.status_lines import aside_lines, status_parts
 
-    for status in statuses:
-        rows = [
-            [KIND_NAMES[kind], f"{k['done']}/{k['total']}", k["failed"] or ""]
-            for kind, k in status.kinds.items()
-        ]
-        say(out, f"Sweep {status.sweep}: {status.state}")
-        out.print(table("", ["", "done", "failed"], rows))
-        if status.state == "running":
-            rate = f"{status.rate_per_second:.2g} items/s, " if status.rate_per_second else ""
-            say(out, f"{rate}ETA {duration(status.eta_seconds)}")
-        if status.estimate_error is not None:
-            say(
-                out,
-                f"Last run: estimated {duration(status.estimated_seconds)} of worker time for what it did, "
-                f"took {duration(status.measured_seconds)} (estimate off by {status.estimate_error:+.0%}).",
-            )
-        for cause in status.failures:
-            count = f"{cause['num_items']} {cause['kind']} items failed"
-            text = f"{count}: {cause['error_type']}: {cause['message']}"
-            say(out, text)
+    parts: list[Part] = [part for status in statuses for part in status_parts(status, named)]
     if not statuses:
-        say(out, f"{store.path} holds no sweep yet.")
-    for problem in store.problems():
-        say(out, f"set aside: {problem.path}: {problem.reason}")
-    for finding in store.nondeterminism():
-        say(out, f"nondeterminism: {finding}")
+        parts.append(f"{store.path} holds no sweep yet.")
+    problems = [(problem.path, problem.reason) for problem in store.problems()]
+    return [*parts, *aside_lines(problems, [str(finding) for finding in store.nondeterminism()])]
+
+
+def _as_json(store: Store, named: str, statuses: list[SweepStatus]) -> list[dict[str, Any]]:
+    """The statuses as plain data; what concerns the store as a whole stands with each of them."""
+    whole = {
+        "set_aside": [{"path": problem.path, "reason": problem.reason} for problem in store.problems()],
+        "nondeterminism": [str(finding) for finding in store.nondeterminism()],
+    }
+    return [{**status.as_json(named), **whole} for status in statuses]
+
+
+def _watch(out: Console, store: Store, named: str, sweep: str | None, as_json: bool) -> None:
+    """Looks again and again; ends when all is complete, or when nothing runs."""
+    from rich.live import Live
+
+    from lmc_sweep.cli.console import say
+    from lmc_sweep.cli.status_lines import compact_line
+
+    seen: dict[str, Heartbeats] = {}
+    shown = -LINE_SECONDS
+    in_place = out.is_terminal and not as_json
+    with Live(console=out, auto_refresh=False) if in_place else nullcontext() as live:
+        while True:
+            start = time.monotonic()
+            statuses = _look(store, sweep, seen)
+            over = _is_over(statuses, seen)
+            if live is not None:
+                live.update(_group(_parts(store, named, statuses)), refresh=True)
+            elif as_json:
+                typer.echo(json.dumps(_as_json(store, named, statuses)))
+            elif over or start - shown >= LINE_SECONDS:
+                shown = start
+                for status in statuses:
+                    say(out, f"{time.strftime('%H:%M:%S')} {compact_line(status)}")
+            if over:
+                break
+            took = time.monotonic() - start
+            time.sleep(max(WATCH_SECONDS, 2 * took))  # a large store on a slow disk is left in peace
+    if not as_json and not all(status.is_complete for status in statuses):
+        say(out, "No run is alive. The same lmc-sweep run carries on from here.")
+
+
+def _look(store: Store, sweep: str | None, seen: dict[str, Heartbeats]) -> list[SweepStatus]:
+    """The statuses, with the runs that their heartbeats show to be at work."""
+    from lmc_sweep.analysis.heartbeats import Heartbeats
+    from lmc_sweep.analysis.progress import sweep_status
+    from lmc_sweep.analysis.run_advice import read_advice
+
+    statuses = []
+    for name in sweep_names(store, sweep):
+        beats = seen.setdefault(name, Heartbeats())
+        beats.look([read_advice(told) for told in store.read_runs(name)], time.time(), time.monotonic())
+        statuses.append(sweep_status(store, name, beats.alive))
+    return statuses
+
+
+def _is_over(statuses: list[SweepStatus], seen: dict[str, Heartbeats]) -> bool:
+    """Whether there is nothing more to see: all is there, or nobody is at work on what is not."""
+    return all(
+        status.is_complete or not (seen[status.sweep].alive or seen[status.sweep].undecided)
+        for status in statuses
+    )
+
+
+def _group(parts: list[Part]) -> Any:
+    """Lines and tables as one thing to draw; the terminal's width folds long lines."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(*(Text(part) if isinstance(part, str) else part for part in parts))

@@ -1,0 +1,57 @@
+"""Which runs are at work, told by their heartbeats alone, so that no two clocks have to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lmc_sweep.analysis.run_advice import SILENT_SECONDS, RunAdvice
+
+UNDECIDED_SECONDS = 10.0
+"""How long a run whose clock differs from ours is given to show a second heartbeat."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The last heartbeat of a run: what it said, when that was first seen, whether the run is believed."""
+
+    mark: float | None
+    since: float
+    believed: bool
+
+
+class Heartbeats:
+    """Watches runs from one look at their advice to the next."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, _Heard] = {}
+        self.alive: dict[str, float] = {}
+        """Runs at work as of the last look, with the seconds since their last new heartbeat was seen."""
+        self.undecided: frozenset[str] = frozenset()
+        """Runs that may be at work: they say so, but long ago by their clock, and were seen only lately."""
+
+    def look(self, runs: Sequence[RunAdvice], now: float, instant: float) -> None:
+        """Takes in what runs say now.
+
+        Args:
+            now: Seconds since 1970 by this machine's clock: decides on a run that is seen first.
+            instant: Seconds of a clock that never jumps: decides how long a run has been silent.
+        """
+        alive, undecided = {}, set()
+        for run in runs:
+            if not run.claims_to_be_alive:
+                self._heard.pop(run.run_id, None)
+                continue
+            mark = run.updated_at if run.beat is None else float(run.beat)
+            known = self._heard.get(run.run_id)
+            if known is None:
+                known = _Heard(mark, instant, run.is_alive(now))
+            elif known.mark != mark:
+                known = _Heard(mark, instant, True)
+            self._heard[run.run_id] = known
+            silent = instant - known.since
+            if known.believed and silent < SILENT_SECONDS:
+                alive[run.run_id] = silent
+            elif not known.believed and silent < UNDECIDED_SECONDS:
+                undecided.add(run.run_id)
+        self.alive, self.undecided = alive, frozenset(undecided)

@@ -1,0 +1,185 @@
+"""The status of a sweep as lines and tables that read well in 80 columns."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from lmc_sweep.cli.console import KIND_NAMES, clipped, counted, duration, eta, rate, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from lmc_sweep.analysis.failures import FailureGroup
+    from lmc_sweep.analysis.progress import SweepStatus
+    from lmc_sweep.analysis.run_advice import BatchAdvice
+
+    Part = str | Table
+
+_SHOWN_BATCHES = 5
+_SHOWN_FAILURES = 8
+_SHOWN_FILES = 8
+_SHOWN_CHARACTERS = 300  # of an error's message
+
+
+def status_parts(status: SweepStatus, store: str) -> list[Part]:
+    """Everything there is to say of one sweep, in the order in which it is read."""
+    return [
+        f"Sweep {status.sweep}: {status.state}{_heard(status)}",
+        *_runs(status),
+        _counts(status),
+        *_outlook(status),
+        *_batches(status),
+        *_attempts(status),
+        *_failures(status, store),
+    ]
+
+
+def compact_line(status: SweepStatus) -> str:
+    """The same in one line, for a log that grows."""
+    counts = ", ".join(
+        f"{KIND_NAMES[kind]} {k.done}/{k.total}{f' ({k.failed} failed)' if k.failed else ''}"
+        for kind, k in status.kinds.items()
+        if k.total
+    )
+    at_work = status.state in ("running", "stopping")
+    told = status.newest
+    outlook = f"; {eta(told.eta_seconds, told.eta_low_seconds, told.eta_high_seconds)}" if at_work else ""
+    return f"{status.sweep}: {status.state}; {counts}{outlook}"
+
+
+def aside_lines(problems: list[tuple[str, str]], findings: list[str]) -> list[str]:
+    """Files that are left out of every result, and results that disagree."""
+    lines = [f"set aside: {path}: {reason}" for path, reason in problems[:_SHOWN_FILES]]
+    if len(problems) > _SHOWN_FILES:
+        lines.append(f"... and {len(problems) - _SHOWN_FILES} more files set aside")
+    lines += [f"nondeterminism: {finding}" for finding in findings[:_SHOWN_FILES]]
+    if len(findings) > _SHOWN_FILES:
+        lines.append(f"... and {len(findings) - _SHOWN_FILES} more results that disagree")
+    return lines
+
+
+def _heard(status: SweepStatus) -> str:
+    """Since when the run that speaks for the sweep is at work, and when it was last heard of."""
+    run = status.newest
+    silent = status.silent_seconds(run)
+    if run.run_id in status.alive:
+        gone = f", {duration(run.elapsed_seconds)} gone" if run.elapsed_seconds is not None else ""
+        return gone + (f", last heard of {duration(silent)} ago" if silent is not None else "")
+    if run.claims_to_be_alive and silent is not None and not status.is_complete:
+        return f" (its last run was heard of {duration(silent)} ago, and had not ended)"
+    if run.stop_reason and not status.is_complete:
+        return f" (its last run ended: {run.stop_reason})"
+    return ""
+
+
+def _runs(status: SweepStatus) -> list[str]:
+    """The runs at work by name where they are several, or were asked to stop; else where the one is."""
+    lines = []
+    several = len(status.alive_runs) > 1
+    if several:
+        lines.append(f"{len(status.alive_runs)} runs at once:")
+    for run in status.alive_runs:
+        silent = status.silent_seconds(run)
+        heard = f", heard of {duration(silent)} ago" if several and silent is not None else ""
+        asked = "; was asked to stop" if run.run_id in status.cancelled else ""
+        if several or asked:
+            lines.append(f"  run {run.run_id[:8]}: {run.state}{heard}{asked}")
+        if run.executor:
+            lines.append(f"  {run.executor[:1].upper()}{run.executor[1:]}")
+    return lines
+
+
+def _counts(status: SweepStatus) -> Table:
+    """Items by kind; columns that would be empty are left out."""
+    kinds = {kind: k for kind, k in status.kinds.items() if k.total} or status.kinds
+    optional: dict[str, list[Any]] = {
+        "failed": [k.failed or "" for k in kinds.values()],
+        "blocked": [k.blocked or "" for k in kinds.values()],
+        "rate": [rate(k.rate_per_second) for k in kinds.values()],
+    }
+    shown = {name: values for name, values in optional.items() if any(values)}
+    rows = [
+        [KIND_NAMES[kind], f"{k.done}/{k.total}", *(values[position] for values in shown.values())]
+        for position, (kind, k) in enumerate(kinds.items())
+    ]
+    return table("", ["", "done", *shown], rows)
+
+
+def _outlook(status: SweepStatus) -> list[str]:
+    """When it will be done, and how well that was known before."""
+    lines = []
+    run = status.newest
+    if status.alive_runs and not status.is_complete:
+        lines.append(eta(run.eta_seconds, run.eta_low_seconds, run.eta_high_seconds))
+    estimated, measured = status.estimated_seconds, status.measured_seconds
+    if estimated and measured:
+        ratio = measured / estimated
+        compared = "as estimated" if 0.95 < ratio < 1.05 else f"{ratio:.2g} times the estimate"
+        subject = "So far it" if status.alive_runs else "The last run"
+        lines.append(
+            f"{subject} took {duration(measured)} of worker time: {compared} ({duration(estimated)})."
+        )
+    return lines
+
+
+def _batches(status: SweepStatus) -> list[str]:
+    """What runs now, the longest first; and what took longest."""
+    running = sorted(
+        (batch for run in status.alive_runs for batch in run.running), key=lambda batch: -(batch.seconds or 0)
+    )
+    lines = ["Running now:"] if running else []
+    lines += [f"  {_batch(batch)}" for batch in running[:_SHOWN_BATCHES]]
+    if len(running) > _SHOWN_BATCHES:
+        lines.append(f"  ... and {len(running) - _SHOWN_BATCHES} more")
+    slowest = status.newest.slowest[:3]
+    lines += ["Slowest so far:"] if slowest else []
+    return lines + [f"  {_batch(batch)}" for batch in slowest]
+
+
+def _batch(batch: BatchAdvice) -> str:
+    """One batch: its age, what was expected, what it is."""
+    expected = f" of about {duration(batch.estimated_seconds)}" if batch.estimated_seconds else ""
+    items = counted(batch.num_items, batch.kind) if batch.num_items else KIND_NAMES.get(batch.kind, "")
+    what = f": {clipped(batch.what, 60)}" if batch.what else ""
+    again = f" (attempt {batch.attempt})" if (batch.attempt or 1) > 1 else ""
+    return f"{duration(batch.seconds)}{expected}, {items}{what}{again}"
+
+
+def _attempts(status: SweepStatus) -> list[str]:
+    """Attempts that were lost and made again, by cause."""
+    from lmc_sweep.execution.causes import CAUSES
+
+    if not status.attempts:
+        return []
+    lines = ["Attempts that were lost, and made again where that helps:"]
+    for name, count in status.attempts.items():
+        meaning = f": {CAUSES[name].meaning}" if name in CAUSES else ""
+        lines.append(f"  {count} {name}{meaning}")
+    return lines
+
+
+def _failures(status: SweepStatus, store: str) -> list[str]:
+    """What failed and why, with a command that repeats one of each, and what waits for ``retry``."""
+    lines = []
+    for group in status.failures[:_SHOWN_FAILURES]:
+        lines += _failure(group, store)
+    if len(status.failures) > _SHOWN_FAILURES:
+        lines.append(f"... and {len(status.failures) - _SHOWN_FAILURES} more causes")
+    if status.num_held:
+        lines.append(
+            f"{status.num_held} of them are not tried again until they are released: "
+            f"lmc-sweep retry {shlex.quote(store)}"
+        )
+    return lines
+
+
+def _failure(group: FailureGroup, store: str) -> list[str]:
+    """One cause of failures in two lines."""
+    what = f"{counted(len(group.item_ids), group.kind)} failed"
+    attempts = f" after {group.attempts} attempts" if group.attempts > 1 else ""
+    message = clipped(group.message, _SHOWN_CHARACTERS)
+    return [
+        f"{what}{attempts}: {group.error_type}: {message} ({group.cause})",
+        f"  to see it: lmc-sweep repro {shlex.quote(store)} {group.item_ids[0]}",
+    ]
