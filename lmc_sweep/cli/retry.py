@@ -38,7 +38,7 @@ def retry_command(
     names = sweep_names(opened, sweep)
     released = release(opened, sweep, ids or ())
     if not released:
-        say(out, "Nothing to release: no failure waits for it. Whatever else failed, the next run tries again.")
+        say(out, "Nothing to release: no failure waits for it. What else failed, the next run tries again.")
         return
     for name in names:
         for group in grouped([failure for failure in released if failure.sweep == name]):

@@ -71,5 +71,18 @@ def test_every_command_is_in_the_readme(name: str) -> None:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     """Every command that exists is one that was promised."""
-    promised = {"run", "plan", "status", "query", "plot", "align", "spec", "export", "datasets"}
+    promised = {
+        "run",
+        "plan",
+        "status",
+        "cancel",
+        "retry",
+        "repro",
+        "query",
+        "plot",
+        "align",
+        "spec",
+        "export",
+        "datasets",
+    }
     assert promised == set(COMMANDS)
