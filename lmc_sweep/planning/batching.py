@@ -2,7 +2,8 @@
 
 Items of one group share a program: data set, architecture, minibatch size, method. A batch is filled
 until it reaches the target time or the memory bound, and a group is spread over the worker slots where
-it is large enough to share. How items are batched never changes a result, only its cost.
+it is large enough to share. How items are batched never changes a result, only its cost. Cells stand in
+the order of their ids, so that the batches do not depend on how the sweep file happens to be written.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def batches(
     made = []
     for kind in KINDS:
         groups: dict[tuple[object, ...], list[Item]] = defaultdict(list)
-        for item in items.get(kind, []):
+        for item in sorted(items.get(kind, []), key=lambda item: item.cell_id):
             groups[group_key(item)].append(item)
         of_kind = [
             batch
