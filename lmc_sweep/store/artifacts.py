@@ -40,6 +40,8 @@ _DTYPES = {
 }
 _MAX_HEADER_BYTES = 100_000_000  # the limit that the format itself sets
 _HASH_CHUNK_BYTES = 1 << 22
+UNREADABLE = "cannot be read"
+"""How a reason begins that may be over by the next look: the system would not read the file."""
 
 
 def write_tensors(
@@ -115,7 +117,7 @@ def content_problem(path: Path) -> str | None:
     try:
         return _hash_problem(path)
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"{UNREADABLE}: {error.strerror}"
 
 
 def _hash_problem(path: Path) -> str | None:
@@ -174,7 +176,7 @@ def size_problem(path: Path) -> str | None:
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"{UNREADABLE}: {error.strerror}"
     except (ValueError, TypeError, LookupError, AttributeError):
         return "its header is not that of a safetensors file"
     if size != expected:

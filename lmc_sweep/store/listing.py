@@ -17,10 +17,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lmc_sweep.errors import StoreError
 from lmc_sweep.store import artifacts, layout, records
 from lmc_sweep.store.schema import Table
 
 Stamp = tuple[int, int, int]
+_UNREAD: Stamp = (-1, -1, -1)  # of no file: what could not be read is tried again at the next look
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Listing:
             learned = _read(self.root, self.table, path)
             if learned is None:  # it vanished since the scan
                 continue
-            self._stamps[path] = now[path]
+            self._stamps[path] = _UNREAD if _may_pass(learned) else now[path]
             if isinstance(learned, Problem):
                 self.problems[path] = learned
             else:
@@ -126,10 +128,16 @@ class Listing:
             known = self._artifact_stamps.get(relative)
             if known is None or known[0] != stamp:
                 known = (stamp, _artifact_problem(path, relative, stamp))
-                self._artifact_stamps[relative] = known
+                if known[1] is None or not known[1].startswith(artifacts.UNREADABLE):
+                    self._artifact_stamps[relative] = known
             if known[1] is not None:
                 broken[relative] = Problem(relative, known[1])
         return broken
+
+
+def _may_pass(learned: RecordFile | Problem) -> bool:
+    """Whether a file is set aside only because the system would not read it this time."""
+    return isinstance(learned, Problem) and learned.reason.startswith(artifacts.UNREADABLE)
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -156,6 +164,11 @@ def _scan(directory: Path) -> Iterator[tuple[str, Stamp]]:
         entries = os.scandir(directory)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise StoreError(
+            f"{directory}: cannot be listed: {error.strerror}. Check the disk or mount that holds it, then "
+            "run the same command again."
+        ) from error
     with entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -173,14 +186,14 @@ def _read(root: Path, table: Table, path: str) -> RecordFile | Problem | None:
     if not path.endswith(".parquet"):
         return Problem(path, "foreign: records are Parquet files")
     file = root / path
-    if file.is_symlink() or not file.is_file():
-        return Problem(path, "foreign: not a regular file") if os.path.lexists(file) else None
     try:
+        if file.is_symlink() or not file.is_file():
+            return Problem(path, "foreign: not a regular file") if os.path.lexists(file) else None
         content = file.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Problem(path, f"cannot be read: {error.strerror}")
+        return Problem(path, f"{artifacts.UNREADABLE}: {error.strerror}")
     reason = records.content_problem(file.name, content)
     if reason is not None:
         return Problem(path, reason)
