@@ -2,47 +2,33 @@
 
 Decisions that come from what Ray does:
 
-- ``address="local"`` always means a cluster of our own. Plain ``ray.init()`` attaches to any that it finds.
-- A local cluster gets a random token in the environment of this process and its children, so that nobody
-  else on the machine can run code in it and no token file is left in the home directory. The environment
-  is put back at the end.
 - Ray's own retries are off: the driver retries, and knows why.
-- GPU tasks keep their process (``max_calls=0``; Ray would start a new one for each). Since a process may
-  then see several devices in its life, Ray is told to leave the device variables alone, and each task is
-  told its device.
-- Started by ``uv run``, Ray would rebuild the environment on every worker; that hook is switched off.
+- Ray groups tasks by what they ask for and by the name of their function, and sends a group where it sent
+  the one before. Tasks of a machine that hangs may so be pending for ever, and what is submitted alike
+  joins them (measured: 72 submissions did nothing, while one under another name ran within seconds). So
+  every attempt number has a function of its own, and all names change when a machine is lost or a task
+  that nobody began is given up.
+- GPU tasks keep their process (Ray would start a new one for each). Since a process may then see several
+  devices in its life, Ray is told to leave the device variables alone, and each task is told its device.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import secrets
-import socket
-import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from lmc_sweep.config.sweep import Execution, Kind
 from lmc_sweep.errors import SweepError
 from lmc_sweep.execution.executor import Attempt, Completion, Lost
-from lmc_sweep.execution.task import Receipt, Task, execute, failure_of
+from lmc_sweep.execution.ray_cluster import Node, RayCluster, gone
+from lmc_sweep.execution.ray_suspects import Suspects
+from lmc_sweep.execution.ray_worker import MAX_CALLS, attempt_function
+from lmc_sweep.execution.task import ItemFailure, Receipt, Task
+from lmc_sweep.redaction import redact
+from lmc_sweep.store import layout, sweeps
 
-OBJECT_STORE_BYTES = 80 * 2**20  # receipts are small; Ray accepts no less than 75 MiB
-CONNECT_SECONDS = 5.0
-CAPACITY_SECONDS = 2.0
 _KINDS: tuple[Kind, ...] = ("network", "alignment", "barrier")
-_OWN_TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
-_ALL_DEVICES = "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"
-
-
-def execute_on_ray(task: Task) -> Receipt:
-    """A task's body on a Ray worker, on the device that Ray assigned."""
-    import ray
-
-    gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
-    return execute(replace(task, device=f"cuda:{gpus[0]}" if gpus else "cpu"))
+_MESSAGE_CHARACTERS = 1000
 
 
 class RayExecutor:
@@ -55,17 +41,16 @@ class RayExecutor:
             SweepError: If the cluster is not there, refuses us, or lacks what a task asks for.
         """
         self._execution = execution
-        self._environment = {name: os.environ.get(name) for name in _OWN_TOKEN}
-        try:
-            self._ray = _connect(address, uses_gpus=any(execution.resources(kind)[1] for kind in _KINDS))
-        except BaseException:
-            self._restore_environment()
-            raise
-        self._remote = self._ray.remote(max_retries=0, max_calls=0)(execute_on_ray)
+        self._cluster = RayCluster(address, uses_gpus=any(execution.resources(kind)[1] for kind in _KINDS))
+        self._ray = self._cluster.ray
+        self._suspects = Suspects(self._ray)
         self._tasks: dict[Any, tuple[str, Task]] = {}
-        self._nodes: tuple[float, list[tuple[float, float]]] = (-math.inf, [])
+        self._references: dict[str, Any] = {}
+        self._functions: dict[int, Any] = {}
+        self._generation = 0
+        self._known: set[str] = set()
         where = "a private cluster on this machine" if address == "local" else f"the cluster at {address}"
-        cpus, gpus = self._total()
+        cpus, gpus = _total(self._nodes())
         self.description = f"Ray on {where}, {cpus:g} CPUs, {gpus:g} GPUs"
         for kind in _KINDS:
             if self.num_slots(kind) == 0:
@@ -79,45 +64,78 @@ class RayExecutor:
     def num_slots(self, kind: str) -> int:
         """Tasks of a kind that fit into the nodes that are alive."""
         cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
-        return sum(
-            int(min(of_node[0] / cpus, of_node[1] / gpus if gpus else math.inf) + 1e-9)
-            for of_node in self._capacity()
-        )
+        return sum(int(_times(node, cpus, gpus) + 1e-9) for node in self._nodes())
 
     def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
-        """Until what the kind needs is taken, and one task more, so that nothing idles between two."""
+        """Until what the kind needs is taken twice: one waits behind each that runs, so that none idles."""
+        nodes = self._nodes()
+        if not self._cluster.answers:
+            return False
         cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
         taken_cpus = taken_gpus = 0.0
         for other, count in running.items():
             other_cpus, other_gpus = self._execution.resources(other)  # type: ignore[arg-type]
             taken_cpus += count * other_cpus
             taken_gpus += count * other_gpus
-        total_cpus, total_gpus = self._total()
-        return taken_cpus < total_cpus + cpus and (not gpus or taken_gpus < total_gpus + gpus)
+        total_cpus, total_gpus = _total(nodes)
+        return taken_cpus < max(2 * total_cpus, cpus) and (not gpus or taken_gpus < max(2 * total_gpus, gpus))
+
+    def max_share(self, kind: str) -> float:
+        """How many times its resources a task of a kind could have on the largest machine; at least 1."""
+        cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
+        return max([1.0, *(_times(node, cpus, gpus) for node in self._nodes())])
 
     def submit(self, key: str, task: Task, attempt: Attempt) -> None:
-        """Hands a task to Ray."""
+        """Hands a task to Ray, apart from earlier attempts and from machines that do not answer."""
         cpus, gpus = self._execution.resources(task.kind)  # type: ignore[arg-type]
-        name = f"{task.kind} x{len(task.items)} {key[:8]}"
-        reference = self._remote.options(num_cpus=cpus, num_gpus=gpus, name=name).remote(task)
+        share = min(attempt.share, self.max_share(task.kind)) if attempt.share > 1 else 1.0
+        reference = (
+            self._function(attempt.number)
+            .options(
+                num_cpus=_granular(cpus * share),
+                num_gpus=_granular(gpus * share),
+                name=f"{task.kind} x{len(task.items)} {key[:8]}",
+                label_selector=self._suspects.selector(self._nodes()),
+            )
+            .remote(task)
+        )
         self._tasks[reference] = (key, task)
+        self._references[key] = reference
 
     def cancel(self, key: str, *, force: bool) -> None:
-        """Raises KeyboardInterrupt in the task, or ends its process."""
-        for reference, (of_task, _) in self._tasks.items():
-            if of_task == key:
-                self._ray.cancel(reference, force=force, recursive=False)
+        """Raises KeyboardInterrupt in the task, or ends its process; asks all machines whether they live."""
+        reference = self._references.get(key)
+        if reference is not None:
+            self._ray.cancel(reference, force=force, recursive=False)
+            nodes = self._nodes()
+            if self._cluster.answers:
+                self._suspects.ask(nodes)
 
     def forget(self, key: str) -> None:
-        """Drops the task's reference."""
-        self._tasks = {reference: entry for reference, entry in self._tasks.items() if entry[0] != key}
+        """Drops the task's reference; what is submitted from now on takes other ways than it did."""
+        reference = self._references.pop(key, None)
+        if reference is not None:
+            del self._tasks[reference]
+            self._renew()
 
     def is_started(self, key: str) -> bool:
-        """Not known yet: Ray does not say."""
-        return False
+        """Whether its sign stands in the store: a worker has begun it and has not ended in order."""
+        reference = self._references.get(key)
+        if reference is None:
+            return False
+        task = self._tasks[reference][1]
+        if not (task.sweep and task.run_id):
+            return False
+        root = layout.local_path(task.store_uri)
+        return (task.key or key) in sweeps.read_started(root, task.sweep, task.run_id)
 
     def wait(self, timeout: float) -> list[Completion]:
-        """Tasks that have ended; waits up to ``timeout`` seconds for the first."""
+        """Tasks that have ended; waits up to ``timeout`` seconds for the first.
+
+        Raises:
+            ExecutorGone: If the cluster is gone.
+        """
+        self._cluster.look()
         if not self._tasks:
             return []
         ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)
@@ -128,26 +146,47 @@ class RayExecutor:
     def close(self) -> None:
         """Leaves the cluster; a private one ends, with its workers."""
         self._tasks.clear()
-        self._ray.shutdown()
-        self._restore_environment()
+        self._references.clear()
+        self._cluster.close()
 
-    def _restore_environment(self) -> None:
-        """Takes a private cluster's token out of this process."""
-        for name, value in self._environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    def kill(self) -> None:
+        """Ends the processes of a private cluster at once, without asking them."""
+        self._cluster.kill()
+
+    def _nodes(self) -> list[Node]:
+        """The machines that are alive; all names change when one has left."""
+        nodes = self._cluster.nodes()
+        now = {node.id for node in nodes}
+        if self._known - now:
+            self._renew()
+        self._known = now
+        return nodes
+
+    def _renew(self) -> None:
+        """From now on functions get other names."""
+        self._generation += 1
+        self._functions.clear()
+
+    def _function(self, number: int) -> Any:
+        """The remote function of an attempt number."""
+        if number not in self._functions:
+            body = attempt_function(number, self._generation)
+            self._functions[number] = self._ray.remote(max_retries=0, max_calls=MAX_CALLS)(body)
+        return self._functions[number]
 
     def _completion(self, reference: Any) -> Completion:
         """What became of a task: its receipt, an error on the worker, or how Ray lost it."""
         key, task = self._tasks.pop(reference)
+        del self._references[key]
+        known = self._ray.exceptions
         try:
             return Completion(key, self._ray.get(reference))
-        except self._ray.exceptions.RayTaskError as error:
-            return Completion(key, Receipt((), (failure_of(task, error),)))
-        except self._ray.exceptions.RayError as error:
-            return Completion(key, Lost(self._cause(error), type(error).__name__, str(error).strip()[:1000]))
+        except known.RayTaskError as error:
+            return Completion(key, Receipt((), (_failure(task, error),)))
+        except known.LocalRayletDiedError as error:
+            raise gone() from error
+        except known.RayError as error:
+            return Completion(key, Lost(self._cause(error), type(error).__name__, _told(error)))
 
     def _cause(self, error: Exception) -> str:
         """The class of what Ray says of a task that it lost."""
@@ -156,70 +195,50 @@ class RayExecutor:
             return "host_memory"
         if isinstance(error, known.TaskCancelledError):
             return "cancelled"
-        return "node_lost" if isinstance(error, known.NodeDiedError) else "worker_died"
-
-    def _total(self) -> tuple[float, float]:
-        """CPUs and GPUs of all nodes."""
-        nodes = self._capacity()
-        return sum(cpus for cpus, _ in nodes), sum(gpus for _, gpus in nodes)
-
-    def _capacity(self) -> list[tuple[float, float]]:
-        """CPUs and GPUs of each node that is alive, asked for again every few seconds."""
-        asked, nodes = self._nodes
-        if time.monotonic() - asked > CAPACITY_SECONDS:
-            alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-            nodes = [(found.get("CPU", 0.0), found.get("GPU", 0.0)) for found in alive]
-            self._nodes = (time.monotonic(), nodes)
-        return nodes
+        if isinstance(error, known.NodeDiedError | known.TaskUnschedulableError):
+            return "node_lost"
+        return "worker_died"
 
 
-def _connect(address: str, uses_gpus: bool) -> Any:
-    """The ray module, connected."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    options: dict[str, Any] = {"address": address, "logging_level": "error", "log_to_driver": False}
-    if address == "local":
-        os.environ.setdefault(_ALL_DEVICES, "1")
-        os.environ.update(zip(_OWN_TOKEN, ("token", secrets.token_hex(32)), strict=True))
-        options |= {
-            "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
-        }
+def _failure(task: Task, error: Exception) -> ItemFailure:
+    """What a worker raised before or after it was in our hands, which catch everything.
+
+    A worker that cannot even read the task has another program than the driver, or none.
+    """
+    cause = getattr(error, "cause", None) or error
+    names = {kind.__name__ for kind in type(cause).__mro__}
+    if isinstance(cause, MemoryError):
+        name = "host_memory"
     else:
-        _require_address(address)
-        if uses_gpus:
-            options["runtime_env"] = {"env_vars": {_ALL_DEVICES: "1"}}
-    try:
-        import ray
-    except ImportError as error:
-        raise SweepError("Ray is not installed here. Use --inline, or install it: pip install ray") from error
-    try:
-        ray.init(**options)
-    except ConnectionError as error:
-        raise SweepError(
-            f"--address {address}: no Ray cluster answers there. Start one with `ray start --head`, or leave "
-            f"--address out to run on this machine."
-        ) from error
-    except ray.exceptions.AuthenticationError as error:
-        raise SweepError(
-            f"--address {address}: the cluster wants a token. Set RAY_AUTH_MODE=token, and "
-            "RAY_AUTH_TOKEN or the file ~/.ray/auth_token as on the head node."
-        ) from error
-    except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        told = " ".join(str(error).split())[:500]
-        raise SweepError(f"--address {address}: Ray could not be started or joined: {told}") from error
-    return ray
+        name = "version" if names & {"ImportError", "AttributeError", "RaySystemError"} else "error"
+    told = _told(cause)
+    if name == "version":
+        told = f"a worker cannot load the task; is the same lmc_sweep installed there? {told}"
+    return ItemFailure(
+        kind=task.kind,
+        item_ids=tuple(item.id for item in task.items),
+        error_type=type(cause).__name__,
+        message=told[:_MESSAGE_CHARACTERS],
+        traceback=redact(str(error))[-8 * _MESSAGE_CHARACTERS :],
+        cause=name,
+    )
 
 
-def _require_address(address: str) -> None:
-    """Raises SweepError at once for no address, or where nothing listens; Ray would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if address == "auto":
-        return
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise SweepError(f"--address {address}: expected local, auto or HOST:PORT")
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise SweepError(f"--address {address}: no Ray cluster answers there ({error})") from error
+def _told(error: BaseException) -> str:
+    """An error's text in one line."""
+    return redact(" ".join(str(error).split()))[:_MESSAGE_CHARACTERS]
+
+
+def _times(node: Node, cpus: float, gpus: float) -> float:
+    """How many times a machine has what is asked for."""
+    return min([node.cpus / cpus, *([node.gpus / gpus] if gpus else [])])
+
+
+def _granular(amount: float) -> float:
+    """An amount that Ray accepts: GPUs and CPUs are divisible up to 1, and whole above."""
+    return amount if amount <= 1 else float(int(amount))
+
+
+def _total(nodes: list[Node]) -> tuple[float, float]:
+    """CPUs and GPUs of all machines."""
+    return sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
