@@ -29,7 +29,7 @@ def plan_command(
     from lmc_sweep.store.store import open_if_exists
 
     sweep = load_sweep(sweep_file, overrides or ())
-    preflight.check(sweep, lambda text: typer.echo(text, err=True), needs_data=False)
+    preflight.check(sweep, lambda text: typer.echo(text, err=True))
     made = make_plan(sweep, open_if_exists(store or sweep.store), num_local_slots(sweep, inline=False))
     if as_json:
         typer.echo(json.dumps({**made.summary(), "store": store or sweep.store}, indent=2))

@@ -8,23 +8,20 @@ from pathlib import Path
 from lmc_sweep import data
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
 from lmc_sweep.errors import SweepError
+from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item
+from lmc_sweep.planning.plan import Plan
 from workers.datasets.definitions import define
 from workers.specs import ModuleSpec
 
 
-def check(sweep: Sweep, notice: Callable[[str], None], *, needs_data: bool = True) -> None:
+def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
     """Refuses a sweep that could not be run to its end; ``notice`` is told what limits it.
-
-    Where ``needs_data`` is false, data sets may be missing, as on a machine that only plans.
 
     Torch is imported only where a module of the user's own, or a checkpoint, has to be looked into.
 
     Raises:
-        SweepError: Naming the entry of the sweep file, and the data set, layer, tensor or file.
+        SweepError: Naming the entry of the sweep file, and the layer, tensor or file.
     """
-    for spec in dict.fromkeys(cell.data for cell in sweep.networks):
-        if needs_data and spec.user is None:
-            data.require(spec.dataset)
     checked = set()
     for cell in sweep.networks:
         shape = (cell.architecture, cell.data, cell.checkpoints)
@@ -35,6 +32,24 @@ def check(sweep: Sweep, notice: Callable[[str], None], *, needs_data: bool = Tru
             _check_cell(cell, sweep.barriers, notice)
         except (ValueError, SweepError) as error:
             raise SweepError(f"{cell.origin}: {error}") from error
+
+
+def datasets_needed(plan: Plan) -> list[str]:
+    """The data sets that what is left of a plan reads, sorted; others may be missing."""
+    return sorted({_dataset(item) for batch in plan.batches for item in batch.items})
+
+
+def require_data(plan: Plan) -> None:
+    """Raises SweepError where a data set that a plan needs is not here, with the remedy."""
+    for name in datasets_needed(plan):
+        data.require(name)
+
+
+def _dataset(item: Item) -> str:
+    """Name of the data set that an item is about."""
+    if isinstance(item, BarrierItem):
+        return item.alignment.cell.dataset
+    return item.cell.dataset if isinstance(item, AlignmentItem) else item.spec.dataset
 
 
 def _check_cell(cell: Cell, study: BarriersStudy | None, notice: Callable[[str], None]) -> None:

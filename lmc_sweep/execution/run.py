@@ -111,6 +111,7 @@ def run(
     require_writable(uri)
     existing = open_if_exists(uri)
     plan = make_plan(asked, existing, num_local_slots(asked, inline))
+    preflight.require_data(plan)
     executor = _executor(asked, address, inline) if plan.batches else None
     if executor and executor.num_slots("network") != plan.num_slots:
         plan = make_plan(asked, existing, executor.num_slots("network"))  # batches for the cluster's size
