@@ -17,7 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHMARKS = ("training", "convolutions", "curves", "annealing_listing", "annealing", "matching", "execution")
+BENCHMARKS = (
+    *("training", "convolutions", "curves", "annealing_listing", "annealing", "matching", "execution"),
+    *("scale_planning", "scale_commits"),
+)
 LATEST = Path(__file__).with_name("latest.json")
 
 
