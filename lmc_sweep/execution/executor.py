@@ -91,6 +91,10 @@ class Executor(Protocol):
         """Ends what is still running and gives back what was started."""
         ...
 
+    def kill(self) -> None:
+        """Ends the processes that were started, at once and without asking them; safe in a signal handler."""
+        ...
+
 
 class InlineExecutor:
     """Runs tasks one after another in this process: for debugging, and where Ray is not installed."""
@@ -134,3 +138,6 @@ class InlineExecutor:
     def close(self) -> None:
         """Drops what was queued."""
         self._queue.clear()
+
+    def kill(self) -> None:
+        """Nothing: no process was started."""

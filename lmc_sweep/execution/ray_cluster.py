@@ -77,8 +77,15 @@ class RayCluster:
         return self._answered >= self._looked
 
     def nodes(self) -> list[Node]:
-        """The machines that are alive, asked for again every few seconds."""
-        self.look()
+        """The machines that are alive, asked for again every few seconds while the head answers."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            if _accepts(*self._head, timeout=LOOK_SECONDS):
+                self._answered = time.monotonic()
+                self._nodes = [_node(told) for told in self.ray.nodes() if told["Alive"]]
+                if self._nodes:
+                    self._populated = time.monotonic()
         return self._nodes
 
     def look(self) -> None:
@@ -87,18 +94,10 @@ class RayCluster:
         Raises:
             ExecutorGone: If they have been missing for too long.
         """
+        self.nodes()
         now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
-            return
-        self._looked = now
-        if _accepts(*self._head, timeout=LOOK_SECONDS):
-            self._answered = time.monotonic()
-            self._nodes = [_node(told) for told in self.ray.nodes() if told["Alive"]]
-            if self._nodes:
-                self._populated = time.monotonic()
-        for missing_since, allowed in ((self._answered, GONE_SECONDS), (self._populated, EMPTY_SECONDS)):
-            if time.monotonic() - missing_since > allowed:
-                raise gone()
+        if now - self._answered > GONE_SECONDS or now - self._populated > EMPTY_SECONDS:
+            raise gone()
 
     def close(self) -> None:
         """Leaves the cluster; our own ends, with its workers."""

@@ -67,10 +67,15 @@ class RayExecutor:
         return sum(int(_times(node, cpus, gpus) + 1e-9) for node in self._nodes())
 
     def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
-        """Until what the kind needs is taken twice: one waits behind each that runs, so that none idles."""
-        nodes = self._nodes()
+        """Until what the kind needs is taken twice: one waits behind each that runs, so that none idles.
+
+        Raises:
+            ExecutorGone: If the cluster is gone.
+        """
+        self._cluster.look()
         if not self._cluster.answers:
             return False
+        nodes = self._nodes()
         cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
         taken_cpus = taken_gpus = 0.0
         for other, count in running.items():
@@ -80,7 +85,7 @@ class RayExecutor:
         total_cpus, total_gpus = _total(nodes)
         return taken_cpus < max(2 * total_cpus, cpus) and (not gpus or taken_gpus < max(2 * total_gpus, gpus))
 
-    def max_share(self, kind: str) -> float:
+    def _max_share(self, kind: str) -> float:
         """How many times its resources a task of a kind could have on the largest machine; at least 1."""
         cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
         return max([1.0, *(_times(node, cpus, gpus) for node in self._nodes())])
@@ -88,7 +93,7 @@ class RayExecutor:
     def submit(self, key: str, task: Task, attempt: Attempt) -> None:
         """Hands a task to Ray, apart from earlier attempts and from machines that do not answer."""
         cpus, gpus = self._execution.resources(task.kind)  # type: ignore[arg-type]
-        share = min(attempt.share, self.max_share(task.kind)) if attempt.share > 1 else 1.0
+        share = min(attempt.share, self._max_share(task.kind)) if attempt.share > 1 else 1.0
         reference = (
             self._function(attempt.number)
             .options(

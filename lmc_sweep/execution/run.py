@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from lmc_sweep.config import load_sweep
 from lmc_sweep.config.sweep import Sweep
@@ -18,7 +13,8 @@ from lmc_sweep.errors import SweepError
 from lmc_sweep.execution import preflight
 from lmc_sweep.execution.driver import Driver
 from lmc_sweep.execution.executor import Executor, InlineExecutor
-from lmc_sweep.execution.progress import Progress, Reporter, StopRequest
+from lmc_sweep.execution.progress import CANCELLED, Progress, Reporter, StopRequest
+from lmc_sweep.execution.signals import INTERRUPTED, stop_on_signals
 from lmc_sweep.execution.task import ItemFailure
 from lmc_sweep.planning.items import KINDS
 from lmc_sweep.planning.plan import Plan, make_plan
@@ -112,33 +108,38 @@ def run(
     existing = open_if_exists(uri)
     plan = make_plan(asked, existing, num_local_slots(asked, inline))
     preflight.require_data(plan)
-    executor = _executor(asked, address, inline) if plan.batches else None
-    if executor and executor.num_slots("network") != plan.num_slots:
-        plan = make_plan(asked, existing, executor.num_slots("network"))  # batches for the cluster's size
-    try:
-        kept = existing or Store.create(uri)  # nothing is written before everything else is known to be there
-        items = [(kind, item.id) for kind, of_kind in plan.items.items() for item in of_kind]
-        kept.record_sweep(asked.name, asked.text, items)
-    except BaseException:
-        if executor:
-            executor.close()
-        raise
-    if executor is None:
+    if not plan.batches:
+        kept = _recorded(plan, existing, uri)
         return RunResult(plan, kept, None, False, None, time.monotonic() - start)
-    stop = StopRequest()
-    driver = Driver(plan, kept, executor, listener, stop, max_failures)
-    interrupted = False
+    executor = _executor(asked, address, inline)
     try:
-        with _stop_on_signals(stop, listener) as signalled:
-            driver.run()
-            interrupted = bool(signalled)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        progress = driver.progress()
+        if executor.num_slots("network") != plan.num_slots:
+            plan = make_plan(asked, existing, executor.num_slots("network"))  # batches for the cluster's size
+        kept = _recorded(plan, existing, uri)
+        stop = StopRequest()
+        driver = Driver(plan, kept, executor, listener, stop, max_failures)
+    except BaseException:
         executor.close()
+        raise
+    with stop_on_signals(stop, listener, executor, lambda: driver.progress().running) as signalled:
+        try:
+            driver.run()
+        except KeyboardInterrupt:
+            stop.reason = stop.reason or INTERRUPTED
+        finally:
+            progress = driver.progress()
+            executor.close()
+    interrupted = bool(signalled) or stop.reason in (INTERRUPTED, CANCELLED)
     seconds = time.monotonic() - start
     return RunResult(plan, kept, progress, interrupted, stop.reason, seconds, tuple(driver.failures))
+
+
+def _recorded(plan: Plan, existing: Store | None, uri: str) -> Store:
+    """The store, made if need be, with what the sweep asks for: nothing was written before."""
+    kept = existing or Store.create(uri)
+    items = [(kind, item.id) for kind, of_kind in plan.items.items() for item in of_kind]
+    kept.record_sweep(plan.sweep.name, plan.sweep.text, items)
+    return kept
 
 
 def _executor(sweep: Sweep, address: str, inline: bool) -> Executor:
@@ -163,26 +164,3 @@ def _refuse_inline(sweep: Sweep) -> None:
             raise SweepError(
                 f"execution: num_cpus is {cpus:g}, and this machine has {cores}. Lower it, or join a cluster."
             )
-
-
-@contextmanager
-def _stop_on_signals(stop: StopRequest, reporter: Reporter) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM asks to stop in order, the second stops at once. Yields what arrived."""
-    arrived: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield arrived  # signals reach the main thread alone; a notebook's thread stops by its own means
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        arrived.append(number)
-        if len(arrived) > 1:
-            raise KeyboardInterrupt
-        stop.reason = "interrupted"
-        reporter.noticed("Stopping: what runs is finished and stored. Once more to stop at once.")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield arrived
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
