@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-
-if TYPE_CHECKING:
-    from lmc_sweep.execution.run import RunResult
-    from lmc_sweep.execution.task import ItemFailure
-    from lmc_sweep.planning.plan import Plan
 
 KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barriers"}
 
 
 PIPE_COLUMNS = 200
-SHOWN_FAILURES = 20
-STARTUP_SECONDS = 20  # Ray, and torch in its workers, on two cores
 
 
 def console() -> Console:
@@ -106,92 +99,3 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> Table:
     for row in rows:
         made.add_row(*[str(cell) for cell in row])
     return made
-
-
-def print_plan(plan: Plan, store: str) -> None:
-    """A plan as a table, with what it would cost."""
-    from lmc_sweep.data import present
-
-    summary = plan.summary()
-    rows = [
-        [
-            KIND_NAMES[kind],
-            entry["items"],
-            entry["done"],
-            entry["to_do"],
-            ", ".join(f"{count} {reason}" for reason, count in entry["reasons"].items()) or "-",
-            entry["batches"],
-            duration(entry["seconds"]),
-            size(entry["bytes"]),
-        ]
-        for kind, entry in summary["kinds"].items()
-    ]
-    out = console()
-    columns = ["", "items", "done", "to do", "why", "batches", "worker time", "stored"]
-    out.print(table(f"Sweep {plan.sweep.name}, store {store}", columns, rows))
-    for name in dict.fromkeys(cell.dataset for cell in plan.sweep.networks):
-        if not present(name):
-            say(out, f"{name} is not here, and a run would refuse: lmc-sweep datasets fetch {name}")
-    for line in left_out_lines(plan):
-        say(out, line)
-    if plan.complete:
-        say(out, "Everything is there; a run would do nothing.")
-        return
-    say(
-        out,
-        f"About {duration(plan.wall_seconds)} on {plan.num_slots} worker{'s' if plan.num_slots > 1 else ''} "
-        f"of this machine, and some {STARTUP_SECONDS} s to start them. Networks are counted at max_epochs "
-        f"until some of their cell have stopped. Estimated from {plan.rates.source}.",
-    )
-
-
-def left_out_lines(plan: Plan) -> list[str]:
-    """What a sweep asks and a plan leaves out, since it has no meaning there."""
-    return [f"{count} alignments are left out. {reason}" for reason, count in plan.left_out.items()]
-
-
-def print_summary(result: RunResult) -> None:
-    """What became of a run: counts, barriers by cell and method, failures."""
-    from lmc_sweep.analysis.summary import barrier_summary
-    from lmc_sweep.cli.barrier_lines import barrier_lines
-    from lmc_sweep.planning.items import KINDS
-
-    out = console()
-    plan, name = result.plan, result.plan.sweep.name
-    if result.progress is None:
-        held = ", ".join(f"{len(plan.items[kind])} {KIND_NAMES[kind]}" for kind in KINDS if plan.items[kind])
-        say(out, f"Everything is there: {held}. Nothing to do for sweep {name}.")
-    study = plan.sweep.barriers
-    split = "train" if study is None or "train" in study.interpolation.splits else "test"
-    for line in barrier_lines(*barrier_summary(result.store, name, split), split, str(result.store.path)):
-        say(out, line)
-    if result.progress is None:
-        return
-    counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in result.progress.kinds.items())
-    ending = "Interrupted" if result.interrupted else "Stopped" if result.stop_reason else "Finished"
-    say(out, f"{ending} after {duration(result.seconds)}: {counts}. Store: {result.store.path}")
-    if result.num_failed:
-        failed = sum(k.failed for k in result.progress.kinds.values())
-        blocked = sum(k.blocked for k in result.progress.kinds.values())
-        for line in _failed_items(result.failures):
-            say(out, line)
-        say(
-            out,
-            f"{failed} items failed, {blocked} more wait for them; the rest is stored. Causes: "
-            f'lmc-sweep query {result.store.path} "SELECT kind, error_type, message FROM failures"',
-        )
-    if result.interrupted or result.stop_reason:
-        say(out, "The same command carries on from here.")
-
-
-def _failed_items(failures: tuple[ItemFailure, ...]) -> list[str]:
-    """One line per failure: kind, cause, and the items, a long list cut short."""
-    lines = []
-    for failure in failures[:SHOWN_FAILURES]:
-        first_line = failure.message.splitlines()[0] if failure.message else ""
-        ids = ", ".join(failure.item_ids[:3]) + (", ..." if len(failure.item_ids) > 3 else "")
-        count = len(failure.item_ids)
-        lines.append(f"failed: {count} {failure.kind} ({ids}): {failure.error_type}: {first_line}")
-    if len(failures) > SHOWN_FAILURES:
-        lines.append(f"... and {len(failures) - SHOWN_FAILURES} more failures")
-    return lines

@@ -34,6 +34,6 @@ def plan_command(
     if as_json:
         typer.echo(json.dumps({**made.summary(), "store": store or sweep.store}, indent=2))
         return
-    from lmc_sweep.cli.console import print_plan
+    from lmc_sweep.cli.plan_lines import print_plan
 
     print_plan(made, store or sweep.store)

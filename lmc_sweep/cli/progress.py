@@ -6,21 +6,24 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from lmc_sweep.cli.console import KIND_NAMES, duration, left_out_lines, say, table
+from lmc_sweep.cli.console import KIND_NAMES, clipped, counted, duration, eta, rate, say, table
+from lmc_sweep.cli.plan_lines import left_out_lines
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.executor import Executor
-    from lmc_sweep.execution.progress import Progress
+    from lmc_sweep.execution.progress import BatchProgress, Progress
     from lmc_sweep.execution.task import ItemFailure
     from lmc_sweep.planning.plan import Plan
 
 PLAIN_SECONDS = 10.0
 BAR_CELLS = 24
+SHOWN_BATCHES = 4
+SHOWN_CAUSES = 20
+SHOWN_CHARACTERS = 300  # of an error's message
 
 
 class ConsoleReporter:
@@ -31,7 +34,6 @@ class ConsoleReporter:
         self._live: Live | None = None
         self._last_line = 0.0
         self._shown_causes: set[str] = set()
-        self._start_done: dict[str, int] = {}
 
     def __enter__(self) -> ConsoleReporter:
         return self
@@ -54,7 +56,6 @@ class ConsoleReporter:
         )
         for line in left_out_lines(plan):
             say(self._console, line)
-        self._start_done = {kind: len(done) for kind, done in plan.done.items()}
         self._last_line = time.monotonic()
         if self._console.is_terminal:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True)
@@ -63,52 +64,90 @@ class ConsoleReporter:
     def progressed(self, progress: Progress) -> None:
         """Redraws the table, or prints a line now and then."""
         if self._live:
-            self._live.update(self._table(progress))
+            self._live.update(self._drawn(progress))
             return
         now = time.monotonic()
         if now - self._last_line < PLAIN_SECONDS:
             return
         self._last_line = now
-        counts = ", ".join(
-            f"{KIND_NAMES[kind]} {k.done}/{k.total}" for kind, k in progress.kinds.items() if k.total
-        )
-        say(
-            self._console,
-            f"[{duration(progress.elapsed_seconds)}] {counts}; ETA {duration(progress.eta_seconds)}",
-        )
+        say(self._console, progress_line(progress))
 
     def failed(self, failure: ItemFailure, attempts: int) -> None:
-        """Shows the first failure of each cause at once."""
-        cause = f"{failure.error_type}: {failure.message.splitlines()[0] if failure.message else ''}"
-        if cause in self._shown_causes:
+        """Shows the first failure of each cause at once, of the first causes."""
+        cause = f"{failure.error_type}: {clipped(failure.message, SHOWN_CHARACTERS)}"
+        if cause in self._shown_causes or len(self._shown_causes) > SHOWN_CAUSES:
             return
         self._shown_causes.add(cause)
-        say(self._console, f"Failed: {failure.kind} {failure.item_ids[0]}: {cause}")
+        if len(self._shown_causes) > SHOWN_CAUSES:
+            say(self._console, "Failed: others, too. lmc-sweep status lists them by cause.")
+            return
+        after = f" after {attempts} attempts" if attempts > 1 else ""
+        say(self._console, f"Failed: {failure.kind} {failure.item_ids[0]}{after}: {cause}")
 
     def noticed(self, text: str) -> None:
         """Prints the line."""
         say(self._console, text)
 
-    def _table(self, progress: Progress) -> Table:
-        rows = []
-        for kind, k in progress.kinds.items():
-            if not k.total:
-                continue
-            filled = round(BAR_CELLS * (k.done + k.failed + k.blocked) / k.total)
-            rate = (k.done - self._start_done.get(kind, 0)) / max(progress.elapsed_seconds, 1e-9)
-            rows.append(
-                [
-                    KIND_NAMES[kind],
-                    "█" * filled + "░" * (BAR_CELLS - filled),
-                    f"{k.done}/{k.total}",
-                    f"{rate:.1f}/s",
-                    f"{k.failed} failed" if k.failed else "",
-                ]
-            )
-        made = table("", ["", "", "done", "rate", ""], rows)
-        made.caption = Text(
-            f"{progress.running} batches running, {duration(progress.elapsed_seconds)} gone, "
-            f"ETA {duration(progress.eta_seconds)}"
-        )
-        made.caption_justify = "left"
-        return made
+    def _drawn(self, progress: Progress) -> Group:
+        """What a terminal shows while a run goes: bars, the time that is left, what runs, what was lost."""
+        kinds = {kind: k for kind, k in progress.kinds.items() if k.total}
+        rows = [
+            [
+                KIND_NAMES[kind],
+                _bar(k.done + k.failed + k.blocked, k.total),
+                f"{k.done}/{k.total}",
+                rate(k.rate_per_second),
+                ", ".join(
+                    f"{count} {what}"
+                    for count, what in ((k.failed, "failed"), (k.blocked, "blocked"))
+                    if count
+                ),
+            ]
+            for kind, k in kinds.items()
+        ]
+        lines = [
+            f"{duration(progress.elapsed_seconds)} gone, "
+            f"{eta(progress.eta_seconds, progress.eta_low_seconds, progress.eta_high_seconds)}, "
+            f"{progress.running} batches running",
+            *(f"  {clipped(batch_line(batch), 100)}" for batch in progress.longest[:SHOWN_BATCHES]),
+            *([f"Lost, and made again where that helps: {_lost(progress)}"] if progress.attempts else []),
+        ]
+        return Group(table("", ["", "", "done", "rate", ""], rows), Text("\n".join(lines)))
+
+
+def progress_line(progress: Progress) -> str:
+    """How far a run is in one line: counts, what went wrong, rates, the time that is left, what runs."""
+    kinds = {kind: k for kind, k in progress.kinds.items() if k.total}
+    counts = ", ".join(f"{KIND_NAMES[kind]} {k.done}/{k.total}" for kind, k in kinds.items())
+    failed, blocked = (sum(getattr(k, what) for k in kinds.values()) for what in ("failed", "blocked"))
+    rates = ", ".join(
+        f"{rate(k.rate_per_second)} {KIND_NAMES[kind]}" for kind, k in kinds.items() if k.rate_per_second
+    )
+    parts = [
+        f"[{duration(progress.elapsed_seconds)}] {counts}",
+        f"{failed} failed" if failed else "",
+        f"{blocked} blocked" if blocked else "",
+        f"lost: {_lost(progress)}" if progress.attempts else "",
+        rates,
+        eta(progress.eta_seconds, progress.eta_low_seconds, progress.eta_high_seconds),
+        f"longest of {progress.running}: {batch_line(progress.longest[0])}" if progress.longest else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def batch_line(batch: BatchProgress) -> str:
+    """One batch that runs: its age, what was expected, what it is."""
+    expected = f" of about {duration(batch.estimated_seconds)}" if batch.estimated_seconds else ""
+    again = f" (attempt {batch.attempt})" if batch.attempt > 1 else ""
+    return f"{duration(batch.seconds)}{expected}, {counted(batch.num_items, batch.kind)}: {batch.what}{again}"
+
+
+def _bar(part: int, whole: int) -> str:
+    """How much of the whole is settled; full only when all of it is."""
+    filled = BAR_CELLS * part // whole
+    return "█" * filled + "░" * (BAR_CELLS - filled)
+
+
+def _lost(progress: Progress) -> str:
+    """Attempts without results, by cause."""
+    return ", ".join(f"{count} {cause}" for cause, count in progress.attempts.items())

@@ -39,8 +39,9 @@ def run_command(
     The same command again carries on where the last one stopped. Ctrl-C stops in order: what runs is
     finished and stored; a second Ctrl-C stops at once, and nothing that had finished is lost.
     """
-    from lmc_sweep.cli.console import console, print_summary
+    from lmc_sweep.cli.console import console
     from lmc_sweep.cli.progress import ConsoleReporter
+    from lmc_sweep.cli.run_lines import print_summary
     from lmc_sweep.config import load_sweep
     from lmc_sweep.execution.run import run
 

@@ -1,0 +1,79 @@
+"""A plan as people read it: what would be done, why, at what cost."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from lmc_sweep.cli.console import KIND_NAMES, console, duration, say, size, table
+
+if TYPE_CHECKING:
+    from lmc_sweep.planning.plan import Plan
+
+STARTUP_SECONDS = 20  # Ray, and torch in its workers, on two cores
+
+
+def print_plan(plan: Plan, store: str) -> None:
+    """Prints a plan as a table, with what it would cost."""
+    from lmc_sweep.data import present
+    from lmc_sweep.execution.preflight import datasets_needed
+
+    out = console()
+    columns = ["", "items", "done", "to do", "why", "batches", "worker time", "stored"]
+    rows = [
+        [
+            KIND_NAMES[kind],
+            entry["items"],
+            entry["done"],
+            entry["to_do"],
+            _reasons(entry["reasons"], entry["to_do"]),
+            entry["batches"],
+            duration(entry["seconds"]),
+            size(entry["bytes"]),
+        ]
+        for kind, entry in plan.summary()["kinds"].items()
+    ]
+    out.print(table(f"Sweep {plan.sweep.name}, store {store}", columns, rows))
+    for name in datasets_needed(plan):
+        if not present(name):
+            say(out, f"{name} is not here, and a run would refuse: lmc-sweep datasets fetch {name}")
+    for line in (*left_out_lines(plan), *held_back_lines(plan, store)):
+        say(out, line)
+    if plan.complete:
+        say(out, "Everything is there; a run would do nothing.")
+    elif not plan.batches:
+        say(out, "All that is left is held back; a run would do nothing.")
+    else:
+        workers = f"{plan.num_slots} worker{'s' if plan.num_slots > 1 else ''}"
+        say(
+            out,
+            f"About {duration(plan.wall_seconds)} on {workers} of this machine, and some {STARTUP_SECONDS} s "
+            "to start them. Networks are counted at max_epochs until some of their cell have stopped. "
+            f"Estimated from {plan.rates.source}.",
+        )
+
+
+def _reasons(reasons: dict[str, int], to_do: int) -> str:
+    """Why items are to be done, and how many are left alone; the line below the table says why those."""
+    left_alone = {reason: count for reason, count in reasons.items() if ": " in reason}
+    told = [f"{count} {reason}" for reason, count in reasons.items() if reason not in left_alone and to_do]
+    told += [f"{count} {reason.partition(':')[0]}" for reason, count in left_alone.items()]
+    return ", ".join(told) or "-"
+
+
+def left_out_lines(plan: Plan) -> list[str]:
+    """What a sweep asks and a plan leaves out, since it has no meaning there."""
+    return [f"{count} alignments are left out. {reason}" for reason, count in plan.left_out.items()]
+
+
+def held_back_lines(plan: Plan, store: str) -> list[str]:
+    """What failed in a way that would only be repeated, what waits for it, and how to let it go."""
+    held = sum(len(ids) for ids in plan.held_back.values())
+    blocked = sum(len(ids) for ids in plan.blocked.values())
+    if not held:
+        return []
+    waiting = f", and {blocked} wait for them" if blocked else ""
+    return [
+        f"{held} items failed in code of your own and are held back{waiting}. Once it is mended: "
+        f"lmc-sweep retry {shlex.quote(store)}"
+    ]

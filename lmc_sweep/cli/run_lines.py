@@ -1,0 +1,91 @@
+"""What became of a run, as people read it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from lmc_sweep.cli.console import KIND_NAMES, clipped, console, counted, duration, say
+from lmc_sweep.cli.plan_lines import held_back_lines
+
+if TYPE_CHECKING:
+    from lmc_sweep.execution.run import RunResult
+    from lmc_sweep.execution.task import ItemFailure
+
+SHOWN_FAILURES = 20
+_SHOWN_CHARACTERS = 300  # of an error's message
+
+
+def print_summary(result: RunResult) -> None:
+    """Prints what became of a run: barriers by cell and method, counts, failures and their remedies."""
+    from lmc_sweep.analysis.summary import barrier_summary
+    from lmc_sweep.cli.barrier_lines import barrier_lines
+    from lmc_sweep.planning.items import KINDS
+
+    out = console()
+    plan, name, store = result.plan, result.plan.sweep.name, str(result.store.path)
+    if plan.complete and result.progress is None:
+        held = ", ".join(f"{len(plan.items[kind])} {KIND_NAMES[kind]}" for kind in KINDS if plan.items[kind])
+        say(out, f"Everything is there: {held}. Nothing to do for sweep {name}.")
+    study = plan.sweep.barriers
+    split = "train" if study is None or "train" in study.interpolation.splits else "test"
+    for line in barrier_lines(*barrier_summary(result.store, name, split), split, store):
+        say(out, line)
+    if result.progress is not None:
+        for line in _endings(result, store):
+            say(out, line)
+    for line in held_back_lines(plan, store):
+        say(out, line)
+
+
+def _endings(result: RunResult, store: str) -> list[str]:
+    """How a run ended, what it could not do, and what carries on."""
+    assert result.progress is not None
+    counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in result.progress.kinds.items())
+    ending = "Interrupted" if result.interrupted else "Stopped" if result.stop_reason else "Finished"
+    lines = [f"{ending} after {duration(result.seconds)}: {counts}. Store: {store}"]
+    if result.stop_reason and not result.interrupted:
+        lines.append(f"Stopped because: {result.stop_reason}")
+    lost = ", ".join(f"{count} {cause}" for cause, count in result.progress.attempts.items())
+    if lost:
+        lines.append(f"Attempts that were lost, and made again where that helps: {lost}.")
+    if result.failures:
+        lines += _failed(result, store)
+    if result.interrupted or result.stop_reason:
+        lines.append("The same command carries on from here.")
+    return lines
+
+
+def _failed(result: RunResult, store: str) -> list[str]:
+    """The failures of this run, with the commands that show, repeat and release them."""
+    from lmc_sweep.execution.causes import CAUSES
+
+    assert result.progress is not None
+    kinds, plan = result.progress.kinds.items(), result.plan
+    failed = sum(k.failed - len(plan.held_back[kind]) for kind, k in kinds)
+    blocked = sum(k.blocked - len(plan.blocked[kind]) for kind, k in kinds)
+    quoted, first = shlex.quote(store), result.failures[0].item_ids[0]
+    held = sum(len(f.item_ids) for f in result.failures if f.cause in CAUSES and not CAUSES[f.cause].again)
+    lines = [
+        *_failed_items(result.failures),
+        f"{failed} items failed, {blocked} more wait for them; the rest is stored. By cause: "
+        f"lmc-sweep status {quoted}. One of them again, here: lmc-sweep repro {quoted} {first}",
+    ]
+    if held:
+        lines.append(
+            f"{held} of them failed in code of your own, and are not tried again until they are released: "
+            f"lmc-sweep retry {quoted}"
+        )
+    return lines
+
+
+def _failed_items(failures: tuple[ItemFailure, ...]) -> list[str]:
+    """One line per failure: kind, cause, and the items, a long list cut short."""
+    lines = []
+    for failure in failures[:SHOWN_FAILURES]:
+        ids = ", ".join(failure.item_ids[:3]) + (", ..." if len(failure.item_ids) > 3 else "")
+        cause = f"{failure.error_type}: {clipped(failure.message, _SHOWN_CHARACTERS)}"
+        lines.append(f"failed: {counted(len(failure.item_ids), failure.kind)} ({ids}): {cause}")
+    if len(failures) > SHOWN_FAILURES:
+        lines.append(f"... and {len(failures) - SHOWN_FAILURES} more failures")
+    return lines
