@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from lmc_sweep import __version__
-from lmc_sweep.cli import align, cancel, datasets, export, plan, plot, query, repro, retry, run, spec, status
+from lmc_sweep.cli import (
+    align,
+    cancel,
+    datasets,
+    export,
+    plan,
+    plot,
+    query,
+    repro,
+    retry,
+    run,
+    spec,
+    status,
+    verify,
+)
 from lmc_sweep.errors import SweepError
 from lmc_sweep.redaction import redact
 
@@ -31,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, plan, status, cancel, retry, query, plot, align, spec, export, repro):
+for module in (run, plan, status, cancel, retry, query, plot, align, spec, export, verify, repro):
     module.register(app)
 app.add_typer(datasets.app, name="datasets")
 

@@ -16,6 +16,11 @@ _LARGEST_BYTES = 1_000_000
 _LARGEST_SWEEP_BYTES = 10_000_000
 
 
+def is_environment_id(text: str) -> bool:
+    """Whether a text can be the id of an environment."""
+    return _ID.fullmatch(text) is not None
+
+
 def read_environment(root: Path, environment_id: str) -> dict[str, Any] | None:
     """The description of an environment; None where the store has none that can be trusted."""
     found = _read(root, environment_id)
@@ -50,7 +55,7 @@ def sweep_text(root: Path, name: str) -> str:
 
 def _read(root: Path, environment_id: str) -> dict[str, Any] | str:
     """The description, or why there is none."""
-    if not _ID.fullmatch(environment_id):
+    if not is_environment_id(environment_id):
         return "is not the id of an environment"
     path = root / layout.environment_path(environment_id)
     try:

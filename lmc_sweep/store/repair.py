@@ -1,0 +1,110 @@
+"""Damaged files set aside: moved to ``quarantine/`` within the store, never deleted, never over another file.
+
+What they held then counts as missing, and the next run computes it again. The move is two steps, a
+second name and the removal of the first; killed between them, the next repair finishes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import itertools
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from lmc_sweep.errors import StoreError
+from lmc_sweep.store import artifact_checks, layout
+from lmc_sweep.store.findings import Finding
+from lmc_sweep.store.publish import make_directory, sync_directory
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+
+
+def repair(root: Path, findings: Iterable[Finding]) -> dict[str, str]:
+    """The files of findings that were set aside, by path, with where they are now."""
+    moved = {}
+    for path in dict.fromkeys(finding.path for finding in findings if finding.is_movable):
+        target = set_aside(root, path)
+        if target is not None:
+            moved[path] = target
+    return moved
+
+
+def set_aside(root: Path, path: str) -> str | None:
+    """Where in the store a file was moved; None where it has gone, or is whole by now.
+
+    A running driver may have put a good file of tensors in the place of a damaged one since that was
+    found: such a file is left, or put back.
+    """
+    parts = path.split("/")
+    if len(parts) < 2 or parts[0] not in layout.FOLDERS or not all(parts) or {".", ".."} & set(parts):
+        raise StoreError(f"{root}: {path!r} is not the path of a file in the store, and stays where it is")
+    if any((root / "/".join(parts[:depth])).is_symlink() for depth in range(1, len(parts))):
+        raise StoreError(f"{root / path}: a folder above it is a symbolic link: nothing is moved there")
+    source = root / path
+    promised = layout.artifact_digest(source.name) if len(parts) == 2 else None
+    found = artifact_checks.check(root, path) if promised else None
+    if found is not None and found.problem is None:
+        return None
+    try:
+        target = _move(source, root / layout.QUARANTINE / path)
+    except OSError as error:
+        raise StoreError(f"{source}: cannot be set aside: {error.strerror}. Repair as its owner") from error
+    if target is None:
+        return None
+    if found is not None and not found.has_right_content and _digest(target) == promised:
+        with contextlib.suppress(FileExistsError):
+            os.link(target, source, follow_symlinks=False)
+        target.unlink()
+        sync_directory(source.parent)
+        return None
+    return str(target.relative_to(root))
+
+
+def _move(source: Path, target: Path) -> Path | None:
+    """The free name beside ``target`` that the file has now; None where it has gone."""
+    make_directory(target.parent)
+    for number in itertools.count():
+        named = target if number == 0 else target.with_name(f"{target.name}.{number}")
+        try:
+            if os.path.lexists(named):
+                if not os.path.samestat(named.lstat(), source.lstat()):
+                    continue  # something else was set aside under this name
+                is_double = True
+            else:
+                is_double = _give_name(source, named)
+            sync_directory(named.parent)
+            if is_double:
+                source.unlink()
+            sync_directory(source.parent)
+        except FileNotFoundError:
+            return None
+        except FileExistsError:
+            continue
+        return named
+    raise AssertionError("unreachable")
+
+
+def _give_name(source: Path, target: Path) -> bool:
+    """Gives a file another name; whether it has the first one still, as where the file system has links."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        source.rename(target)
+        return False
+    return True
+
+
+def _digest(file: Path) -> str | None:
+    """SHA-256 of a file's content; None where it is no regular file that can be read."""
+    if file.is_symlink():
+        return None
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return None
