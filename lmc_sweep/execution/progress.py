@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from lmc_sweep.execution.executor import Executor
@@ -101,18 +100,18 @@ class StopRequest:
 def advice(plan: Plan, progress: Progress, stop: StopRequest) -> dict[str, object]:
     """What ``status`` can be told while a driver runs, and after: advice, never truth."""
     left = any(k.done + k.failed + k.blocked < k.total for k in progress.kinds.values())
+    state = "stopped" if left else "finished"
+    if progress.running or (left and not stop.reason):
+        state = "stopping" if stop.reason else "running"
     return {
-        "state": "running"
-        if progress.running or (left and not stop.reason)
-        else "stopped"
-        if left
-        else "finished",
+        "state": state,
         "stop_reason": stop.reason,
         "num_ended": sum(k.done for k in progress.kinds.values())
         - sum(len(done) for done in plan.done.values()),
-        "updated_at": time.time(),
         "elapsed_seconds": round(progress.elapsed_seconds, 3),
-        "eta_seconds": None if progress.eta_seconds is None else round(progress.eta_seconds, 3),
+        "eta_seconds": _rounded(progress.eta_seconds),
+        "eta_low_seconds": _rounded(progress.eta_low_seconds),
+        "eta_high_seconds": _rounded(progress.eta_high_seconds),
         "estimated_wall_seconds": round(plan.wall_seconds, 3),
         "kinds": {
             kind: {
@@ -122,7 +121,23 @@ def advice(plan: Plan, progress: Progress, stop: StopRequest) -> dict[str, objec
                 "failed": k.failed,
                 "blocked": k.blocked,
                 "total": k.total,
+                "rate_per_second": round(k.rate_per_second, 4),
             }
             for kind, k in progress.kinds.items()
         },
+        "running": [_shown(batch) for batch in progress.longest],
+        "slowest": [_shown(batch) for batch in progress.slowest],
+        "attempts": dict(progress.attempts),
     }
+
+
+def _shown(batch: BatchProgress) -> dict[str, object]:
+    return {
+        **asdict(batch),
+        "seconds": round(batch.seconds, 3),
+        "estimated_seconds": round(batch.estimated_seconds, 3),
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -87,6 +87,8 @@ class Receipt:
     failures: tuple[ItemFailure, ...] = ()
     seconds: float = 0.0
     num_memory_splits: int = 0
+    num_held: int = 0
+    """Items of ``done`` that the store held before."""
 
 
 @dataclass
@@ -96,6 +98,7 @@ class _Account:
     done: list[str] = field(default_factory=list)
     failures: list[ItemFailure] = field(default_factory=list)
     num_memory_splits: int = 0
+    num_held: int = 0
 
 
 def open_store(uri: str) -> Store:
@@ -135,6 +138,7 @@ def execute(task: Task) -> Receipt:
 
         held = store.ids(task.kind)
         account.done += [item.id for item in task.items if item.id in held]
+        account.num_held = len(account.done)
         if account.done:
             store.settle([TABLE_OF_KIND[task.kind].name])
         missing = tuple(item for item in task.items if item.id not in held)
@@ -154,6 +158,7 @@ def execute(task: Task) -> Receipt:
         failures=tuple(account.failures),
         seconds=time.perf_counter() - start,
         num_memory_splits=account.num_memory_splits,
+        num_held=account.num_held,
     )
 
 
@@ -166,6 +171,8 @@ def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
     except StoreError:
         raise  # no item is to blame, and none of the others would fare better
     except Exception as error:  # the task boundary: whatever went wrong is recorded as text
+        if classify(error) == "device_error":
+            raise  # the process is of no use any more, to none of the others either
         if len(task.items) == 1:
             account.failures.append(failure_of(task, error))
             return

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from lmc_sweep.store import layout
 from lmc_sweep.store.publish import make_durable, publish, replace_unsynced
 from lmc_sweep.store.terms import Terms, patiently
 
+SILENT_SECONDS = 86_400.0
+"""A run that has said nothing for so long is over, whatever its last words were."""
 _KEY = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -57,6 +60,22 @@ def read_runs(root: Path, name: str) -> list[dict[str, Any]]:
         if told is not None:
             found.append({**told, "run_id": path.parent.name})
     return sorted(found, key=_age)
+
+
+def prune_runs(root: Path, name: str, keep: int) -> None:
+    """Removes the folders of runs that are over, but for the newest so many.
+
+    A run that says that it goes on, or has not said anything yet, is taken for alive for a day: it may be
+    on a machine whose clock is another.
+    """
+    runs = read_runs(root, name)
+    over = [told for told in runs if told.get("state") in ("stopped", "finished") or _is_silent(told)]
+    for told in over[: max(len(runs) - keep, 0)]:
+        shutil.rmtree(root / layout.run_folder(name, told["run_id"]), ignore_errors=True)
+
+
+def _is_silent(told: Mapping[str, Any]) -> bool:
+    return abs(time.time() - _age(told)) > SILENT_SECONDS
 
 
 def request_cancel(root: Path, name: str, run_id: str) -> None:

@@ -281,9 +281,11 @@ def test_a_torn_network_record_is_trained_again_before_it_is_read(tmp_path: Path
 def test_a_store_that_refuses_commits_is_not_blamed_on_items(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk fails a batch once, without training it again in halves; a rerun mends it."""
+    """A full disk stops the run in order once patience ends: nothing is halved or failed; a rerun mends it."""
     from lmc_sweep.errors import StoreError
-    from lmc_sweep.execution import bodies
+    from lmc_sweep.execution import bodies, patience
+
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.5)
 
     calls = []
     whole = bodies.train_batch
@@ -295,7 +297,9 @@ def test_a_store_that_refuses_commits_is_not_blamed_on_items(
     monkeypatch.setitem(bodies.BODIES, "network", full)
     broken = run_tiny(tmp_path / "s")
     assert 1 == broken.exit_code
-    assert 8 == sum(calls)
+    assert "no space left on device" in str(broken.stop_reason)
+    assert {4} == set(calls)
+    assert ((), 0) == (broken.failures, broken.num_failed)
     monkeypatch.setitem(bodies.BODIES, "network", whole)
     assert 0 == run_tiny(tmp_path / "s").exit_code
 

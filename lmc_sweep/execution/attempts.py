@@ -1,0 +1,172 @@
+"""What is in flight, and what is done about an attempt that takes too long.
+
+An attempt past its deadline is asked to end, then its process is ended, then it is forgotten: of a machine
+that hangs nothing more may ever be heard, and nobody waits for it. Times are those of a clock that only
+runs forward.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from lmc_sweep.execution.executor import Executor
+from lmc_sweep.execution.work import DEADLINE_FACTOR, Work
+
+ESTIMATES_PER_DEADLINE = 10.0
+"""How many times its estimated seconds an attempt may take."""
+FORCE_AFTER_SECONDS = 10.0
+"""From asking a task to end to ending its process."""
+FORGET_AFTER_SECONDS = 5.0
+"""From ending a task's process to waiting for it no more."""
+
+
+class Phase(Enum):
+    """How far an attempt is from being forgotten."""
+
+    RUNNING = 0
+    ASKED = 1
+    FORCED = 2
+    FORGOTTEN = 3
+
+
+@dataclass(slots=True)
+class InFlight:
+    """One attempt that was submitted and of which nothing was heard yet."""
+
+    key: str
+    work: Work
+    since: float
+    deadline_seconds: float
+    grace_seconds: float
+    """How long it may have queued behind others, which its deadline does not count."""
+    was_queued: bool
+    """Whether every slot was taken when it was submitted."""
+    room: int
+    """Slots that it takes."""
+    phase: Phase = Phase.RUNNING
+    is_started: bool = True
+    """Whether a worker was known to have begun it when it was asked to end."""
+
+
+def deadline_seconds(work: Work, scale: float, shortest: float) -> float:
+    """Seconds that an attempt may take: ten times its estimate, more after each that was too short.
+
+    Args:
+        work: What is attempted.
+        scale: Measured over estimated seconds of batches like it; 1 where nothing was measured.
+        shortest: ``execution.min_deadline_seconds``.
+    """
+    expected = scale * work.batch.seconds
+    return float(max(shortest, ESTIMATES_PER_DEADLINE * expected) * DEADLINE_FACTOR**work.expired)
+
+
+class Attempts:
+    """The attempts in flight, by key, and when to look at each again."""
+
+    def __init__(self) -> None:
+        self.room: Counter[str] = Counter()
+        """Slots that are taken, by kind."""
+        self._by_key: dict[str, InFlight] = {}
+        self._looks: list[tuple[float, int, str]] = []
+        self._serial = itertools.count()
+        self._latest = -math.inf
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def begin(self, work: Work, now: float, deadline: float, num_slots: int) -> InFlight:
+        """Books an attempt that is about to be submitted."""
+        kind = work.batch.kind
+        entry = InFlight(
+            key=work.key,
+            work=work,
+            since=now,
+            deadline_seconds=deadline,
+            grace_seconds=max(self._latest - now, 0.0) if self._by_key else 0.0,
+            was_queued=self.room[kind] >= num_slots,
+            room=max(1, min(work.share, num_slots)),
+        )
+        self._latest = max(self._latest, now + deadline)
+        self._by_key[entry.key] = entry
+        self.room[kind] += entry.room
+        self._look(entry, now + deadline)
+        return entry
+
+    def end(self, key: str) -> InFlight | None:
+        """Takes out an attempt that ended; None for one that nobody waits for any more."""
+        entry = self._by_key.pop(key, None)
+        if entry is not None:
+            self.room[entry.work.batch.kind] -= entry.room
+        return entry
+
+    def longest(self, count: int) -> list[InFlight]:
+        """Those that have been in flight longest."""
+        return heapq.nsmallest(count, self._by_key.values(), key=lambda entry: entry.since)
+
+    def seconds_left(self, now: float, scales: Sequence[float]) -> dict[str, float]:
+        """Seconds that what runs is expected to take still, by kind; ``scales`` are those of the groups."""
+        left: dict[str, float] = dict.fromkeys(self.room, 0.0)
+        for entry in self._by_key.values():
+            expected = scales[entry.work.group] * entry.work.batch.seconds
+            left[entry.work.batch.kind] += max(expected - (now - entry.since), 0.0)
+        return left
+
+    def press(self, now: float, executor: Executor) -> list[InFlight]:
+        """Takes the next step with each attempt that is past its time; returns those that it forgot."""
+        forgotten = []
+        while self._looks and self._looks[0][0] <= now:
+            entry = self._by_key.get(heapq.heappop(self._looks)[2])
+            if entry is not None and self._step(entry, now, executor) is Phase.FORGOTTEN:
+                forgotten.append(entry)
+        return forgotten
+
+    def cancel_all(self, executor: Executor, *, force: bool) -> None:
+        """Asks everything that runs to end, or ends its process."""
+        for key, entry in list(self._by_key.items()):
+            entry.phase = Phase.FORCED if force else Phase.ASKED
+            executor.cancel(key, force=force)
+
+    def forget_all(self, executor: Executor) -> None:
+        """Waits for nothing any more."""
+        for key in list(self._by_key):
+            executor.forget(key)
+            self.end(key)
+
+    def drop_all(self) -> None:
+        """Waits for nothing any more; the executor is not told, since it is gone."""
+        self._by_key.clear()
+        self.room.clear()
+
+    def _step(self, entry: InFlight, now: float, executor: Executor) -> Phase:
+        if entry.phase is Phase.RUNNING:
+            started = executor.is_started(entry.key)
+            if entry.grace_seconds and (entry.was_queued or not started):
+                self._look(entry, now + entry.grace_seconds)
+                entry.grace_seconds = 0.0
+                return entry.phase
+            entry.is_started = started
+            entry.phase = Phase.ASKED
+            executor.cancel(entry.key, force=False)
+            self._look(entry, now + FORCE_AFTER_SECONDS)
+        elif entry.phase is Phase.ASKED:
+            entry.phase = Phase.FORCED
+            executor.cancel(entry.key, force=True)
+            self._look(entry, now + FORGET_AFTER_SECONDS)
+        else:
+            entry.phase = Phase.FORGOTTEN
+            executor.forget(entry.key)
+            self.end(entry.key)
+        return entry.phase
+
+    def _look(self, entry: InFlight, when: float) -> None:
+        """Notes when to look at an attempt again, and drops the notes of those that ended."""
+        if len(self._looks) > 2 * len(self._by_key) + 64:
+            self._looks = [look for look in self._looks if look[2] in self._by_key]
+            heapq.heapify(self._looks)
+        heapq.heappush(self._looks, (when, next(self._serial), entry.key))
