@@ -6,28 +6,26 @@ itself: pauses, deadlines and a store that is away are times at which to look ag
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from lmc_sweep.errors import StoreError
-from lmc_sweep.execution.attempts import Attempts, InFlight, Phase, deadline_seconds
+from lmc_sweep.execution.attempts import Attempts, Phase, deadline_seconds
 from lmc_sweep.execution.clock import Clock
 from lmc_sweep.execution.code import fingerprint
 from lmc_sweep.execution.companions import Companions
-from lmc_sweep.execution.executor import Attempt, Completion, Executor, ExecutorGone, Lost
+from lmc_sweep.execution.executor import Attempt, Completion, Executor, ExecutorGone
 from lmc_sweep.execution.heartbeat import Heartbeat
+from lmc_sweep.execution.outcomes import Outcomes
 from lmc_sweep.execution.pace import Pace
-from lmc_sweep.execution.patience import Patience
-from lmc_sweep.execution.progress import Progress, Reporter, StopRequest
+from lmc_sweep.execution.patience import Patience, store_failed
+from lmc_sweep.execution.progress import Progress, Reporter, StopRequest, stop_in_order
 from lmc_sweep.execution.recording import Recorder
 from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.sizing import resized
 from lmc_sweep.execution.tally import Tally
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
-from lmc_sweep.execution.work import Next, Work, after, known, unfinished, unlimited
+from lmc_sweep.execution.work import Work
 from lmc_sweep.planning.items import KINDS
 from lmc_sweep.planning.plan import Plan
 from lmc_sweep.store.store import Store
@@ -56,7 +54,7 @@ class Driver:
         self.run_id = uuid4().hex
         """Names this run in the store."""
         self._plan, self._store, self._executor = plan, store, executor
-        self._reporter, self._stop, self._max_failures = reporter, stop, max_failures
+        self._reporter, self._stop = reporter, stop
         self._clock = clock or Clock()
         self._schedule = Schedule(plan.batches)
         self._attempts = Attempts()
@@ -67,6 +65,19 @@ class Driver:
         self._heartbeat = Heartbeat(plan, store, executor, self.run_id, self._clock)
         self._patience = Patience(patience_seconds)
         self._workers_patience = Patience(patience_seconds)
+        self._outcomes = Outcomes(
+            store,
+            self._schedule,
+            self._tally,
+            self._pace,
+            self._recorder,
+            self._workers_patience,
+            reporter,
+            stop,
+            self._clock,
+            plan.sweep.execution.retries,
+            max_failures,
+        )
         self._cancelled_at: float | None = None
         self._slots = {kind: executor.num_slots(kind) for kind in KINDS}
         self._template = Task(
@@ -95,7 +106,7 @@ class Driver:
                     self._complete(completion)
                 self._press()
         except ExecutorGone as error:
-            self._stop_for(str(error))
+            stop_in_order(self._stop, self._reporter, str(error))
             self._attempts.drop_all()
         finally:
             self._flush(self._clock.now(), last=True)
@@ -125,7 +136,7 @@ class Driver:
         self._pace.sample(now, self._tally.done)
         self._flush(now)
         if self._heartbeat.is_cancelled() and not self._stop.reason:
-            self._stop_for(self._heartbeat.cancelled)
+            stop_in_order(self._stop, self._reporter, self._heartbeat.cancelled)
         if self._companions.should_reverse(now, self._schedule.is_reversed):
             self._schedule.reverse()
             self._reporter.noticed(
@@ -151,21 +162,8 @@ class Driver:
             if self._patience.worked():
                 self._reporter.noticed("The store can be written again.")
             return
-        self._store_failed(self._patience, now, f"The store cannot be written: {message.rstrip('.')}")
-
-    def _store_failed(self, patience: Patience, now: float, message: str) -> None:
-        """Books that the store could not be used, tells so once, and stops in order when that lasts."""
-        pause = patience.failed(now, message)
-        if pause is not None:
-            self._reporter.noticed(f"{message}; trying again in {pause:g} s")
-        if patience.is_over:
-            self._stop_for(f"the store was of no use for {patience.limit_seconds:g} s. {message}")
-
-    def _stop_for(self, reason: str) -> None:
-        """Asks to stop in order; the first reason stays."""
-        if not self._stop.reason:
-            self._stop.reason = reason
-            self._reporter.noticed(f"Stopping in order: {reason}")
+        told = f"The store cannot be written: {message.rstrip('.')}"
+        store_failed(self._patience, now, told, self._reporter, self._stop)
 
     # submitting
 
@@ -208,7 +206,7 @@ class Driver:
         if not held:
             return work
         self._tally.done[batch.kind] += len(held)
-        self._settle(held, ())
+        self._outcomes.settle(held, ())
         left = tuple(item for item in batch.items if item.id not in held)
         if not left:
             return None
@@ -259,110 +257,11 @@ class Driver:
             return
         outcome = completion.outcome
         if isinstance(outcome, Receipt):
-            self._book(entry, outcome)
+            self._outcomes.book(entry, outcome)
         elif entry.phase is Phase.RUNNING:
-            self._lost(entry, outcome)
+            self._outcomes.lost(entry, outcome)
         elif self._cancelled_at is None:
-            self._expired(entry)
-
-    def _book(self, entry: InFlight, receipt: Receipt) -> None:
-        """Counts what is done, and decides about what failed."""
-        work = entry.work
-        scale = self._pace.scale(work.group) or 1.0
-        self._tally.ended(entry, receipt, scale * work.batch.seconds)
-        if len(receipt.done) > receipt.num_held and self._workers_patience.worked():
-            self._reporter.noticed("The store can be used by the workers again.")
-        if not receipt.failures and not receipt.num_held:
-            self._pace.ended(work.group, work.batch.seconds, receipt.seconds)
-        if receipt.num_memory_splits:
-            self._reporter.noticed(
-                f"A {work.batch.kind} batch of {len(work.batch.items)} ran out of memory and was halved."
-            )
-        self._settle(receipt.done, ())
-        together: dict[tuple[str, str], list[ItemFailure]] = defaultdict(list)
-        for number, failure in enumerate(receipt.failures):
-            cause = known(failure.cause)
-            alone = str(number) if cause.escalates or cause.max_attempts == 1 else ""
-            together[cause.name, alone].append(failure)
-        for failures in together.values():
-            ids = tuple(item_id for failure in failures for item_id in failure.item_ids)
-            self._ended(entry, replace(failures[0], item_ids=ids), is_known=True)
-
-    def _lost(self, entry: InFlight, lost: Lost) -> None:
-        """Decides about a batch whose worker was lost."""
-        batch = entry.work.batch
-        cause = known(lost.cause)
-        ids = tuple(item.id for item in batch.items)
-        self._ended(
-            entry, ItemFailure(batch.kind, ids, lost.error_type, lost.message, cause=cause.name), False
-        )
-
-    # attempts without results
-
-    def _ended(self, entry: InFlight, failure: ItemFailure, is_known: bool) -> None:
-        """Decides what follows an attempt that ended without the results of some items.
-
-        ``is_known``: a receipt says which items failed; of a lost worker's, some may be stored.
-        """
-        cause, now = known(failure.cause), self._clock.now()
-        work = _narrowed(entry.work, failure.item_ids)
-        self._recorder.ended(failure, work.number, now - entry.since)
-        if cause.name == "version":
-            self._stop_for(failure.message)
-            return
-        following = after(work, cause, self._plan.sweep.execution.retries)
-        if cause.name == "store":
-            if self._workers_patience.is_failing:  # nothing was stored since: no item is to blame
-                following = unlimited(work, cause)
-            message = f"A worker cannot use the store: {failure.message.rstrip('.')}"
-            self._store_failed(self._workers_patience, now, message)
-        if following.work:
-            self._follow(following, failure, now)
-        elif is_known:
-            self._give_up(failure, work.number)
-        else:
-            self._give_up_missing(failure, work.number)
-
-    def _follow(self, following: Next, failure: ItemFailure, now: float) -> None:
-        """Adds the work that follows, and says so, except of a store: that is said once."""
-        if failure.cause != "store":
-            halved = len(following.work) > 1
-            then = "two halves follow" if halved else f"attempt {following.work[0].number} follows"
-            pause = f" in {following.delay_seconds:g} s" if following.delay_seconds else ""
-            self._reporter.noticed(
-                f"{_CAPTIONS.get(failure.cause, 'A worker was lost')} ({failure.error_type}) with "
-                f"{len(failure.item_ids)} {failure.kind} items; {then}{pause}."
-            )
-        for work in following.work:
-            self._schedule.add_later(work, now + following.delay_seconds)
-
-    def _give_up_missing(self, failure: ItemFailure, attempts: int) -> None:
-        """Gives up what the store does not hold: the worker may have died after its commit."""
-        held = self._held(failure)
-        if held:
-            self._tally.done[failure.kind] += len(held)
-            self._settle(held, ())
-        gone = tuple(item_id for item_id in failure.item_ids if item_id not in held)
-        if gone:
-            self._give_up(replace(failure, item_ids=gone), attempts)
-
-    def _held(self, failure: ItemFailure) -> set[str]:
-        try:
-            return self._store.held(failure.kind, failure.item_ids)
-        except (StoreError, OSError):
-            return set()
-
-    def _give_up(self, failure: ItemFailure, attempts: int) -> None:
-        """Records items that failed for good, and lets go what waited for them."""
-        self._recorder.failed(failure, attempts)
-        self._tally.gave_up(replace(failure, traceback=""))
-        self._settle((), failure.item_ids)
-        self._reporter.failed(failure, attempts)
-        if self._max_failures is not None and self._tally.num_failed >= self._max_failures:
-            self._stop_for(f"--max-failures {self._max_failures} was reached")
-
-    def _settle(self, done: Sequence[str] | set[str], given_up: Sequence[str]) -> None:
-        self._tally.blocked += self._schedule.settle(done, given_up)
+            self._outcomes.expired(entry)
 
     # attempts that take too long
 
@@ -371,52 +270,12 @@ class Driver:
         now = self._clock.now()
         if not self._stop.cancel_running:
             for entry in self._attempts.press(now, self._executor):
-                self._expired(entry)
+                self._outcomes.expired(entry)
         elif self._cancelled_at is None:
-            self._stop_for("interrupted")
+            stop_in_order(self._stop, self._reporter, "interrupted")
             self._cancelled_at = now
             self._attempts.cancel_all(self._executor, force=False)
         elif now - self._cancelled_at >= CANCEL_FORGET_SECONDS:
             self._attempts.forget_all(self._executor)
         elif now - self._cancelled_at >= CANCEL_FORCE_SECONDS:
             self._attempts.cancel_all(self._executor, force=True)
-
-    def _expired(self, entry: InFlight) -> None:
-        """Decides about an attempt that its deadline ended."""
-        batch, seconds = entry.work.batch, entry.deadline_seconds
-        ids = tuple(item.id for item in batch.items)
-        if entry.is_started:
-            message = f"had not ended after {seconds:.0f} s, its deadline"
-            self._ended(
-                entry, ItemFailure(batch.kind, ids, "DeadlineExceeded", message, cause="deadline"), False
-            )
-            return
-        now = self._clock.now()
-        message = f"no worker had begun it after {now - entry.since:.0f} s"
-        never = ItemFailure(batch.kind, ids, "NeverStarted", message, cause="deadline")
-        self._recorder.ended(never, entry.work.number, now - entry.since)
-        self._reporter.noticed(
-            f"A {batch.kind} batch was begun by no worker within {now - entry.since:.0f} s: no machine has "
-            "room for it, or the one that took it does not answer. It is submitted anew."
-        )
-        for work in unfinished(entry.work).work:
-            self._schedule.add(work)
-
-
-_CAPTIONS = {
-    "host_memory": "The machine's memory ran out",
-    "device_memory": "The GPU's memory ran out",
-    "device_error": "The GPU reported an error",
-    "deadline": "A deadline passed",
-}
-
-
-def _narrowed(work: Work, item_ids: Sequence[str]) -> Work:
-    """The work with these of its items alone."""
-    batch = work.batch
-    if len(item_ids) == len(batch.items):
-        return work
-    wanted = set(item_ids)
-    items = tuple(item for item in batch.items if item.id in wanted)
-    share = len(items) / len(batch.items)
-    return work.with_batch(replace(batch, items=items, seconds=share * batch.seconds))

@@ -6,6 +6,8 @@ computed in vain is computed again once the store is back.
 
 from __future__ import annotations
 
+from lmc_sweep.execution.progress import Reporter, StopRequest, stop_in_order
+
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 PATIENCE_SECONDS = 300.0
@@ -50,3 +52,13 @@ class Patience:
     def is_over(self) -> bool:
         """Whether the store was found unusable again and again, for too long."""
         return self._since is not None and self._last - self._since >= self.limit_seconds
+
+
+def store_failed(patience: Patience, now: float, message: str, reporter: Reporter, stop: StopRequest) -> None:
+    """Books that the store could not be used, tells so once, and stops in order when that lasts."""
+    pause = patience.failed(now, message)
+    if pause is not None:
+        reporter.noticed(f"{message}; trying again in {pause:g} s")
+    if patience.is_over:
+        told = f"the store could not be used for {patience.limit_seconds:g} s. {message}"
+        stop_in_order(stop, reporter, told)

@@ -97,6 +97,13 @@ class StopRequest:
         self.cancel_running = False
 
 
+def stop_in_order(stop: StopRequest, reporter: Reporter, reason: str) -> None:
+    """Asks for a stop and says why, unless one was asked for already."""
+    if not stop.reason:
+        stop.reason = reason
+        reporter.noticed(f"Stopping in order: {reason}")
+
+
 def advice(plan: Plan, progress: Progress, stop: StopRequest) -> dict[str, object]:
     """What ``status`` can be told while a driver runs, and after: advice, never truth."""
     left = any(k.done + k.failed + k.blocked < k.total for k in progress.kinds.values())

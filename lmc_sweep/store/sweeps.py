@@ -22,7 +22,7 @@ from lmc_sweep.store import layout
 from lmc_sweep.store.publish import make_durable, publish, replace_unsynced
 from lmc_sweep.store.terms import Terms, patiently
 
-SILENT_SECONDS = 86_400.0
+SILENT_SECONDS = 3600.0
 """A run that has said nothing for so long is over, whatever its last words were."""
 _KEY = re.compile(r"[A-Za-z0-9-]+")
 
@@ -65,8 +65,8 @@ def read_runs(root: Path, name: str) -> list[dict[str, Any]]:
 def prune_runs(root: Path, name: str, keep: int) -> None:
     """Removes the folders of runs that are over, but for the newest so many.
 
-    A run that says that it goes on, or has not said anything yet, is taken for alive for a day: it may be
-    on a machine whose clock is another.
+    A run that says that it goes on, or has not said anything yet, is taken for alive for an hour: it may
+    be on a machine whose clock is another.
     """
     runs = read_runs(root, name)
     over = [told for told in runs if told.get("state") in ("stopped", "finished") or _is_silent(told)]

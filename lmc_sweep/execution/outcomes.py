@@ -1,0 +1,181 @@
+"""What becomes of a batch when its attempt is over: counted, tried again another way, or given up."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from lmc_sweep.errors import StoreError
+from lmc_sweep.execution.attempts import InFlight
+from lmc_sweep.execution.clock import Clock
+from lmc_sweep.execution.executor import Lost
+from lmc_sweep.execution.pace import Pace
+from lmc_sweep.execution.patience import Patience, store_failed
+from lmc_sweep.execution.progress import Reporter, StopRequest, stop_in_order
+from lmc_sweep.execution.recording import Recorder
+from lmc_sweep.execution.schedule import Schedule
+from lmc_sweep.execution.tally import Tally
+from lmc_sweep.execution.task import ItemFailure, Receipt
+from lmc_sweep.execution.work import Next, Work, after, known, unfinished, unlimited
+from lmc_sweep.store.store import Store
+
+
+class Outcomes:
+    """Books what comes back. What follows goes into the schedule, with the time from which it may run."""
+
+    def __init__(
+        self,
+        store: Store,
+        schedule: Schedule,
+        tally: Tally,
+        pace: Pace,
+        recorder: Recorder,
+        patience: Patience,
+        reporter: Reporter,
+        stop: StopRequest,
+        clock: Clock,
+        retries: int,
+        max_failures: int | None,
+    ) -> None:
+        self._store, self._schedule, self._tally, self._pace = store, schedule, tally, pace
+        self._recorder, self._patience, self._reporter, self._stop = recorder, patience, reporter, stop
+        self._clock, self._retries, self._max_failures = clock, retries, max_failures
+
+    def book(self, entry: InFlight, receipt: Receipt) -> None:
+        """Counts what is done, and decides about what failed."""
+        work = entry.work
+        scale = self._pace.scale(work.group) or 1.0
+        self._tally.ended(entry, receipt, scale * work.batch.seconds)
+        if len(receipt.done) > receipt.num_held and self._patience.worked():
+            self._reporter.noticed("The store can be used by the workers again.")
+        if not receipt.failures and not receipt.num_held:
+            self._pace.ended(work.group, work.batch.seconds, receipt.seconds)
+        if receipt.num_memory_splits:
+            self._reporter.noticed(
+                f"A {work.batch.kind} batch of {len(work.batch.items)} ran out of memory and was halved."
+            )
+        self.settle(receipt.done, ())
+        together: dict[tuple[str, str], list[ItemFailure]] = defaultdict(list)
+        for number, failure in enumerate(receipt.failures):
+            cause = known(failure.cause)
+            alone = str(number) if cause.escalates or cause.max_attempts == 1 else ""
+            together[cause.name, alone].append(failure)
+        for failures in together.values():
+            ids = tuple(item_id for failure in failures for item_id in failure.item_ids)
+            self._ended(entry, replace(failures[0], item_ids=ids), is_known=True)
+
+    def lost(self, entry: InFlight, lost: Lost) -> None:
+        """Decides about a batch whose worker was lost."""
+        batch = entry.work.batch
+        cause = known(lost.cause)
+        ids = tuple(item.id for item in batch.items)
+        self._ended(
+            entry, ItemFailure(batch.kind, ids, lost.error_type, lost.message, cause=cause.name), False
+        )
+
+    def _ended(self, entry: InFlight, failure: ItemFailure, is_known: bool) -> None:
+        """Decides what follows an attempt that ended without the results of some items.
+
+        ``is_known``: a receipt says which items failed; of a lost worker's, some may be stored.
+        """
+        cause, now = known(failure.cause), self._clock.now()
+        work = _narrowed(entry.work, failure.item_ids)
+        self._recorder.ended(failure, work.number, now - entry.since)
+        if cause.name == "version":
+            stop_in_order(self._stop, self._reporter, failure.message)
+            return
+        following = after(work, cause, self._retries)
+        if cause.name == "store":
+            if self._patience.is_failing:  # nothing was stored since: no item is to blame
+                following = unlimited(work, cause)
+            message = f"A worker cannot use the store: {failure.message.rstrip('.')}"
+            store_failed(self._patience, now, message, self._reporter, self._stop)
+        if following.work:
+            self._follow(following, failure, now)
+        elif is_known:
+            self._give_up(failure, work.number)
+        else:
+            self._give_up_missing(failure, work.number)
+
+    def _follow(self, following: Next, failure: ItemFailure, now: float) -> None:
+        """Adds the work that follows, and says so, except of a store: that is said once."""
+        if failure.cause != "store":
+            halved = len(following.work) > 1
+            then = "two halves follow" if halved else f"attempt {following.work[0].number} follows"
+            pause = f" in {following.delay_seconds:g} s" if following.delay_seconds else ""
+            self._reporter.noticed(
+                f"{_CAPTIONS.get(failure.cause, 'A worker was lost')} ({failure.error_type}) with "
+                f"{len(failure.item_ids)} {failure.kind} items; {then}{pause}."
+            )
+        for work in following.work:
+            self._schedule.add_later(work, now + following.delay_seconds)
+
+    def _give_up_missing(self, failure: ItemFailure, attempts: int) -> None:
+        """Gives up what the store does not hold: the worker may have died after its commit."""
+        held = self._held(failure)
+        if held:
+            self._tally.done[failure.kind] += len(held)
+            self.settle(held, ())
+        gone = tuple(item_id for item_id in failure.item_ids if item_id not in held)
+        if gone:
+            self._give_up(replace(failure, item_ids=gone), attempts)
+
+    def _held(self, failure: ItemFailure) -> set[str]:
+        try:
+            return self._store.held(failure.kind, failure.item_ids)
+        except (StoreError, OSError):
+            return set()
+
+    def _give_up(self, failure: ItemFailure, attempts: int) -> None:
+        """Records items that failed for good, and lets go what waited for them."""
+        self._recorder.failed(failure, attempts)
+        self._tally.gave_up(replace(failure, traceback=""))
+        self.settle((), failure.item_ids)
+        self._reporter.failed(failure, attempts)
+        if self._max_failures is not None and self._tally.num_failed >= self._max_failures:
+            stop_in_order(self._stop, self._reporter, f"--max-failures {self._max_failures} was reached")
+
+    def settle(self, done: Collection[str], given_up: Collection[str]) -> None:
+        """Lets go what waited for items that are there, or never will be."""
+        self._tally.blocked += self._schedule.settle(done, given_up)
+
+    def expired(self, entry: InFlight) -> None:
+        """Decides about an attempt that its deadline ended."""
+        batch, seconds = entry.work.batch, entry.deadline_seconds
+        ids = tuple(item.id for item in batch.items)
+        if entry.is_started:
+            message = f"had not ended after {seconds:.0f} s, its deadline"
+            self._ended(
+                entry, ItemFailure(batch.kind, ids, "DeadlineExceeded", message, cause="deadline"), False
+            )
+            return
+        now = self._clock.now()
+        message = f"no worker had begun it after {now - entry.since:.0f} s"
+        never = ItemFailure(batch.kind, ids, "NeverStarted", message, cause="deadline")
+        self._recorder.ended(never, entry.work.number, now - entry.since)
+        self._reporter.noticed(
+            f"A {batch.kind} batch was begun by no worker within {now - entry.since:.0f} s: no machine has "
+            "room for it, or the one that took it does not answer. It is submitted anew."
+        )
+        for work in unfinished(entry.work).work:
+            self._schedule.add(work)
+
+
+_CAPTIONS = {
+    "host_memory": "The machine's memory ran out",
+    "device_memory": "The GPU's memory ran out",
+    "device_error": "The GPU reported an error",
+    "deadline": "A deadline passed",
+}
+
+
+def _narrowed(work: Work, item_ids: Sequence[str]) -> Work:
+    """The work with these of its items alone."""
+    batch = work.batch
+    if len(item_ids) == len(batch.items):
+        return work
+    wanted = set(item_ids)
+    items = tuple(item for item in batch.items if item.id in wanted)
+    share = len(items) / len(batch.items)
+    return work.with_batch(replace(batch, items=items, seconds=share * batch.seconds))
