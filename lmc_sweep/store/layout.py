@@ -14,12 +14,15 @@ ENVIRONMENTS = "environments"
 SWEEPS = "sweeps"
 ARTIFACT_FOLDERS = ("networks", "permutations")
 QUARANTINE = "quarantine"
+COMPACTING = ".compact"
 FOLDERS = (SWEEPS, ENVIRONMENTS, *ARTIFACT_FOLDERS, RECORDS, QUARANTINE)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-_RECORD_NAME = re.compile(r"\d{8}T\d{12}Z-(?P<digest>[0-9a-f]{32})-[0-9a-f]{8}\.parquet")
+_RECORD_NAME = re.compile(
+    r"\d{8}T\d{12}Z-(?P<digest>[0-9a-f]{32})-[0-9a-f]{8}(?P<compacted>\.compact)?\.parquet"
+)
 _ARTIFACT_NAME = re.compile(r"(?P<digest>[0-9a-f]{64})\.safetensors")
 
 
@@ -38,21 +41,29 @@ def local_path(uri: str | Path) -> Path:
     return Path(text).expanduser().absolute()
 
 
-def record_path(table: str, created_at: str, digest: str, nonce: str) -> str:
+def record_path(table: str, created_at: str, digest: str, nonce: str, *, compacted: bool = False) -> str:
     """Path of one record file: unique per attempt, so a torn file never blocks its own repair.
 
     Args:
         created_at: UTC time as YYYYMMDDTHHMMSSffffffZ, so that names sort by age.
         digest: SHA-256 of the file's content in hex; its first 32 digits enter the name.
         nonce: 8 random hex digits, which keep two attempts with one content and time apart.
+        compacted: Whether compaction wrote it, in the place of other record files.
     """
-    return f"{RECORDS}/{table}/{created_at}-{digest[:32]}-{nonce}.parquet"
+    ending = ".compact.parquet" if compacted else ".parquet"
+    return f"{RECORDS}/{table}/{created_at}-{digest[:32]}-{nonce}{ending}"
 
 
 def record_digest(name: str) -> str | None:
     """The 32 hex digits that a record's file name promises of its content; None for another kind of name."""
     match = _RECORD_NAME.fullmatch(name)
     return match["digest"] if match else None
+
+
+def is_compacted(name: str) -> bool:
+    """Whether a record file's name says that compaction wrote it."""
+    match = _RECORD_NAME.fullmatch(name)
+    return match is not None and match["compacted"] is not None
 
 
 def artifact_path(folder: str, digest: str) -> str:

@@ -1,152 +1,208 @@
 """What a store holds right now: which record files are good, which ids they hold, what is set aside.
 
-Every file is read once and checked by the hash in its name; what was learned is kept by (path, size,
-mtime), so that listing again costs one directory scan. Files that appear are added, and a file that
-vanished or changed makes the index be built anew.
+Every file is read once and checked by the hash in its name; what was learned is kept by (size, mtime,
+mode), so that listing again costs one directory scan. Files that compacted ones replace are left out as
+soon as all of those are there, so that nothing is read twice while both lie side by side.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from lmc_sweep.errors import StoreError
-from lmc_sweep.store import artifacts, layout, records
+from lmc_sweep.store import artifacts, layout, record_files
+from lmc_sweep.store.directory import Stamp, entries, entries_beside_compaction
+from lmc_sweep.store.places import Place, Places, rows_by_path
+from lmc_sweep.store.record_files import Problem, RecordFile
 from lmc_sweep.store.schema import Table
 
-Stamp = tuple[int, int, int]
-_UNREAD: Stamp = (-1, -1, -1)  # of no file: what could not be read is tried again at the next look
+__all__ = ["Listing", "Place", "Problem", "RecordFile"]
 
-
-@dataclass(frozen=True)
-class Problem:
-    """A file that is left out of every result, and why. Its items count as missing and are computed again."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class RecordFile:
-    """A good record file: the names of its columns, and per row the id, the time and the artifact."""
-
-    path: str
-    columns: tuple[str, ...]
-    ids: tuple[str, ...]
-    created_at: tuple[int, ...]
-    artifacts: tuple[str | None, ...]
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """Where a row stands; of the rows of one id the smallest is the one that counts.
-
-    ``created_at`` is in microseconds since 1970, UTC.
-    """
-
-    created_at: int
-    path: str
-    row: int
+_ROUNDS = 10
+_THREADS = min(4, os.cpu_count() or 1)
+_LARGE_BYTES = 1 << 20
 
 
 @dataclass
 class Listing:
-    """The known state of one table's files; in ``places`` the row that counts comes first."""
+    """The known state of one table's files: ``files`` are the good ones that count.
+
+    ``replaced`` are good ones whose rows stand in compacted files too. ``broken`` are artifacts that rows
+    name and that cannot be whole; such rows do not count.
+    """
 
     root: Path
     table: Table
     files: dict[str, RecordFile] = field(default_factory=dict)
+    replaced: dict[str, RecordFile] = field(default_factory=dict)
     problems: dict[str, Problem] = field(default_factory=dict)
     broken: dict[str, Problem] = field(default_factory=dict)
-    places: dict[str, list[Place]] = field(default_factory=dict)
-    has_duplicates: bool = False
     version: int = 0
     _stamps: dict[str, Stamp] = field(default_factory=dict)
     _artifact_stamps: dict[str, tuple[Stamp | None, str | None]] = field(default_factory=dict)
+    _facts: dict[str, Any] = field(default_factory=dict)
+    _places: Places | None = None
+    _placed: set[str] = field(default_factory=set)
+    _unusable: dict[str, Any] | None = None
 
     def refresh(self) -> None:
         """Looks at the directory again and takes in what has changed."""
-        now = dict(_scan(self.root / layout.RECORDS / self.table.name))
+        changed = False
+        for _ in range(_ROUNDS):
+            some_changed, vanished = self._take_in()
+            changed |= some_changed
+            if not vanished:  # else compaction has moved its rows to a file that the next scan names
+                break
+        if changed:
+            self._choose()
+        broken = self._broken_artifacts()
+        if broken != self.broken:
+            self.broken = broken
+            self._places, self._unusable = None, None
+            changed = True
+        self.version += changed
+
+    def ids(self) -> set[str]:
+        """The ids that count as present."""
+        return self.places().ids()
+
+    def places(self) -> Places:
+        """Where the rows that count stand. FileNotFoundError where compaction has just moved them."""
+        if self._places is None or not self._placed <= self.files.keys():
+            self._places, self._placed = Places(), set()
+        fresh = sorted(self.files.keys() - self._placed)
+        self._places.add({path: self._facts_of(path) for path in fresh}, self._unusable_rows())
+        self._placed.update(fresh)
+        return self._places
+
+    def has_repeated(self) -> bool:
+        """Whether an id may have several rows; known without reading any where compaction vouches for it."""
+        return self.table.key is not None and not self._vouched_for() and self.places().has_repeated()
+
+    def hidden(self) -> dict[str, list[int]]:
+        """Rows, by file, that no view shows: repetitions, and those whose artifact is broken."""
+        found = {path: [int(row) for row in rows] for path, rows in self._unusable_rows().items()}
+        if self.has_repeated():
+            later = [place for _, places in self.places().repeated() for place in places[1:]]
+            for path, rows in rows_by_path(later).items():
+                found.setdefault(path, []).extend(rows)
+        return found
+
+    def _take_in(self) -> tuple[bool, bool]:
+        """Whether files came or went since the last look, and whether one vanished while it was read."""
+        folder = f"{layout.RECORDS}/{self.table.name}"
+        now = {
+            f"{folder}/{name}": stamp for name, stamp in entries_beside_compaction(self.root / folder).items()
+        }
         stale = [path for path, stamp in self._stamps.items() if now.get(path) != stamp]
-        for path in stale:
-            self._stamps.pop(path)
-            self.files.pop(path, None)
-            self.problems.pop(path, None)
-        fresh = [path for path in now if path not in self._stamps]
-        for path in sorted(fresh):
-            learned = _read(self.root, self.table, path)
-            if learned is None:  # it vanished since the scan
+        stale += [
+            path for path, problem in self.problems.items() if problem.may_pass and path in self._stamps
+        ]
+        for path in dict.fromkeys(stale):
+            self._stamps.pop(path, None)
+            for known in (self.files, self.replaced, self.problems, self._facts):
+                known.pop(path, None)
+        if stale:
+            self._places = None
+        fresh = sorted(path for path in now if path not in self._stamps)
+        vanished = False
+        for path, learned in zip(fresh, self._learn(fresh, now), strict=True):
+            if learned is None:
+                vanished = True
                 continue
-            self._stamps[path] = _UNREAD if _may_pass(learned) else now[path]
+            self._stamps[path] = now[path]
             if isinstance(learned, Problem):
                 self.problems[path] = learned
             else:
                 self.files[path] = learned
-        broken = self._broken_artifacts()
-        if stale or broken != self.broken:
-            self.broken = broken
-            self.places, self.has_duplicates = {}, False
-            self._index(self.files.values())
-        else:
-            self._index(self.files[path] for path in fresh if path in self.files)
-        if stale or fresh:
-            self.version += 1
+        return bool(stale or fresh), vanished
 
-    def ids(self) -> set[str]:
-        """The ids that count as present."""
-        return set(self.places)
+    def _learn(self, paths: list[str], stamps: dict[str, Stamp]) -> list[RecordFile | Problem | None]:
+        """What new files hold; large ones are hashed side by side."""
 
-    def _index(self, files: Iterable[RecordFile]) -> None:
-        """Adds rows to ``places``, except those whose artifact is broken."""
-        for file in files:
-            for row, (key, created_at) in enumerate(zip(file.ids, file.created_at, strict=True)):
-                if self.broken and file.artifacts and file.artifacts[row] in self.broken:
-                    continue
-                place = Place(created_at, file.path, row)
-                known = self.places.get(key)
-                if known is None:
-                    self.places[key] = [place]
-                else:
-                    known.append(place)
-                    known.sort()
-                    self.has_duplicates = True
+        def learn(path: str) -> RecordFile | Problem | None:
+            return record_files.learn(self.root, self.table, path, stamps[path])
+
+        if sum(stamps[path][0] >= _LARGE_BYTES for path in paths) > 1:
+            with ThreadPoolExecutor(_THREADS) as threads:
+                return list(threads.map(learn, paths))
+        return [learn(path) for path in paths]
+
+    def _choose(self) -> None:
+        """Leaves out the files that compacted ones replace, all of which are there."""
+        good = {**self.files, **self.replaced}
+        by_name = {path.rpartition("/")[2] for path in good}
+        gone: set[str] = set()
+        for file in good.values():
+            if (
+                file.generation
+                and file.generation.parts is not None
+                and by_name.issuperset(file.generation.parts)
+            ):
+                gone |= file.generation.replaces - {file.digest or ""}
+        self.replaced = {path: file for path, file in good.items() if file.digest in gone}
+        self.files = {path: good[path] for path in sorted(good) if path not in self.replaced}
+        self._unusable = None
+
+    def _vouched_for(self) -> bool:
+        """Whether one run of compaction wrote all the files, and says that no id stands in them twice."""
+        generations = [file.generation for file in self.files.values()]
+        if not generations:
+            return True
+        first = generations[0]
+        return (
+            first is not None
+            and first.distinct
+            and all(one is not None and one.id == first.id for one in generations)
+        )
+
+    def _facts_of(self, path: str) -> Any:
+        """Id and time of every row of a good file, read when they are first asked for."""
+        if path not in self._facts:
+            facts = self.files[path].facts
+            if facts is None:
+                facts = record_files.read_facts(self.root, self.table, path)
+            self._facts[path] = facts
+        return self._facts[path]
+
+    def _unusable_rows(self) -> dict[str, Any]:
+        """The rows, by file, whose artifact is broken."""
+        if self._unusable is None:
+            import pyarrow as pa
+            import pyarrow.compute as pc
+
+            broken = pa.array(sorted(self.broken), pa.string())
+            self._unusable = {}
+            for path, file in self.files.items():
+                if not self.broken.keys().isdisjoint(file.artifacts):
+                    named = record_files.read_artifacts(self.root, self.table, path)
+                    mask = pc.is_in(named, value_set=broken, skip_nulls=True)
+                    self._unusable[path] = mask.combine_chunks().to_numpy(zero_copy_only=False).nonzero()[0]
+        return self._unusable
 
     def _broken_artifacts(self) -> dict[str, Problem]:
         """Artifacts named by good records that are missing or cannot be whole."""
+        if self.table.artifact is None:
+            return {}
+        lying = {
+            f"{folder}/{name}": stamp
+            for folder in layout.ARTIFACT_FOLDERS
+            for name, stamp in entries(self.root / folder).items()
+        }
         broken = {}
-        named = {path for file in self.files.values() for path in file.artifacts if path is not None}
-        for relative in named:
-            path = self.root / relative
-            stamp = _stamp(path)
+        for relative in {path for file in self.files.values() for path in file.artifacts}:
+            stamp = lying.get(relative)
             known = self._artifact_stamps.get(relative)
             if known is None or known[0] != stamp:
-                known = (stamp, _artifact_problem(path, relative, stamp))
-                if known[1] is None or not known[1].startswith(artifacts.UNREADABLE):
-                    self._artifact_stamps[relative] = known
+                known = (stamp, _artifact_problem(self.root / relative, relative, stamp))
+                self._artifact_stamps[relative] = known
             if known[1] is not None:
                 broken[relative] = Problem(relative, known[1])
         return broken
-
-
-def _may_pass(learned: RecordFile | Problem) -> bool:
-    """Whether a file is set aside only because the system would not read it this time."""
-    return isinstance(learned, Problem) and learned.reason.startswith(artifacts.UNREADABLE)
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """Size, modification time and kind of a file; None where there is none."""
-    try:
-        status = path.stat(follow_symlinks=False)
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_mode
 
 
 def _artifact_problem(path: Path, relative: str, stamp: Stamp | None) -> str | None:
@@ -156,76 +212,3 @@ def _artifact_problem(path: Path, relative: str, stamp: Stamp | None) -> str | N
     if stamp is not None and not S_ISREG(stamp[2]):
         return "is not a regular file"
     return artifacts.size_problem(path)
-
-
-def _scan(directory: Path) -> Iterator[tuple[str, Stamp]]:
-    """Path relative to the store and stamp of every entry but the unfinished ones."""
-    try:
-        entries = os.scandir(directory)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(
-            f"{directory}: cannot be listed: {error.strerror}. Check the disk or mount that holds it, then "
-            "run the same command again."
-        ) from error
-    with entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            stamp = (status.st_size, status.st_mtime_ns, status.st_mode)
-            yield f"{layout.RECORDS}/{directory.name}/{entry.name}", stamp
-
-
-def _read(root: Path, table: Table, path: str) -> RecordFile | Problem | None:
-    """What the file holds, or why it is set aside; None when it is gone."""
-    if not path.endswith(".parquet"):
-        return Problem(path, "foreign: records are Parquet files")
-    file = root / path
-    try:
-        if file.is_symlink() or not file.is_file():
-            return Problem(path, "foreign: not a regular file") if os.path.lexists(file) else None
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        return Problem(path, f"{artifacts.UNREADABLE}: {error.strerror}")
-    reason = records.content_problem(file.name, content)
-    if reason is not None:
-        return Problem(path, reason)
-    try:
-        parquet = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-        reason = records.schema_problem(table, parquet.schema_arrow)
-        if reason is not None:
-            return Problem(path, reason)
-        columns = tuple(parquet.schema_arrow.names)
-        hashed = layout.record_digest(file.name) is not None
-        # a file that carries no hash in its name is believed only after all of it could be decoded
-        return _facts(table, path, columns, parquet.read(None if not hashed else _wanted(table)))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        return Problem(path, f"torn or foreign: {str(error).splitlines()[0]}")
-
-
-def _wanted(table: Table) -> list[str]:
-    """The columns that the index needs."""
-    return [name for name in (table.key, "created_at", table.artifact) if name is not None]
-
-
-def _facts(table: Table, path: str, columns: tuple[str, ...], data: Any) -> RecordFile:
-    """What the index needs of a record file's rows."""
-    if table.key is None:
-        return RecordFile(path, columns, (), (), ())
-    missing = [name for name in (table.key, "created_at") if data.column(name).null_count]
-    if missing:
-        raise ValueError(f"nulls in {missing[0]}")
-    return RecordFile(
-        path,
-        columns,
-        tuple(data.column(table.key).to_pylist()),
-        tuple(data.column("created_at").cast(pa.int64()).to_pylist()),
-        tuple(data.column(table.artifact).to_pylist()) if table.artifact else (),
-    )

@@ -101,8 +101,13 @@ def content_problem(name: str, content: bytes) -> str | None:
     """Why a file's bytes are not those written under this name; None when they are, or no hash tells."""
     if not content:
         return "is empty"
+    return digest_problem(name, hashlib.sha256(content).hexdigest())
+
+
+def digest_problem(name: str, digest: str) -> str | None:
+    """Why a content with this SHA-256 in hex is not the one written under this name; None when it may be."""
     promised = layout.record_digest(name)
-    if promised is None or hashlib.sha256(content).hexdigest()[:32] == promised:
+    if promised is None or digest[:32] == promised:
         return None
     return "torn or altered: its content does not have the hash in its name"
 

@@ -1,8 +1,9 @@
-"""Single rows, read from exactly the files that hold them."""
+"""Single rows, read from exactly the files and the parts of them that hold them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import bisect
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -10,54 +11,67 @@ import pyarrow.parquet as pq
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store.listing import Listing, Place
 from lmc_sweep.store.nondeterminism import Nondeterminism, compared_columns, differences
-
-_ATTEMPTS = 3
+from lmc_sweep.store.places import rows_by_path
 
 
 def fetch(listing: Listing, ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The columns of the rows with these ids, in their order; KeyError names a missing id."""
+    """The columns of the rows with these ids, in their order; KeyError names a missing id.
+
+    FileNotFoundError where compaction has moved the rows since they were listed.
+    """
     table = listing.table
     unknown = [name for name in columns if name not in table.by_name]
     if unknown:
         raise StoreError(f"{table.name}: unknown columns {unknown}. Known columns: {list(table.by_name)}")
-    for attempt in range(_ATTEMPTS):
-        missing = [key for key in ids if key not in listing.places]
-        if missing:
-            raise KeyError(
-                f"{table.name} has no {table.key} {missing[0]!r} ({len(missing)} of {len(ids)} are missing)"
-            )
-        wanted = [listing.places[key][0] for key in ids]
-        try:
-            found = _read(listing, wanted, columns)
-        except FileNotFoundError:  # compaction moved the rows to another file after they were listed
-            if attempt == _ATTEMPTS - 1:
-                raise
-            listing.refresh()
-        else:
-            return [dict(found[place]) for place in wanted]
-    raise AssertionError("unreachable")
+    places = listing.places().first(set(ids))
+    missing = [key for key in ids if key not in places]
+    if missing:
+        raise KeyError(
+            f"{table.name} has no {table.key} {missing[0]!r} ({len(missing)} of {len(ids)} are missing)"
+        )
+    found = read(listing, [places[key] for key in ids], columns)
+    return [dict(found[places[key]]) for key in ids]
 
 
-def disagreements(listing: Listing) -> Iterator[Nondeterminism]:
+def disagreements(listing: Listing) -> list[Nondeterminism]:
     """Where the rows of one id differ beyond the tolerance."""
-    repeated = {key: places for key, places in listing.places.items() if len(places) > 1}
+    if not listing.has_repeated():
+        return []
     columns = [column.name for column in compared_columns(listing.table)]
-    found = _read(listing, [place for places in repeated.values() for place in places], columns)
-    for key in sorted(repeated):
-        yield from differences(listing.table, key, [(place.path, found[place]) for place in repeated[key]])
+    repeated = listing.places().repeated()
+    found = read(listing, [place for _, places in repeated for place in places], columns)
+    return [
+        difference
+        for key, places in repeated
+        for difference in differences(listing.table, key, [(one.path, found[one]) for one in places])
+    ]
 
 
-def _read(listing: Listing, places: Sequence[Place], columns: Sequence[str]) -> dict[Place, dict[str, Any]]:
-    """The columns of single rows, each file opened once."""
-    by_file: dict[str, list[Place]] = {}
-    for place in dict.fromkeys(places):
-        by_file.setdefault(place.path, []).append(place)
-    rows: dict[Place, dict[str, Any]] = {}
-    for path, wanted in by_file.items():
-        key = listing.table.key  # read in any case: without a column Arrow forgets the number of rows
-        present = [key, *(name for name in columns if name in listing.files[path].columns and name != key)]
-        data = pq.read_table(listing.root / path, columns=present, partitioning=None, memory_map=False)
-        chosen = data.take([place.row for place in wanted]).to_pylist()
-        for place, values in zip(wanted, chosen, strict=True):
-            rows[place] = {name: values.get(name) for name in columns}
-    return rows
+def read(listing: Listing, places: Sequence[Place], columns: Sequence[str]) -> dict[Place, dict[str, Any]]:
+    """The columns of single rows, each file opened once; what a file of an earlier version lacks is null."""
+    chosen: dict[str, dict[int, Place]] = {place.path: {} for place in places}
+    for place in places:
+        chosen[place.path][place.row] = place
+    found: dict[Place, dict[str, Any]] = {}
+    for path, rows in rows_by_path(list(dict.fromkeys(places))).items():
+        present = [name for name in columns if name in listing.files[path].columns]
+        for row, values in zip(sorted(rows), _rows(listing, path, sorted(rows), present), strict=True):
+            found[chosen[path][row]] = {name: values.get(name) for name in columns}
+    return found
+
+
+def _rows(listing: Listing, path: str, rows: list[int], columns: list[str]) -> list[dict[str, Any]]:
+    """Rows of one file in ascending order; only the row groups that hold them are read."""
+    key = listing.table.key  # read in any case: without a column Arrow forgets the number of rows
+    names = list(dict.fromkeys([key, *columns]))
+    found: list[dict[str, Any]] = []
+    with pq.ParquetFile(listing.root / path) as parquet:
+        start = 0
+        for group in range(parquet.metadata.num_row_groups):
+            end = start + parquet.metadata.row_group(group).num_rows
+            inside = rows[bisect.bisect_left(rows, start) : bisect.bisect_left(rows, end)]
+            if inside:
+                data = parquet.read_row_group(group, columns=names, use_threads=False)
+                found += data.take([row - start for row in inside]).to_pylist()
+            start = end
+    return found

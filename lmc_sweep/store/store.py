@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from lmc_sweep.errors import StoreError
-from lmc_sweep.store import environment, layout, marker, records, sweeps
+from lmc_sweep.store import environment, layout, marker, moved, records, sweeps
 from lmc_sweep.store.listing import Listing, Problem
 from lmc_sweep.store.publish import make_durable, publish
 from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES, Table
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from workers.params import Params, ParamStack
 
 __all__ = ["Problem", "Store"]
+
+T = TypeVar("T")
 
 
 class Store:
@@ -100,35 +102,39 @@ class Store:
 
     def relation(self, table: str) -> Any:
         """DuckDB relation of any table of ``schema.TABLES``."""
-        return self._connect().table(_table(table).name)
+        name = _table(table).name
+        return self._answered(lambda connection: connection.table(name))
 
     def sql(self, query: str) -> Any:
         """DuckDB relation of one SELECT over the tables; StoreError for any other statement."""
         from lmc_sweep.store.query import guarded
 
-        return guarded(self._connect(), query)
+        return self._answered(lambda connection: guarded(connection, query))
 
     def answer(self, query: str) -> Any:
         """Arrow table that one SELECT answers; StoreError also where it fails while it runs."""
         from lmc_sweep.store.query import answer
 
-        return answer(self._connect(), query)
+        return self._answered(lambda connection: answer(connection, query))
 
     def ids(self, kind: str) -> set[str]:
         """Identities of all results of a kind: "network", "alignment" or "barrier"."""
         if kind not in TABLE_OF_KIND:
             raise StoreError(f"unknown kind {kind!r}. Known kinds: {list(TABLE_OF_KIND)}")
-        return self._listed(TABLE_OF_KIND[kind].name).ids()
+        return self._looked_up(TABLE_OF_KIND[kind].name, Listing.ids)
 
     def held(self, kind: str, ids: Iterable[str]) -> set[str]:
         """Those of the ids of a kind that have results."""
-        return self.ids(kind).intersection(ids)
+        if kind not in TABLE_OF_KIND:
+            raise StoreError(f"unknown kind {kind!r}. Known kinds: {list(TABLE_OF_KIND)}")
+        wanted = set(ids)
+        return self._looked_up(TABLE_OF_KIND[kind].name, lambda listing: listing.places().held(wanted))
 
     def fetch(self, table: str, ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """The named columns of the rows with these ids, in their order; KeyError names a missing id."""
         from lmc_sweep.store.rows import fetch
 
-        return fetch(self._listed(_table(table).name), ids, columns)
+        return self._looked_up(_table(table).name, lambda listing: fetch(listing, ids, columns))
 
     def load_networks(self, network_ids: Sequence[str]) -> ParamStack:
         """The networks' weights (and statistics) as one stack on the CPU, in the order given."""
@@ -172,7 +178,9 @@ class Store:
         """Ids that were computed more than once with numbers that differ beyond the tolerance."""
         from lmc_sweep.store.rows import disagreements
 
-        return [found for name in TABLES for found in disagreements(self._listed(name))]
+        return [
+            found for name in TABLES for found in self._looked_up(name, lambda one: [*disagreements(one)])
+        ]
 
     # writing
 
@@ -227,8 +235,8 @@ class Store:
         self.settle()
         sweeps.write_text(self.path, name, yaml_text, self.terms)
         plan_id = sweeps.plan_id(items)
-        newest = self._connect().execute("SELECT any_value(plan_id) FROM sweep_items WHERE sweep = ?", [name])
-        if items and newest.fetchall() != [(plan_id,)]:
+        newest = self._rows("SELECT any_value(plan_id) FROM sweep_items WHERE sweep = ?", [name])
+        if items and newest != [(plan_id,)]:
             rows = [
                 {"sweep": name, "kind": kind, "item_id": item, "plan_id": plan_id} for kind, item in items
             ]
@@ -241,7 +249,7 @@ class Store:
     def item_ids(self, sweep: str, kind: str) -> set[str]:
         """Ids of a kind that a sweep's newest plan asks for; empty for a sweep that is not here."""
         query = "SELECT item_id FROM sweep_items WHERE sweep = ? AND kind = ?"
-        return {item_id for (item_id,) in self._connect().execute(query, [sweep, kind]).fetchall()}
+        return {item_id for (item_id,) in self._rows(query, [sweep, kind])}
 
     def write_progress(self, sweep: str, run_id: str, progress: Mapping[str, Any]) -> None:
         """Replaces a run's advice on how far along it is."""
@@ -273,6 +281,18 @@ class Store:
         if self._connection is None or self._connection[0] != state:
             self._connection = (state, connect(self.path, self._listings))
         return self._connection[1]
+
+    def _rows(self, query: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        """The rows of one of the store's own queries."""
+        return self._answered(lambda connection: connection.execute(query, values).fetchall())
+
+    def _answered(self, ask: Callable[[Any], T]) -> T:
+        """What is answered by a connection, asked again where compaction moved rows in between."""
+        return moved.retried(lambda: ask(self._connect()))
+
+    def _looked_up(self, table: str, ask: Callable[[Listing], T]) -> T:
+        """What a table's listing, up to date, answers, asked again likewise."""
+        return moved.retried(lambda: ask(self._listed(table)))
 
 
 def open_if_exists(uri: str | Path) -> Store | None:

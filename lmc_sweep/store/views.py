@@ -28,11 +28,31 @@ def connect(root: Path, listings: Mapping[str, Listing]) -> Any:
     connection = duckdb.connect(config=_SETTINGS)
     paths = [str(root / path) for listing in listings.values() for path in sorted(listing.files)]
     connection.execute(f"SET allowed_paths = {_literals(paths)}")
+    for name, listing in listings.items():
+        _hide(connection, root, name, listing.hidden())
     for name, table in TABLES.items():
         connection.execute(f"CREATE VIEW {name} AS {_view(root, table, listings)}")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _hide(connection: Any, root: Path, name: str, hidden: Mapping[str, list[int]]) -> None:
+    """Makes the table of the rows that a view leaves out, if there are any."""
+    if not hidden:
+        return
+    import pyarrow as pa
+
+    files = [str(root / path) for path, rows in hidden.items() for _ in rows]
+    numbers = [row for rows in hidden.values() for row in rows]
+    connection.register("hidden_rows", pa.table({"_file": files, "_row": pa.array(numbers, pa.int64())}))
+    connection.execute(f"CREATE TABLE {_hidden_name(name)} AS SELECT * FROM hidden_rows")
+    connection.unregister("hidden_rows")
+
+
+def _hidden_name(table: str) -> str:
+    """Name of the table of the rows that a view leaves out."""
+    return f"hidden_{table}"
 
 
 def _view(root: Path, table: Table, listings: Mapping[str, Listing]) -> str:
@@ -41,53 +61,59 @@ def _view(root: Path, table: Table, listings: Mapping[str, Listing]) -> str:
     names = ", ".join(table.by_name)
     if table.name == "sweep_items":
         return f"""
-            SELECT {names} FROM ({rows})
-            QUALIFY plan_id = first_value(plan_id) OVER (PARTITION BY sweep ORDER BY created_at DESC, plan_id)
-            AND row_number() OVER (PARTITION BY sweep, kind, item_id, plan_id ORDER BY created_at) = 1"""
+            WITH listed AS ({rows}),
+            newest AS (SELECT sweep, min(plan_id) AS plan_id FROM listed
+                JOIN (SELECT sweep, max(created_at) AS created_at FROM listed GROUP BY sweep)
+                USING (sweep, created_at) GROUP BY sweep)
+            SELECT sweep, kind, item_id, plan_id, max(created_at) AS created_at,
+                arg_max(environment_id, created_at) AS environment_id
+            FROM listed SEMI JOIN newest USING (sweep, plan_id) GROUP BY sweep, kind, item_id, plan_id"""
     if table.name == "failures":
         return _open_failures(root, rows, names, listings)
-    return f"SELECT {names} FROM ({_each_id_once(table, rows, listings[table.name])})"
+    return f"SELECT {names} FROM ({rows})"
 
 
 def _rows(root: Path, listing: Listing) -> str:
-    """SELECT of every row of the good files, with ``_file``, in the columns and types of today's schema."""
+    """SELECT of every row that counts, in the columns and types of today's schema.
+
+    Files of one schema version are read together, for DuckDB need not open each of them to learn its
+    columns then.
+    """
     columns = listing.table.columns
     if not listing.files:
-        return f"SELECT {', '.join(map(_null, columns))}, NULL::VARCHAR AS _file WHERE false"
-    present = set().union(*(file.columns for file in listing.files.values()))
-    mixed = len({file.columns for file in listing.files.values()}) > 1
-    chosen = ", ".join(_read(column) if column.name in present else _null(column) for column in columns)
-    paths = _literals([str(root / path) for path in sorted(listing.files)])
-    source = f"read_parquet({paths}, union_by_name = {str(mixed).lower()}, filename = '_file')"
-    return f"SELECT {chosen}, _file FROM {source}{_without_broken(listing)}"
+        return f"SELECT {', '.join(map(_null, columns))} WHERE false"
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for path, file in listing.files.items():
+        alike.setdefault(file.columns, []).append(path)
+    hidden = listing.hidden()
+    return " UNION ALL ".join(
+        _rows_of(root, listing.table, present, paths, not hidden.keys().isdisjoint(paths))
+        for present, paths in alike.items()
+    )
 
 
-def _each_id_once(table: Table, rows: str, listing: Listing) -> str:
-    """The rows, or where ids repeat the smallest (created_at, file) of each."""
-    if (
-        not listing.has_duplicates
-    ):  # known from the index; the window would cost more than the rest of a query
-        return rows
-    return f"{rows} QUALIFY row_number() OVER (PARTITION BY {table.key} ORDER BY created_at, _file) = 1"
-
-
-def _without_broken(listing: Listing) -> str:
-    """A WHERE clause that leaves out rows whose artifact is missing or torn."""
-    if not listing.broken:
-        return ""
-    artifact = listing.table.artifact
-    return f" WHERE {artifact} IS NULL OR NOT list_contains({_literals(sorted(listing.broken))}, {artifact})"
+def _rows_of(root: Path, table: Table, present: tuple[str, ...], paths: list[str], hides: bool) -> str:
+    """SELECT of the rows of files that have the same columns."""
+    chosen = ", ".join(_read(column) if column.name in present else _null(column) for column in table.columns)
+    source = f"read_parquet({_literals([str(root / path) for path in sorted(paths)])}"
+    if not hides:
+        return f"SELECT {chosen} FROM {source})"
+    return f"""SELECT {chosen} FROM {source}, filename = '_file', file_row_number = true) AS found
+        WHERE NOT EXISTS (SELECT 1 FROM {_hidden_name(table.name)} AS hidden
+            WHERE hidden._file = found._file AND hidden._row = found.file_row_number)"""
 
 
 def _open_failures(root: Path, rows: str, names: str, listings: Mapping[str, Listing]) -> str:
     """Failures with those of their items that still have no result, and none without such items."""
+    if not listings["failures"].files:
+        return f"SELECT {names} FROM ({rows})"
     done = " UNION ALL ".join(
         f"SELECT '{kind}' AS kind, {table.key} AS item_id FROM ({_rows(root, listings[table.name])})"
         for kind, table in TABLE_OF_KIND.items()
     )
     shown = names.replace("item_ids", "open_ids AS item_ids")
     return f"""
-        WITH failed AS ({_each_id_once(TABLES["failures"], rows, listings["failures"])}),
+        WITH failed AS ({rows}),
         items AS (
             SELECT failure_id, kind, unnest(item_ids) AS item_id, generate_subscripts(item_ids, 1) AS position
             FROM failed
