@@ -8,7 +8,7 @@ that give none get no tasks until they do.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from lmc_sweep.execution.ray_cluster import Node
@@ -28,11 +28,12 @@ class Suspects:
         self._round = 0
         self._last = 0.0
 
-    def ask(self, nodes: Iterable[Node]) -> None:
+    def ask(self, nodes: Sequence[Node]) -> None:
         """Asks every machine for a sign of life, unless that was done a moment ago; does not wait."""
         now = time.monotonic()
         if self._round and now - self._last < REPEAT_SECONDS:
             return
+        self.among(nodes)  # an answer to an earlier question says nothing of now
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._last = now
@@ -44,7 +45,7 @@ class Suspects:
             reference = probe.options(scheduling_strategy=strategy, name="sign of life").remote()
             self._asked[node.id] = (since, [*references[-2:], reference])
 
-    def among(self, nodes: Iterable[Node]) -> list[str]:
+    def among(self, nodes: Sequence[Node]) -> list[str]:
         """Ids of those machines that owe an answer; none, where no other machine would be left."""
         alive = {node.id for node in nodes}
         for node_id, (_, references) in list(self._asked.items()):
@@ -54,7 +55,7 @@ class Suspects:
         silent = [node_id for node_id, (since, _) in self._asked.items() if since < late]
         return silent if len(silent) < len(alive) else []
 
-    def selector(self, nodes: Iterable[Node]) -> dict[str, str] | None:
+    def selector(self, nodes: Sequence[Node]) -> dict[str, str] | None:
         """Labels that a machine must have to get a task; None where any will do."""
         silent = self.among(nodes) if self._asked else []
         return {NODE_LABEL: f"!in({','.join(sorted(silent))})"} if silent else None

@@ -1,0 +1,307 @@
+"""What surrounds a task on a worker, and how the executor sees a cluster; without Ray."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmc_sweep.config import parse_sweep
+from lmc_sweep.errors import SweepError
+from lmc_sweep.execution import code, ray_cluster, ray_worker
+from lmc_sweep.execution.executor import ExecutorGone, Lost
+from lmc_sweep.execution.ray_cluster import Node, RayCluster
+from lmc_sweep.execution.ray_suspects import ANSWER_SECONDS, Suspects
+from lmc_sweep.execution.task import ItemFailure, Receipt, Task
+from lmc_sweep.planning.plan import make_plan
+from lmc_sweep.store import sweeps
+from lmc_sweep.store.store import Store
+
+SWEEP = """
+name: one
+store: store
+networks:
+  - {dataset: digits, architecture: {name: mlp, width: 4}, training: {max_epochs: 1}, seeds: 1}
+"""
+RUN = "0" * 32
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    """One network to train, as the driver would hand it to a worker."""
+    Store.create(tmp_path / "store")
+    (batch,) = make_plan(parse_sweep(SWEEP), None, 1).batches
+    return Task(
+        store_uri=str(tmp_path / "store"),
+        kind=batch.kind,
+        items=batch.items,
+        sweep="one",
+        run_id=RUN,
+        key=f"{batch.id}-1",
+        code=code.fingerprint(),
+    )
+
+
+def test_the_fingerprint_needs_no_heavy_import() -> None:
+    """It names the versions of torch and numpy, and imports neither."""
+    program = (
+        "import json, sys; from lmc_sweep.execution.code import fingerprint; "
+        "print(json.dumps([fingerprint(), 'torch' in sys.modules, 'numpy' in sys.modules]))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    fingerprint, *imported = json.loads(told)
+    assert [False, False] == imported
+    for package in ("torch", "numpy"):
+        assert f"{package} {code.version(package)}" in fingerprint
+
+
+def test_any_change_of_the_code_changes_its_hash(tmp_path: Path) -> None:
+    """Content, name and number of files enter; what is not Python does not."""
+    (tmp_path / "a.py").write_text("1")
+    first = code.source_hash([tmp_path])
+    (tmp_path / "notes.txt").write_text("1")
+    assert first == code.source_hash([tmp_path])
+    hashes = {first}
+    (tmp_path / "a.py").write_text("2")
+    hashes.add(code.source_hash([tmp_path]))
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    hashes.add(code.source_hash([tmp_path]))
+    (tmp_path / "c.py").write_text("")
+    hashes.add(code.source_hash([tmp_path]))
+    assert 4 == len(hashes)
+
+
+def test_a_worker_of_other_versions_computes_nothing(task: Task, tmp_path: Path) -> None:
+    """Its receipt says which versions differ, those of the driver first; the store stays empty."""
+    ours = code.fingerprint()
+    theirs = ours.replace(f"torch {code.version('torch')}", "torch 1.0")
+    outcome = ray_worker.run_task(Task(**{**vars(task), "code": theirs}), node="abc")
+    assert isinstance(outcome, Receipt)
+    (failure,) = outcome.failures
+    assert ("version", "VersionMismatch", 1) == (failure.cause, failure.error_type, len(failure.item_ids))
+    assert f"torch 1.0 against torch {code.version('torch')}" in failure.message
+    assert "abc" in failure.message
+    assert set() == Store(tmp_path / "store").ids("network")
+
+
+def test_a_sign_stands_while_a_task_runs(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says who works on what since when, and is gone afterwards."""
+    seen: list[dict[str, Any]] = []
+
+    def look(running: Task) -> Receipt:
+        seen.append(sweeps.read_started(tmp_path / "store", "one", RUN))
+        return Receipt(tuple(item.id for item in running.items))
+
+    monkeypatch.setattr(ray_worker, "execute", look)
+    began = time.time()
+    ray_worker.run_task(task, node="abc")
+    ((key, sign),) = seen[0].items()
+    assert task.key == key
+    assert ("network", 1, os.getpid(), "abc") == tuple(
+        sign[name] for name in ("kind", "num_items", "pid", "node")
+    )
+    assert began <= sign["started_at"] <= time.time()
+    assert {} == sweeps.read_started(tmp_path / "store", "one", RUN)
+
+
+def test_a_cancelled_task_is_lost_as_cancelled_and_costs_its_process(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KeyboardInterrupt in the middle leaves no sign; the process, which may hold half an import, ends."""
+
+    def interrupted(_: Task) -> Receipt:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray_worker, "execute", interrupted)
+    outcome = ray_worker.run_task(task)
+    assert isinstance(outcome, Lost)
+    assert "cancelled" == outcome.cause
+    assert {} == sweeps.read_started(tmp_path / "store", "one", RUN)
+    assert ray_worker.must_end(outcome, 1)
+
+
+def test_a_store_that_takes_no_sign_takes_the_results(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signs are advice: the network is trained and stored without one."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sweeps, "write_started", full)
+    outcome = ray_worker.run_task(task)
+    assert isinstance(outcome, Receipt)
+    assert {item.id for item in task.items} == set(outcome.done) == Store(tmp_path / "store").ids("network")
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "ends"),
+    [(1e9, 4.9e9, False), (1e9, 5.1e9, True), (2e8, 2.1e9, False), (2e8, 2.3e9, True)],
+)
+def test_a_process_whose_memory_has_grown_ends(
+    first: float, now: float, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By more than 2 GB and by more than four times what it held after its first task."""
+    monkeypatch.setattr(ray_worker, "_first_bytes", [])
+    assert not ray_worker.must_end(Receipt(()), int(first))
+    assert ends == ray_worker.must_end(Receipt(()), int(now))
+
+
+@pytest.mark.parametrize(
+    ("cause", "ends"), [("device_error", True), ("device_memory", False), ("user_error", False)]
+)
+def test_a_process_whose_device_is_broken_ends(
+    cause: str, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that reported an error stays unusable for its process; memory that ran out does not."""
+    monkeypatch.setattr(ray_worker, "_first_bytes", [])
+    failure = ItemFailure("network", ("a",), "AcceleratorError", "CUDA error", cause=cause)
+    assert ends == ray_worker.must_end(Receipt((), (failure,)), 1)
+
+
+def test_every_attempt_has_a_function_of_its_own() -> None:
+    """Ray tells tasks apart by the names of their functions."""
+    names = {
+        ray_worker.attempt_function(number, generation).__qualname__
+        for number in (1, 2, 3)
+        for generation in (0, 1)
+    }
+    assert 6 == len(names)
+
+
+class _Ray:
+    """Ray with machines that answer, or do not."""
+
+    def __init__(self, answering: set[str]) -> None:
+        self.answering = answering
+        self.asked: list[tuple[str, str]] = []
+
+    def remote(self, **_: object) -> Any:
+        return lambda body: _Probe(self, body.__name__)
+
+    def wait(self, references: list[str], timeout: float) -> tuple[list[str], list[str]]:
+        assert 0 == timeout  # nobody waits for a machine that hangs
+        ready = [name for name in references if name in self.answering]
+        return ready, [name for name in references if name not in ready]
+
+
+class _Probe:
+    def __init__(self, ray: _Ray, name: str) -> None:
+        self.ray, self.name, self.node = ray, name, ""
+
+    def options(self, *, scheduling_strategy: Any, name: str) -> _Probe:
+        self.node = scheduling_strategy.node_id
+        return self
+
+    def remote(self) -> str:
+        self.ray.asked.append((self.name, self.node))
+        return self.node
+
+
+def test_machines_that_do_not_answer_get_no_tasks_until_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine is avoided once its time to answer is over, and not when it has answered or is gone."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    ids = ["a" * 56, "b" * 56, "c" * 56]
+    nodes = [Node(name, 1, 0) for name in ids]
+    ray = _Ray(answering={ids[0]})
+    suspects = Suspects(ray)
+    assert suspects.selector(nodes) is None
+    suspects.ask(nodes)
+    now[0] += ANSWER_SECONDS - 1
+    assert suspects.selector(nodes) is None
+    now[0] += 2
+    assert {"ray.io/node-id": f"!in({ids[1]},{ids[2]})"} == suspects.selector(nodes)
+    suspects.ask(nodes)
+    assert 2 == len({name for name, _ in ray.asked})
+    assert [ids[2]] == suspects.among([nodes[0], nodes[2]])
+    ray.answering.add(ids[2])
+    assert suspects.selector(nodes) is None
+    ray.answering.clear()
+    now[0] += ANSWER_SECONDS
+    suspects.ask(nodes)
+    ray.answering.add(ids[0])
+    now[0] += ANSWER_SECONDS + 1
+    assert [ids[1], ids[2]] == suspects.among(nodes)  # an earlier answer does not count
+
+
+def test_no_machine_is_avoided_where_none_would_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If all are silent, tasks may go anywhere."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    nodes = [Node(56 * name, 1, 0) for name in "ab"]
+    suspects = Suspects(_Ray(set()))
+    suspects.ask(nodes)
+    now[0] += 2 * ANSWER_SECONDS
+    assert suspects.selector(nodes) is None
+
+
+class _Head:
+    """A cluster's head that answers until told otherwise; asking it for nodes when it is gone would block."""
+
+    def __init__(self) -> None:
+        self.answers, self.alive = True, [True, True]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        assert self.answers
+        return [
+            {"NodeID": str(number), "Alive": alive, "Resources": {"CPU": 2.0}}
+            for number, alive in enumerate(self.alive)
+        ]
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[RayCluster, _Head, list[float]]:
+    """A cluster, its head, and the time."""
+    head, now = _Head(), [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ray_cluster, "_accepts", lambda *_, **__: head.answers)
+    cluster = RayCluster.__new__(RayCluster)
+    cluster.ray, cluster._head, cluster._looked, cluster._nodes = head, ("", 1), float("-inf"), []
+    cluster._answered = cluster._populated = now[0]
+    return cluster, head, now
+
+
+def test_a_cluster_is_gone_when_its_head_stays_away(watched: tuple[RayCluster, _Head, list[float]]) -> None:
+    """A short absence is forgiven; nothing that needs the head is asked meanwhile."""
+    cluster, head, now = watched
+    assert 2 == len(cluster.nodes())
+    assert cluster.answers
+    head.answers = False
+    now[0] += ray_cluster.GONE_SECONDS - 1
+    cluster.look()
+    assert (2, False) == (len(cluster.nodes()), cluster.answers)
+    head.answers = True
+    now[0] += ray_cluster.LOOK_SECONDS
+    cluster.look()
+    assert cluster.answers
+    head.answers = False
+    now[0] += ray_cluster.GONE_SECONDS + 1
+    with pytest.raises(ExecutorGone, match="the cluster is gone"):
+        cluster.look()
+
+
+def test_a_cluster_without_machines_is_gone(watched: tuple[RayCluster, _Head, list[float]]) -> None:
+    """The last machine may be replaced within a minute, and no later."""
+    cluster, head, now = watched
+    cluster.look()
+    head.alive = [False, False]
+    now[0] += ray_cluster.EMPTY_SECONDS - 1
+    cluster.look()
+    assert [] == cluster.nodes()
+    now[0] += ray_cluster.LOOK_SECONDS
+    with pytest.raises(ExecutorGone):
+        cluster.look()
+
+
+@pytest.mark.parametrize("address", ["", "nowhere", "host:", "host:99999", ":6379"])
+def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
+    """The rule is told: local, auto or HOST:PORT."""
+    with pytest.raises(SweepError, match="expected local, auto or HOST:PORT"):
+        ray_cluster._require_address(address)
