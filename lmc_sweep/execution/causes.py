@@ -13,7 +13,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmc_sweep.errors import StoreError
+from lmc_sweep.errors import DamageError, StoreError
 from lmc_sweep.planning.held_back import FAILS_EVERY_TIME
 
 
@@ -52,6 +52,7 @@ CAUSES: dict[str, Cause] = {
         Cause("device_error", "the GPU reported an error, and its process was replaced", 3, 1.0),
         Cause("deadline", "it took longer than its deadline and was cancelled", None),
         Cause("store", "the store could not be read or written", 8, 1.0),
+        Cause("damage", "a file of the store was altered, and set aside to be computed anew", 1),
         Cause("user_error", "code of the user's own raised", 1),
         Cause("error", "the program raised", 1),
         Cause("version", "the worker runs other versions than the driver", 1),
@@ -69,6 +70,8 @@ def classify(error: BaseException) -> str:
 
     if isinstance(error, VersionMismatch):
         return "version"
+    if isinstance(error, DamageError):
+        return "damage"
     if isinstance(error, StoreError):
         return "store"
     if isinstance(error, MemoryError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lmc_sweep.errors import StoreError
+from lmc_sweep.errors import DamageError, StoreError
 from lmc_sweep.execution.causes import classify
 from lmc_sweep.planning.items import Item
 from lmc_sweep.redaction import redact
@@ -99,6 +99,8 @@ class _Account:
     failures: list[ItemFailure] = field(default_factory=list)
     num_memory_splits: int = 0
     num_held: int = 0
+    damaged: set[str] = field(default_factory=set)
+    """Files of the store that did not hold what they should; they are set aside, and computed anew later."""
 
 
 def open_store(uri: str) -> Store:
@@ -149,6 +151,10 @@ def execute(task: Task) -> Receipt:
             start = time.perf_counter()
             with threads(task.num_threads):
                 _run(store, replace(task, items=missing), account, BODIES[task.kind])
+            for path in account.damaged:
+                from lmc_sweep.store.repair import set_aside
+
+                set_aside(store.path, path)
     except Exception as error:  # the task boundary: a store that is not there, a broken installation
         known = {*account.done, *(item_id for failure in account.failures for item_id in failure.item_ids)}
         left = tuple(item for item in task.items if item.id not in known)
@@ -168,10 +174,12 @@ def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
 
     try:
         body(store, task.items, task.machine)
-    except StoreError:
-        raise  # no item is to blame, and none of the others would fare better
     except Exception as error:  # the task boundary: whatever went wrong is recorded as text
-        if classify(error) == "device_error":
+        if isinstance(error, DamageError):
+            account.damaged.add(error.path)
+        elif isinstance(error, StoreError):
+            raise  # no item is to blame, and none of the others would fare better
+        elif classify(error) == "device_error":
             raise  # the process is of no use any more, to none of the others either
         if len(task.items) == 1:
             account.failures.append(failure_of(task, error))

@@ -148,8 +148,8 @@ def require_whole(root: Path, relative: str) -> None:
         ) from error
     if problem is not None:
         raise DamageError(
-            f"{path}: {problem}. Set it aside with `lmc-sweep verify {root} --repair` and run the sweep "
-            "again: what it held is computed anew.",
+            f"{path}: {problem}. A run of the sweep sets it aside, as `lmc-sweep verify {root} --repair` "
+            "does, and the next one computes anew what it held.",
             relative,
         )
 
