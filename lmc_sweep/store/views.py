@@ -26,6 +26,7 @@ def connect(root: Path, listings: Mapping[str, Listing]) -> Any:
     import duckdb
 
     connection = duckdb.connect(config=_SETTINGS)
+    connection.execute("SET http_proxy = ''")  # else the variable HTTP_PROXY, and what password it holds
     paths = [str(root / path) for listing in listings.values() for path in sorted(listing.files)]
     connection.execute(f"SET allowed_paths = {_literals(paths)}")
     for name, listing in listings.items():
