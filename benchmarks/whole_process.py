@@ -46,6 +46,15 @@ def taken(command: Sequence[str], environment: Mapping[str, str] | None = None) 
     return Taken(seconds, peak * (1 if sys.platform == "darwin" else 1024))
 
 
+def printed(module: str, *arguments: object) -> Any:
+    """What a module prints as JSON in its last line, run in a process of its own."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def allowed(name: str, ours: float, allowance: float, unit: str = "s") -> dict[str, Any]:
     """A row against an allowance: the ratio says how many times over it would fit."""
     return {
