@@ -17,6 +17,7 @@ from lmc_sweep.cli import (
     cancel,
     datasets,
     export,
+    merge,
     plan,
     plot,
     query,
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, plan, status, cancel, retry, query, plot, align, spec, export, verify, repro):
+for module in (run, plan, status, cancel, retry, query, plot, align, spec, export, verify, repro, merge):
     module.register(app)
 app.add_typer(datasets.app, name="datasets")
 

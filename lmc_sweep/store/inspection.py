@@ -9,7 +9,7 @@ import errno
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,23 @@ class BadRecord:
 
 @dataclass(frozen=True)
 class GoodRecord:
-    """Rows of a record file, column by column, of the columns that it has."""
+    """A good record file, all of it decoded, as an Arrow table in the columns that it has."""
 
     path: str
     table: Table
-    columns: Mapping[str, list[Any]]
-    num_rows: int
+    data: Any
+
+    @property
+    def num_rows(self) -> int:
+        """Its rows."""
+        return int(self.data.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """The values of a column, null where the file is of a schema version without it."""
+        if name not in self.data.column_names:
+            return [None] * self.num_rows
+        values: list[Any] = self.data.column(name).to_pylist()
+        return values
 
 
 @dataclass
@@ -132,14 +143,13 @@ def read_record(root: Path, table: Table, path: str) -> GoodRecord | BadRecord |
         if reason is not None:
             return BadRecord(path, reason, is_damaged=not _is_newer(parquet.schema_arrow))
         data = parquet.read()
-        columns = {name: data.column(name).to_pylist() for name in data.column_names}
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
         return BadRecord(path, f"torn or foreign: {told}", is_damaged=True)
     for name in (table.key, "created_at"):
-        if name is not None and any(value is None for value in columns[name]):
+        if name is not None and data.column(name).null_count:
             return BadRecord(path, f"torn or foreign: nulls in {name}", is_damaged=True)
-    return GoodRecord(path, table, columns, data.num_rows)
+    return GoodRecord(path, table, data)
 
 
 def inputs_of(text: Any) -> list[tuple[str, int]] | None:
@@ -156,15 +166,15 @@ def inputs_of(text: Any) -> list[tuple[str, int]] | None:
 
 def _take(held: Held, record: GoodRecord) -> None:
     """Adds what a record says."""
-    table, columns = record.table, record.columns
+    table = record.table
     held.num_rows[table.name] += record.num_rows
     if table.artifact is not None and table.key is not None:
-        parts = (columns[name] for name in (table.key, table.artifact, "row"))
+        parts = (record.column(name) for name in (table.key, table.artifact, "row"))
         held.rows[table.name] += [(*row, record.path) for row in zip(*parts, strict=True)]
     elif table.key is not None:
-        held.ids[table.name].update(columns[table.key])
-    held.environments.update(columns.get("environment_id", ()))
-    for text in columns.get("inputs_json", ()):
+        held.ids[table.name].update(record.column(table.key))
+    held.environments.update(record.column("environment_id"))
+    for text in record.column("inputs_json") if "inputs_json" in table.by_name else ():
         places = [] if text is None else inputs_of(text)
         if places is None:
             held.unreadable_inputs[table.name] += 1
