@@ -75,17 +75,17 @@ class Listing:
         if self._places is None or not self._placed <= self.files.keys():
             self._places, self._placed = Places(), set()
         fresh = sorted(self.files.keys() - self._placed)
-        self._places.add({path: self._facts_of(path) for path in fresh}, self._unusable_rows())
+        self._places.add({path: self._facts_of(path) for path in fresh}, self.unusable_rows())
         self._placed.update(fresh)
         return self._places
 
     def has_repeated(self) -> bool:
         """Whether an id may have several rows; known without reading any where compaction vouches for it."""
-        return self.table.key is not None and not self._vouched_for() and self.places().has_repeated()
+        return self.table.key is not None and not self.vouched_for() and self.places().has_repeated()
 
     def hidden(self) -> dict[str, list[int]]:
         """Rows, by file, that no view shows: repetitions, and those whose artifact is broken."""
-        found = {path: [int(row) for row in rows] for path, rows in self._unusable_rows().items()}
+        found = {path: [int(row) for row in rows] for path, rows in self.unusable_rows().items()}
         if self.has_repeated():
             later = [place for _, places in self.places().repeated() for place in places[1:]]
             for path, rows in rows_by_path(later).items():
@@ -148,7 +148,7 @@ class Listing:
         self.files = {path: good[path] for path in sorted(good) if path not in self.replaced}
         self._unusable = None
 
-    def _vouched_for(self) -> bool:
+    def vouched_for(self) -> bool:
         """Whether one run of compaction wrote all the files, and says that no id stands in them twice."""
         generations = [file.generation for file in self.files.values()]
         if not generations:
@@ -169,7 +169,7 @@ class Listing:
             self._facts[path] = facts
         return self._facts[path]
 
-    def _unusable_rows(self) -> dict[str, Any]:
+    def unusable_rows(self) -> dict[str, Any]:
         """The rows, by file, whose artifact is broken."""
         if self._unusable is None:
             import pyarrow as pa

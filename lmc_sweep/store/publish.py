@@ -42,6 +42,19 @@ def publish(
     patiently(lambda: _publish_once(path, chunks, replace, terms), path, terms)
 
 
+def stage(path: Path, chunks: Iterable[Bytes], terms: Terms) -> None:
+    """Writes a file into a folder that no reader looks at, and waits until the disk has it.
+
+    Several that belong together are staged first, then revealed, so that they appear within a moment.
+    """
+    patiently(lambda: _stage_once(path, chunks, terms), path, terms)
+
+
+def reveal(staged: Path, path: Path, terms: Terms) -> None:
+    """Gives a staged file its own name in one step, durably. The staged name stays, and is the caller's."""
+    patiently(lambda: _reveal_once(staged, path, terms), path, terms)
+
+
 def replace_unsynced(root: Path, relative: str, content: bytes) -> None:
     """Writes advice: whole or not at all to every reader, but a loss of power may undo it."""
     path = root / relative
@@ -108,6 +121,28 @@ def _publish_once(path: Path, chunks: Iterable[Bytes], replace: bool, terms: Ter
         _discard(temporary)
     if terms is not None:
         require_same(terms)  # else what was just written lies elsewhere, under a mount point or in a copy
+
+
+def _stage_once(path: Path, chunks: Iterable[Bytes], terms: Terms) -> None:
+    """One try at a staged file; what a failed one left is taken away."""
+    require_same(terms)
+    make_directory(path.parent, terms.root)
+    _discard(path)
+    try:
+        _write_synced(path, chunks)
+    except BaseException:
+        _discard(path)
+        raise
+
+
+def _reveal_once(staged: Path, path: Path, terms: Terms) -> None:
+    """One try at naming a staged file; an earlier one that was reported to have failed may have done it."""
+    require_same(terms)
+    make_directory(path.parent, terms.root)
+    if not path.exists():
+        _link(staged, path)
+    sync_directory(path.parent)
+    require_same(terms)
 
 
 def _temporary(path: Path) -> Path:

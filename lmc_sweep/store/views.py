@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lmc_sweep.store.listing import Listing
-from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES, TIME, Column, Table
+from lmc_sweep.store.parquet_sql import literals, null_column, todays_columns
+from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES, Table
 
 _SETTINGS: dict[str, Any] = {
     "autoinstall_known_extensions": False,
@@ -28,7 +29,7 @@ def connect(root: Path, listings: Mapping[str, Listing]) -> Any:
     connection = duckdb.connect(config=_SETTINGS)
     connection.execute("SET http_proxy = ''")  # else the variable HTTP_PROXY, and what password it holds
     paths = [str(root / path) for listing in listings.values() for path in sorted(listing.files)]
-    connection.execute(f"SET allowed_paths = {_literals(paths)}")
+    connection.execute(f"SET allowed_paths = {literals(paths)}")
     for name, listing in listings.items():
         _hide(connection, root, name, listing.hidden())
     for name, table in TABLES.items():
@@ -82,7 +83,7 @@ def _rows(root: Path, listing: Listing) -> str:
     """
     columns = listing.table.columns
     if not listing.files:
-        return f"SELECT {', '.join(map(_null, columns))} WHERE false"
+        return f"SELECT {', '.join(map(null_column, columns))} WHERE false"
     alike: dict[tuple[str, ...], list[str]] = {}
     for path, file in listing.files.items():
         alike.setdefault(file.columns, []).append(path)
@@ -95,8 +96,8 @@ def _rows(root: Path, listing: Listing) -> str:
 
 def _rows_of(root: Path, table: Table, present: tuple[str, ...], paths: list[str], hides: bool) -> str:
     """SELECT of the rows of files that have the same columns."""
-    chosen = ", ".join(_read(column) if column.name in present else _null(column) for column in table.columns)
-    source = f"read_parquet({_literals([str(root / path) for path in sorted(paths)])}"
+    chosen = ", ".join(todays_columns(table, present))
+    source = f"read_parquet({literals([str(root / path) for path in sorted(paths)])}"
     if not hides:
         return f"SELECT {chosen} FROM {source})"
     return f"""SELECT {chosen} FROM {source}, filename = '_file', file_row_number = true) AS found
@@ -124,21 +125,3 @@ def _open_failures(root: Path, rows: str, names: str, listings: Mapping[str, Lis
             FROM items ANTI JOIN ({done}) USING (kind, item_id) GROUP BY failure_id
         )
         SELECT {shown} FROM failed JOIN missing USING (failure_id)"""
-
-
-def _read(column: Column) -> str:
-    """A column as the views show it."""
-    if column.type == TIME:  # a TIMESTAMP in UTC: DuckDB's zoned type needs pytz to reach Python
-        return f"make_timestamp(epoch_us({column.name})) AS {column.name}"
-    return column.name
-
-
-def _null(column: Column) -> str:
-    """A column that no file has yet."""
-    return f"NULL::{column.sql_type} AS {column.name}"
-
-
-def _literals(values: list[str]) -> str:
-    """A list of SQL string literals."""
-    quoted = ("'" + value.replace("'", "''") + "'" for value in values)
-    return f"[{', '.join(quoted)}]" if values else "[]::VARCHAR[]"
