@@ -65,6 +65,8 @@ class PretendedExecutor:
         self.never_started: set[str] = set()
         self.ends_when_asked = False
         """Whether a task that is asked to end does so at once."""
+        self.slowest_wait = 0.0
+        """How long a wait lasts at the least where nothing ends: more makes long times pass in few steps."""
         self.largest_queue = 0
         self._open: set[str] = set()
         self._due: list[tuple[float, int, Completion]] = []
@@ -88,7 +90,7 @@ class PretendedExecutor:
         heapq.heappush(self._due, (self.time.now() + seconds, next(self._serial), Completion(key, outcome)))
 
     def wait(self, timeout: float) -> list[Completion]:
-        end = self.time.now() + timeout
+        end = self.time.now() + max(timeout, self.slowest_wait)
         self.time.seconds = min(end, max(self._due[0][0], self.time.seconds)) if self._due else end
         ended = []
         while self._due and self._due[0][0] <= self.time.now():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_a_lost_worker_is_retried_after_a_pause_under_another_number(tmp_path: P
     run.run()
     for when, task, _ in executor.submitted:
         networks.setdefault(task.key.split("-")[0], []).append(when)
-    gaps = {tuple(b - a for a, b in zip(when, when[1:], strict=False)) for when in networks.values()}
+    gaps = {tuple(b - a for a, b in itertools.pairwise(when)) for when in networks.values()}
     assert {(), (2.0, 3.0)} == {tuple(round(gap, 6) for gap in one) for one in gaps}  # a second of work each
     assert [] == run.failures
 
