@@ -15,6 +15,7 @@ from lmc_sweep import __version__
 from lmc_sweep.cli import (
     align,
     cancel,
+    compact,
     datasets,
     export,
     merge,
@@ -46,7 +47,22 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, plan, status, cancel, retry, query, plot, align, spec, export, verify, repro, merge):
+for module in (
+    run,
+    plan,
+    status,
+    cancel,
+    retry,
+    query,
+    plot,
+    align,
+    spec,
+    export,
+    verify,
+    repro,
+    merge,
+    compact,
+):
     module.register(app)
 app.add_typer(datasets.app, name="datasets")
 
