@@ -1,0 +1,62 @@
+"""Inline drivers of one sweep, forked from a process that has everything imported, and killed at random.
+
+``python chaos_forks.py SWEEP STORE NUM SEED`` prints, per death, how many record files were published and
+how many rows the files held beyond one of each id. Forks cost no imports, which are most of what a small
+sweep takes to start.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+IMPORTED = (
+    "duckdb",
+    "sklearn.datasets",
+    "torch",
+    "lmc_sweep.execution.bodies",
+    "lmc_sweep.store.views",
+    "workers.alignment",
+    "workers.interpolation",
+    "workers.training",
+)
+
+
+def main() -> None:
+    """Starts and kills the drivers."""
+    sweep, store, num, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    for module in IMPORTED:
+        importlib.import_module(module)
+    from chaos_store import record_files
+
+    from lmc_sweep.execution.run import run
+
+    chance = random.Random(seed)
+    for _ in range(num):
+        before = len(record_files(store))
+        wanted, delay = before + chance.randrange(4), chance.uniform(0.0, 0.4)
+        child = os.fork()
+        if child == 0:
+            os._exit(run(sweep, store=str(store), inline=True).exit_code)
+        ended = 0
+        while not ended and len(record_files(store)) < wanted:
+            time.sleep(0.01)
+            ended, _ = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            time.sleep(delay)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        sys.stdout.write(f"{before} {len(record_files(store))}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
