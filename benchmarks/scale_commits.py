@@ -50,7 +50,8 @@ def rows() -> list[dict[str, Any]]:
 
 def _commits(store: Store) -> float:
     """Commits per second of one process; the rows are made before."""
-    made = [list(barrier_rows(start * ROWS, (start + 1) * ROWS, 100)) for start in range(NUM_COMMITS + 1)]
+    numbers = [range(start * ROWS, (start + 1) * ROWS) for start in range(NUM_COMMITS + 1)]
+    made = [list(barrier_rows(part, 100)) for part in numbers]
     store.commit("barriers", made.pop())  # writes the environment
     start = time.perf_counter()
     for one in made:

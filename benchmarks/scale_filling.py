@@ -149,17 +149,14 @@ def _barrier(item: BarrierItem) -> dict[str, Any]:
     }
 
 
-def barrier_rows(start: int, stop: int, num_cells: int) -> Iterator[dict[str, Any]]:
-    """Rows of curves start to stop - 1 of a store with so many cells; consecutive ones share a cell."""
+def barrier_rows(numbers: range, num_cells: int) -> Iterator[dict[str, Any]]:
+    """Rows of numbered curves of a store with so many cells, 1,000 to a cell."""
     now = datetime.now(UTC)
-    for number in range(start, stop):
-        cell, pair = number // 1000 % num_cells, number % 1000 // 8
+    for number in numbers:
+        cell = number // 1000 % num_cells
         method, world = METHODS[number % 4], ("real", "model")[number // 4 % 2]
         yield {
-            "barrier_id": f"{number:032x}",
-            "alignment_id": f"a{number:031x}",
-            "cell_id": cell_id(cell),
-            "pair_id": f"c{cell:015x}{pair:016x}",
+            **curve_ids(number, num_cells),
             "world": world,
             "method": method,
             "method_json": f'{{"method":"{method}"}}',
@@ -168,18 +165,29 @@ def barrier_rows(start: int, stop: int, num_cells: int) -> Iterator[dict[str, An
             "width": 2 ** (2 + cell % 8),
             "depth": 1,
             "label_noise": 0.0,
-            "network_a": f"d{cell:015x}{2 * pair:016x}",
-            "network_b": f"d{cell:015x}{2 * pair + 1:016x}",
             "member_a": 0,
             "member_b": 1,
-            "seed_a": 2 * pair,
-            "seed_b": 2 * pair + 1,
+            "seed_a": number,
+            "seed_b": number + 1,
             "split": "train",
             "correction": "none",
             "num_examples": 1438,
             "created_at": now,
             **_curve(NUM_ALPHAS, number),
         }
+
+
+def curve_ids(number: int, num_cells: int) -> dict[str, str]:
+    """Every identity in the row of a numbered curve."""
+    cell, pair = number // 1000 % num_cells, number % 1000 // 8
+    return {
+        "barrier_id": f"{number:032x}",
+        "alignment_id": f"a{number:031x}",
+        "cell_id": cell_id(cell),
+        "pair_id": f"c{cell:015x}{pair:016x}",
+        "network_a": f"d{cell:015x}{2 * pair:016x}",
+        "network_b": f"d{cell:015x}{2 * pair + 1:016x}",
+    }
 
 
 def cell_id(cell: int) -> str:
