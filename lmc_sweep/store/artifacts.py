@@ -142,6 +142,9 @@ def require_whole(root: Path, relative: str) -> None:
         status = path.stat()
         problem = _problem_of(path, (status.st_ino, status.st_size, status.st_mtime_ns))
     except OSError as error:
+        if (root / layout.QUARANTINE / relative).exists():
+            told = f"{path}: was altered and set aside. Run the sweep again: what it held is computed anew."
+            raise DamageError(told, relative) from error
         raise StoreError(
             f"{path}: cannot be read: {error.strerror}. If it is gone, run the sweep again: "
             "what it held is computed anew."
