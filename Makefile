@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check test bench clean
+.PHONY: help install quickstart check test test-long bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ test: $(READY) ## The whole test suite (aims at 15 minutes on 2 cores)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --durations=15
+
+test-long: $(READY) ## The tests, then 20 minutes of kills at random (CHAOS_MINUTES, CHAOS_SEED)
+	$(BIN)/python -m pytest --durations=15 --deselect tests/fault/test_chaos_sweep.py
+	CHAOS_MINUTES=$${CHAOS_MINUTES:-20} $(BIN)/python -m pytest -s tests/fault/test_chaos_sweep.py
 
 bench: $(READY) ## Ratios against named baselines, in one run; writes benchmarks/latest.json
 	$(BIN)/python -m benchmarks
