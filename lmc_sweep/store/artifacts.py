@@ -180,7 +180,7 @@ def size_problem(path: Path) -> str | None:
         return "is missing"
     except OSError as error:
         return f"{UNREADABLE}: {error.strerror}"
-    except (ValueError, TypeError, LookupError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return "its header is not that of a safetensors file"
     if size != expected:
         return f"truncated or altered: {size} bytes where its header says {expected}"
