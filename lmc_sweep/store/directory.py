@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout
 
 Stamp = tuple[int, int, int]
@@ -26,11 +29,7 @@ _CLOCK_STEP_NS = (
 def entries(directory: Path) -> dict[str, Stamp]:
     """Name and stamp of every entry but the unfinished ones; nothing where there is no directory."""
     found: dict[str, Stamp] = {}
-    try:
-        scanned = os.scandir(directory)
-    except FileNotFoundError:
-        return found
-    with scanned:
+    with _told(directory), os.scandir(directory) as scanned:
         for entry in scanned:
             if entry.name.startswith("."):
                 continue
@@ -61,15 +60,27 @@ def entries_beside_compaction(directory: Path) -> dict[str, Stamp]:
 
 def _modified(directory: Path) -> int | None:
     """When an entry of the directory last came or went, in nanoseconds; None where there is none."""
-    try:
+    with _told(directory):
         return directory.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
+    return None
 
 
 def _names(directory: Path) -> list[str]:
     """The names in the directory alone, which is quicker."""
-    try:
+    with _told(directory):
         return os.listdir(directory)  # noqa: PTH208  patched by tests as every call of the store is
+    return []
+
+
+@contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    """Passes over a directory that is not there; StoreError where the system will not list one that is."""
+    try:
+        yield
     except FileNotFoundError:
-        return []
+        return
+    except OSError as error:
+        raise StoreError(
+            f"{directory}: cannot be listed: {error.strerror}. Check the disk or mount that holds it, then "
+            "run the same command again."
+        ) from error

@@ -199,7 +199,8 @@ class Listing:
             known = self._artifact_stamps.get(relative)
             if known is None or known[0] != stamp:
                 known = (stamp, _artifact_problem(self.root / relative, relative, stamp))
-                self._artifact_stamps[relative] = known
+                if not (known[1] or "").startswith(artifacts.UNREADABLE):  # which may have passed by then
+                    self._artifact_stamps[relative] = known
             if known[1] is not None:
                 broken[relative] = Problem(relative, known[1])
         return broken
