@@ -102,6 +102,9 @@ class Driver:
             while self._is_needed():
                 self._look_around()
                 self._submit()
+                self._tell(
+                    force=False
+                )  # now: an inline batch runs until it ends, and nobody is told meanwhile
                 for completion in self._wait():
                     self._complete(completion)
                 self._press()
@@ -122,14 +125,13 @@ class Driver:
         """Whether anything runs, or may be run, or waits for a store that may come back."""
         if self._attempts:
             return True
-        return not self._stop.reason and (bool(self._schedule) or self._patience.is_failing)
+        return not self._stop.reason and (bool(self._schedule) or self._recorder.has_failures)
 
     # now and then
 
     def _look_around(self) -> None:
-        """What is done about once per second: other runs, wishes to stop, rows that wait, telling."""
+        """What is done about once per second: other runs, wishes to stop, rows that wait."""
         now = self._clock.now()
-        self._tell(force=False)
         if not self._heartbeat.is_due(now):
             return
         self._slots = {kind: self._executor.num_slots(kind) for kind in KINDS}
@@ -142,16 +144,18 @@ class Driver:
             self._reporter.noticed(
                 "Another run of this sweep is under way: this one takes the batches from the other end."
             )
-        self._heartbeat.beat(now, self.progress(), self._stop, self._schedule.is_reversed)
 
     def _tell(self, force: bool) -> None:
-        """Tells the reporter a few times per second; at the end the store too."""
+        """Tells the reporter a few times per second, the store about once; both at the end."""
         now = self._clock.now()
-        if force or self._heartbeat.should_tell(now):
-            progress = self.progress()
+        shows, beats = force or self._heartbeat.should_tell(now), force or self._heartbeat.is_due(now)
+        if not (shows or beats):
+            return
+        progress = self.progress()
+        if shows:
             self._reporter.progressed(progress)
-            if force:
-                self._heartbeat.beat(now, progress, self._stop, self._schedule.is_reversed)
+        if beats:
+            self._heartbeat.beat(now, progress, self._stop, self._schedule.is_reversed)
 
     def _flush(self, now: float, last: bool = False) -> None:
         """Writes what the driver has to say, unless the store pauses."""

@@ -68,6 +68,11 @@ class Recorder:
         """Rows that wait."""
         return sum(map(len, self._rows.values()))
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether failures wait: what is given up should be known to the next run."""
+        return bool(self._rows["failures"])
+
     def flush(self) -> str | None:
         """Writes what waits. Returns why the store did not take it; None where nothing waits any more."""
         for table, rows in self._rows.items():
