@@ -14,6 +14,9 @@ from store_rows import ids_of, row
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import terms
+from lmc_sweep.store.compaction import compact
+from lmc_sweep.store.merging import merge
+from lmc_sweep.store.repair import set_aside
 from lmc_sweep.store.store import Store
 
 pytestmark = pytest.mark.fault
@@ -82,6 +85,12 @@ def _faults(modes: tuple[Mode, ...], numbers: tuple[int, ...]) -> Callable[[int]
     return made
 
 
+def _alternating(at: int) -> Iterator[Fault]:
+    """One fault for each number of a call: errors that may pass and ways to fail in turn."""
+    modes: tuple[Mode, ...] = ("refused", "lost reply")
+    yield Fault(at, PASSING[at // 2 % len(PASSING)], modes[at % 2], WRITING)
+
+
 def _check(one: Try, action: Callable[..., None], whole: set[str]) -> None:
     """What must hold after any fault; then the same action without one makes it whole."""
     told = f"{one.fault}: {one.error}"
@@ -138,11 +147,7 @@ def test_what_passes_is_waited_for(prepared: Path, name: str, monkeypatch: pytes
     def patient(root: Path) -> None:
         action(root, patience_seconds=60.0)
 
-    def made(at: int) -> Iterator[Fault]:
-        modes: tuple[Mode, ...] = ("refused", "lost reply")
-        yield Fault(at, PASSING[at % len(PASSING)], modes[at // len(PASSING) % 2], WRITING)
-
-    for one in tried(prepared, patient, made):
+    for one in tried(prepared, patient, _alternating):
         assert one.error is None, one.fault
         assert {"before"} | whole == _seen(one.root), one.fault
         assert [] == unfinished(one.root), one.fault
@@ -211,6 +216,72 @@ def test_a_failing_read_loses_nothing(prepared: Path) -> None:
         except StoreError:
             pass
         assert {"n"} == reader.ids("network"), struck[at]
+
+
+def _several(root: Path) -> Store:
+    """A store with several record files of a table, some rows twice, and weights."""
+    store = Store(root)
+    path = store.write_tensors("networks", {"w": torch.arange(6.0).reshape(2, 3)})
+    store.commit("networks", [row("networks", "late", checkpoint=path, row=1)])
+    for minutes in (1, 2, 3):
+        keys = ("before", "twice", f"late{minutes}")
+        store.commit("barriers", [row("barriers", key, minutes=minutes) for key in keys])
+    return store
+
+
+@pytest.mark.slow
+def test_a_compaction_that_fails_changes_no_result(prepared: Path) -> None:
+    """Whichever call of a compaction fails, what the store shows stays, and compacting again succeeds."""
+    _several(prepared)
+    expected = _seen(prepared)
+    failed = 0
+    for one in tried(prepared, lambda root: compact(Store(root), grace_seconds=0), _alternating):
+        told = f"{one.fault}: {one.error}"
+        failed += one.error is not None
+        assert one.error is None or isinstance(one.error, StoreError), told
+        assert expected == _seen(one.root), told
+        assert [] == Store(one.root).problems(), told
+        compact(Store(one.root), grace_seconds=0)
+        assert expected == _seen(one.root), told
+        assert 1 == len(list((one.root / "records" / "barriers").iterdir())), told
+        # a folder that the system would not remove is left to the next compaction, by age
+        assert {".compact"} >= {path.name for path in unfinished(one.root)}, told
+    assert failed > 10
+
+
+def test_setting_aside_that_fails_loses_no_file(prepared: Path) -> None:
+    """Whichever call fails while a damaged file is moved, its bytes stay, and a retry succeeds."""
+    _several(prepared)
+    victim = next((prepared / "networks").iterdir())
+    damaged = victim.read_bytes()[:-1] + b"!"
+    victim.write_bytes(damaged)
+    path = str(victim.relative_to(prepared))
+    for one in tried(
+        prepared, lambda root: set_aside(root, path), _faults(("refused", "lost reply"), (errno.EIO,))
+    ):
+        told = f"{one.fault}: {one.error}"
+        assert one.error is None or isinstance(one.error, StoreError), told
+        held = [file for file in one.root.rglob(f"{victim.name}*") if file.is_file()]
+        assert {damaged} == {file.read_bytes() for file in held}, told
+        set_aside(one.root, path)
+        assert not (one.root / path).exists(), told
+        assert damaged == (one.root / "quarantine" / path).read_bytes(), told
+
+
+@pytest.mark.slow
+def test_a_merge_that_fails_can_be_repeated(prepared: Path, tmp_path: Path) -> None:
+    """Whichever call of a merge fails, nothing half is shown, and merging again brings the rest."""
+    other = tmp_path / "other"
+    shutil.copytree(prepared, other)
+    expected = _seen(_several(other).path)
+    for one in tried(prepared, lambda root: merge(Store(root), Store(other)), _alternating):
+        told = f"{one.fault}: {one.error}"
+        assert one.error is None or isinstance(one.error, StoreError), told
+        assert {"before"} <= _seen(one.root) <= expected, told
+        assert [] == Store(one.root).problems(), told
+        merge(Store(one.root), Store(other))
+        assert expected == _seen(one.root), told
+        assert [] == unfinished(one.root), told
 
 
 def test_a_store_that_is_gone_is_not_made_again(prepared: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from lossy_disk import SURVIVALS, LossyDisk, Survival, lossy, materialize
 from store_rows import ids_of, row
 
 from lmc_sweep.store import environment
+from lmc_sweep.store.compaction import compact
+from lmc_sweep.store.merging import merge
+from lmc_sweep.store.repair import set_aside
 from lmc_sweep.store.store import Store
 
 pytestmark = pytest.mark.fault
@@ -162,6 +166,59 @@ def test_what_a_dead_writer_published_is_made_durable(
 
     for tree, told, acknowledged in _losses(prepared, work).trees:
         assert {"before"} | acknowledged <= _seen(tree), told
+
+
+def _several(root: Path) -> Store:
+    """A store with several record files of a table, some rows twice, and weights."""
+    store = Store(root)
+    path = store.write_tensors("networks", {"w": torch.arange(6.0).reshape(2, 3)})
+    store.commit("networks", [row("networks", "n", checkpoint=path, row=1)])
+    for minutes in (1, 2, 3):
+        keys = ("before", "a", f"a{minutes}")
+        store.commit("barriers", [row("barriers", key, minutes=minutes) for key in keys])
+    return store
+
+
+def test_a_compaction_survives_lost_power(prepared: Path) -> None:
+    """At no call of a compaction does a loss of power change what the store shows."""
+    _several(prepared)
+    expected = _seen(prepared)
+    for tree, told, _ in _losses(prepared, lambda _: compact(Store(prepared), grace_seconds=0)).trees:
+        assert expected == _seen(tree), told
+        assert [] == Store(tree).nondeterminism(), told
+        compact(Store(tree), grace_seconds=0)
+        assert expected == _seen(tree), told
+
+
+def test_setting_aside_survives_lost_power(prepared: Path) -> None:
+    """A damaged file is at its old place or in quarantine after any loss of power, never gone."""
+    _several(prepared)
+    victim = next((prepared / "networks").iterdir())
+    damaged = victim.read_bytes()[:-1] + b"!"
+    victim.write_bytes(damaged)
+    path = str(victim.relative_to(prepared))
+    for tree, told, _ in _losses(prepared, lambda _: set_aside(prepared, path)).trees:
+        held = [file.read_bytes() for file in tree.rglob(f"{victim.name}*") if file.is_file()]
+        assert damaged in held, told
+        set_aside(tree, path)
+        assert not (tree / path).exists(), told
+        assert damaged == (tree / "quarantine" / path).read_bytes(), told
+
+
+def test_a_merge_survives_lost_power(prepared: Path, tmp_path: Path) -> None:
+    """A merge that ended is there after a loss of power; one that was cut short is carried on."""
+    other = tmp_path / "other"
+    shutil.copytree(prepared, other)
+    expected = _seen(_several(other).path)
+
+    def work(losses: Losses) -> None:
+        merge(Store(prepared), Store(other))
+        losses.acknowledged |= expected
+
+    for tree, told, acknowledged in _losses(prepared, work).trees:
+        assert {"before"} | acknowledged <= _seen(tree) <= expected, told
+        merge(Store(tree), Store(other))
+        assert expected == _seen(tree), told
 
 
 def test_the_disk_loses_what_was_not_synced(tmp_path: Path) -> None:

@@ -110,10 +110,19 @@ def tried(
                 with failing(copy, fault):
                     action(copy)
             except Exception as raised:
-                error = raised.with_traceback(None)
+                error = _without_frames(raised)
             assert before == set(os.listdir("/proc/self/fd")), fault  # noqa: PTH208
             yield Try(copy, fault, error)
             shutil.rmtree(copy)
+
+
+def _without_frames(error: Exception) -> Exception:
+    """The error and those that it came from without tracebacks, which keep files of theirs open."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def unfinished(root: Path) -> list[Path]:
