@@ -186,6 +186,8 @@ class RayExecutor:
         known = self._ray.exceptions
         try:
             return Completion(key, self._ray.get(reference))
+        except known.TaskCancelledError as error:  # also a RayTaskError where the task was interrupted
+            return Completion(key, Lost("cancelled", "TaskCancelledError", _told(error)))
         except known.RayTaskError as error:
             return Completion(key, Receipt((), (_failure(task, error),)))
         except known.LocalRayletDiedError as error:
@@ -198,8 +200,6 @@ class RayExecutor:
         known = self._ray.exceptions
         if isinstance(error, known.OutOfMemoryError):
             return "host_memory"
-        if isinstance(error, known.TaskCancelledError):
-            return "cancelled"
         if isinstance(error, known.NodeDiedError | known.TaskUnschedulableError):
             return "node_lost"
         return "worker_died"
