@@ -34,6 +34,7 @@ class Finding:
         is_movable: Whether ``--repair`` sets the file aside.
         num_bytes: Size of a file that is only told.
         age_seconds: Since such a file was written.
+        artifact: Of rows that name what is not there, the file of tensors; only these rows are at fault.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Finding:
     is_movable: bool = False
     num_bytes: int | None = None
     age_seconds: float | None = None
+    artifact: str | None = None
 
 
 @dataclass(frozen=True)

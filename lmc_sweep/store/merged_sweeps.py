@@ -40,7 +40,7 @@ def merge_sweeps(store: Store, other: Store, problems: list[tuple[str, str]]) ->
                 text = document.write({**value, "name": given})
         else:
             given = name
-        sweeps.write_text(store.path, given, text)
+        sweeps.write_text(store.path, given, text, store.terms)
         renamed[name] = given
     return renamed
 

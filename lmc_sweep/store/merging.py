@@ -22,7 +22,7 @@ from lmc_sweep.store.held_rows import HeldRows
 from lmc_sweep.store.inspection import BadRecord, GoodRecord, inputs_of, read_table
 from lmc_sweep.store.merged_sweeps import merge_sweeps
 from lmc_sweep.store.provenance import environment_problem
-from lmc_sweep.store.publish import Bytes, publish
+from lmc_sweep.store.publish import Bytes, make_durable, publish
 from lmc_sweep.store.schema import TABLES, Table
 from lmc_sweep.store.store import Store
 
@@ -122,7 +122,7 @@ def _rows(record: GoodRecord) -> Iterator[dict[str, Any]]:
 def _commit(store: Store, table: Table, waiting: list[dict[str, Any]]) -> None:
     """Publishes rows as one record, as they are: who computed them and when is not changed."""
     if waiting:
-        records.write(store.path, table, waiting, datetime.now(UTC))
+        records.write(store.path, table, waiting, datetime.now(UTC), store.terms)
         waiting.clear()
 
 
@@ -165,22 +165,23 @@ class _Copying:
         """A file of tensors, whole in the store, or why not."""
         if path not in self._artifacts:
             checked = check(self.store.path, path)
-            if checked.problem is not None:
+            if checked.problem is None:
+                make_durable(self.store.path / path, self.store.path)  # its writer may still be about to
+            else:
                 is_damaged = checked.is_movable
                 checked = check(self.other.path, path)
                 if checked.problem is None:
                     self._copy(path, is_damaged)
                 else:
-                    self.found.problems.append(
-                        (path, f"{checked.problem}; the rows that need it are left out")
-                    )
+                    told = f"{checked.problem}; the rows that need it are left out"
+                    self.found.problems.append((path, told))
             self._artifacts[path] = checked
         return self._artifacts[path]
 
     def _copy(self, path: str, is_damaged: bool) -> None:
         """Copies a file of tensors, and compares what was read with the hash in its name before it counts."""
         source = self.other.path / path
-        publish(self.store.path / path, _hashed(source), replace=is_damaged)
+        publish(self.store.path / path, _hashed(source), replace=is_damaged, terms=self.store.terms)
         self.found.num_artifacts += 1
         self.found.num_bytes += source.stat().st_size
 
@@ -196,7 +197,12 @@ class _Copying:
             self.found.problems.append((layout.environment_path(key), problem))
             return
         path = layout.environment_path(key)
-        publish(self.store.path / path, [(self.other.path / path).read_bytes()], replace=True)
+        publish(
+            self.store.path / path,
+            [(self.other.path / path).read_bytes()],
+            replace=True,
+            terms=self.store.terms,
+        )
 
 
 def _hashed(source: Path) -> Iterator[Bytes]:

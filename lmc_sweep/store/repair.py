@@ -11,25 +11,65 @@ import errno
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from lmc_sweep.errors import StoreError
-from lmc_sweep.store import artifact_checks, layout
+from lmc_sweep.store import artifact_checks, layout, records
 from lmc_sweep.store.findings import Finding
+from lmc_sweep.store.inspection import GoodRecord, inputs_of, read_record
 from lmc_sweep.store.publish import make_directory, sync_directory
+from lmc_sweep.store.schema import TABLES
 
+_ROWS_PER_FILE = 5000
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
 def repair(root: Path, findings: Iterable[Finding]) -> dict[str, str]:
-    """The files of findings that were set aside, by path, with where they are now."""
+    """The files of findings that were set aside, by path, with where they are now.
+
+    Of a record of which single rows are at fault, the others are written anew before it is set aside: one
+    compacted file may hold most of a table.
+    """
+    at_fault: dict[str, set[str]] = {}
+    for finding in findings:
+        if finding.is_movable:
+            at_fault.setdefault(finding.path, set())
+            if finding.artifact is not None:
+                at_fault[finding.path].add(finding.artifact)
     moved = {}
-    for path in dict.fromkeys(finding.path for finding in findings if finding.is_movable):
+    for path, artifacts in at_fault.items():
+        if artifacts:
+            _write_others(root, path, artifacts)
         target = set_aside(root, path)
         if target is not None:
             moved[path] = target
     return moved
+
+
+def _write_others(root: Path, path: str, artifacts: set[str]) -> None:
+    """Publishes the rows of a record that do not build on what is not there, as they are."""
+    table = TABLES[path.split("/")[1]]
+    found = read_record(root, table, path)
+    if not isinstance(found, GoodRecord):
+        return
+    checked = {artifact: artifact_checks.check(root, artifact) for artifact in artifacts}
+
+    def is_sound(row: Mapping[str, Any]) -> bool:
+        named = list(inputs_of(row.get("inputs_json")) or ())
+        if table.artifact is not None:
+            named.append((row[table.artifact], row["row"]))
+        return all(
+            checked[artifact].problem is None and checked[artifact].has_row(index)
+            for artifact, index in named
+            if artifact in checked
+        )
+
+    for part in found.data.to_batches(max_chunksize=_ROWS_PER_FILE):
+        if others := [row for row in part.to_pylist() if is_sound(row)]:
+            records.write(root, table, others, datetime.now(UTC))
 
 
 def set_aside(root: Path, path: str) -> str | None:

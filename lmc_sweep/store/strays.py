@@ -57,7 +57,7 @@ def scan(root: Path, tables: Collection[str]) -> Strays:
         parts = path.split("/")
         if parts[0] == layout.QUARANTINE:
             quarantined.append(stray)
-        elif parts[-1].startswith("."):
+        elif any(part.startswith(".") for part in parts):
             temporaries.append(stray)
         elif parts[0] in layout.ARTIFACT_FOLDERS and len(parts) == 2 and layout.artifact_digest(parts[1]):
             artifacts.append(stray)

@@ -118,14 +118,15 @@ def _artifacts(held: Held, checked: dict[str, Checked], sound: dict[str, set[str
 
 def _rows(held: Held, checked: dict[str, Checked]) -> Iterator[Finding]:
     """Records whose rows name a row that their sound file of tensors does not have."""
-    wrong: dict[str, list[str]] = {}
+    wrong: dict[tuple[str, str], list[str]] = {}
     for rows in held.rows.values():
         for key, path, row, record in rows:
             if path is not None and checked[path].problem is None and not checked[path].has_row(row):
-                wrong.setdefault(record, []).append(f"{key} names row {row} of {path}")
-    for record, texts in wrong.items():
+                wrong.setdefault((record, path), []).append(f"{key} names row {row}")
+    for (record, path), texts in wrong.items():
         more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-        yield Finding("row", record, f"{texts[0]}, which has fewer{more}", True, True)
+        text = f"{texts[0]} of {path}, which has {checked[path].num_rows} rows{more}"
+        yield Finding("row", record, text, True, True, artifact=path)
 
 
 def _inputs(held: Held, checked: dict[str, Checked], sound: dict[str, set[str]]) -> Iterator[Finding]:
@@ -149,7 +150,7 @@ def _inputs(held: Held, checked: dict[str, Checked], sound: dict[str, set[str]])
             told = reason or f"has {checked[path].num_rows} rows, and row {last} was read"
             rest = "their barriers cannot be measured" if is_alignment else "they cannot be computed again"
             text = f"{count} rows read {path}, which {told}: {rest}"
-            yield Finding("input", record, text, is_alignment, is_alignment)
+            yield Finding("input", record, text, is_alignment, is_alignment, artifact=path)
     for table, count in held.unreadable_inputs.items():
         yield Finding(
             "input", table, f"{count} rows do not tell what they read: they cannot be computed again"

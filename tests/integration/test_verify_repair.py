@@ -225,6 +225,22 @@ def test_alignments_of_weights_that_are_gone_for_good_are_computed_again(path: P
     assert [] == errors(verify(Store(path)))
 
 
+def test_only_the_rows_at_fault_are_lost_of_a_record(path: Path) -> None:
+    """Of a record in which one row names what is not there, all other rows stand in a new one."""
+    store = Store(path)
+    columns = store.networks().columns
+    rows = [dict(zip(columns, row, strict=True)) for row in store.networks().fetchall()]
+    wrong = {**rows[0], "network_id": "wrong", "row": 99}
+    for file in (path / "records" / "networks").iterdir():
+        file.unlink()
+    record = store.commit("networks", [wrong, *rows])
+    found = verify(Store(path))
+    assert [("row", record)] == [(finding.kind, finding.path) for finding in errors(found)]
+    assert {record: f"quarantine/{record}"} == repair.repair(path, found.findings)
+    assert rows == [dict(zip(columns, row, strict=True)) for row in Store(path).networks().fetchall()]
+    assert [] == errors(verify(Store(path)))
+
+
 def test_what_no_result_needs_is_told_and_costs_nothing(path: Path) -> None:
     """Orphans, unfinished and foreign files are listed with their sizes, and the store is clean."""
     digest = hashlib.sha256(b"").hexdigest()
