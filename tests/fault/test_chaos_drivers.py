@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos_processes import busy_workers, finish, left_behind, said, start
+from chaos_processes import busy_workers, finish, in_peace, left_behind, said, start
 from chaos_store import KEYS, Watcher, record_files, written
 
-from lmc_sweep.config import parse_sweep
-from lmc_sweep.execution.run import run
 from lmc_sweep.store.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
@@ -51,19 +49,16 @@ Tables = Callable[[Path], dict[str, list[tuple[Any, ...]]]]
 
 @pytest.fixture(scope="module")
 def undisturbed_first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first sweep alone, run inline and left in peace."""
-    store = tmp_path_factory.mktemp("peace") / "store"
-    assert 0 == run(parse_sweep(FIRST), store=str(store), inline=True).exit_code
-    return store
+    """The first sweep alone, left in peace."""
+    return in_peace(tmp_path_factory.mktemp("peace"), FIRST)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, undisturbed_first: Path) -> Path:
     """Both sweeps, one after another."""
-    store = tmp_path_factory.mktemp("peace") / "store"
-    shutil.copytree(undisturbed_first, store)
-    assert 0 == run(parse_sweep(OVERLAPPING), store=str(store), inline=True).exit_code
-    return store
+    folder = tmp_path_factory.mktemp("peace")
+    shutil.copytree(undisturbed_first, folder / "store")
+    return in_peace(folder, OVERLAPPING)
 
 
 def _wait_for_records(folder: Path, number: int, process: Any) -> None:

@@ -65,16 +65,25 @@ class Chaos:
         self._compactions: list[subprocess.Popen[bytes]] = []
         self._deck: list[Callable[[], str]] = []
 
-    def disturb(self, seconds: float) -> None:
-        """Runs the sweep and does something to it every few seconds, until it is complete or time is up."""
-        deadline = time.monotonic() + seconds
-        next_deed = 0.0
-        while time.monotonic() < deadline and not self._is_complete():
-            self._resume(time.monotonic())
-            if time.monotonic() >= next_deed and record_files(self.store):
+    def disturb(self, seconds: float) -> float:
+        """Runs the sweep and, once it has a first result, does something to it every few seconds.
+
+        Returns:
+            The seconds from the first result until the sweep was complete, or until ``seconds`` were over.
+        """
+        began, next_deed = None, 0.0
+        while not self._is_complete():
+            now = time.monotonic()
+            self._resume(now)
+            if began is None and record_files(self.store):
+                began = now
+            if began is not None and now - began > seconds:
+                break
+            if began is not None and now >= next_deed:
                 self._do_something()
                 next_deed = time.monotonic() + self._chance.uniform(1.0, 4.0)
             time.sleep(0.1)
+        return time.monotonic() - began if began else 0.0
 
     def settle(self) -> int:
         """Leaves the run in peace: the same command until all is there; how often it was given."""

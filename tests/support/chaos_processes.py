@@ -46,6 +46,15 @@ def finish(
     return start(folder, *arguments, environment=environment).wait(seconds)
 
 
+def in_peace(folder: Path, *sweeps: str) -> Path:
+    """The store of the sweeps, run one after another in one process each and left in peace."""
+    folder.mkdir(exist_ok=True)
+    for text in sweeps:
+        (folder / "sweep.yaml").write_text(text)
+        assert finish(folder, "run", "sweep.yaml", "--inline") == 0, said(folder)[-2000:]
+    return folder / "store"
+
+
 def said(folder: Path) -> str:
     """All that was said in the folder so far."""
     path = folder / SAID
