@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmc_sweep.analysis.run_advice import SILENT_SECONDS, RunAdvice
+from lmc_sweep.analysis.run_advice import RunAdvice
 
 UNDECIDED_SECONDS = 10.0
 """How long a run whose clock differs from ours is given to show a second heartbeat."""
@@ -50,7 +50,7 @@ class Heartbeats:
                 known = _Heard(mark, instant, True)
             self._heard[run.run_id] = known
             silent = instant - known.since
-            if known.believed and silent < SILENT_SECONDS:
+            if known.believed and silent < run.patience_seconds:
                 alive[run.run_id] = silent
             elif not known.believed and silent < UNDECIDED_SECONDS:
                 undecided.add(run.run_id)

@@ -13,6 +13,9 @@ ALIVE_STATES = ("running", "stopping")
 SILENT_SECONDS = 30.0
 """A run that has not been heard of for this long is taken for gone."""
 
+SILENT_INLINE_SECONDS = 300.0
+"""The same of a run in one process (``--inline``), which says nothing while a batch runs."""
+
 
 @dataclass(frozen=True)
 class BatchAdvice:
@@ -73,6 +76,11 @@ class RunAdvice:
         """Whether the last that it said was not that it has ended."""
         return self.state in ALIVE_STATES
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long it may be silent before it is taken for gone."""
+        return SILENT_INLINE_SECONDS if self.executor.startswith("inline") else SILENT_SECONDS
+
     def silent_seconds(self, now: float) -> float | None:
         """Seconds since it was last heard of; the clocks of two machines may differ in either direction."""
         return None if self.updated_at is None else abs(now - self.updated_at)
@@ -80,7 +88,7 @@ class RunAdvice:
     def is_alive(self, now: float) -> bool:
         """Whether it claims to be alive and was heard of a short time ago, by the clocks."""
         silent = self.silent_seconds(now)
-        return self.claims_to_be_alive and silent is not None and silent < SILENT_SECONDS
+        return self.claims_to_be_alive and silent is not None and silent < self.patience_seconds
 
 
 def read_advice(told: Mapping[str, Any]) -> RunAdvice:

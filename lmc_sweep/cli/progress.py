@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from lmc_sweep.cli.console import KIND_NAMES, clipped, counted, duration, eta, rate, say, table
+from lmc_sweep.cli.console import KIND_NAMES, about, clipped, counted, duration, eta, rate, say, table
 from lmc_sweep.cli.plan_lines import left_out_lines
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def progress_line(progress: Progress) -> str:
 
 def batch_line(batch: BatchProgress) -> str:
     """One batch that runs: its age, what was expected, what it is."""
-    expected = f" of about {duration(batch.estimated_seconds)}" if batch.estimated_seconds else ""
+    expected = f" of about {about(batch.estimated_seconds)}" if batch.estimated_seconds else ""
     again = f" (attempt {batch.attempt})" if batch.attempt > 1 else ""
     return f"{duration(batch.seconds)}{expected}, {counted(batch.num_items, batch.kind)}: {batch.what}{again}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from lmc_sweep.cli.console import KIND_NAMES, clipped, counted, duration, eta, rate, table
+from lmc_sweep.cli.console import KIND_NAMES, about, clipped, counted, duration, eta, rate, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -139,7 +139,7 @@ def _batches(status: SweepStatus) -> list[str]:
 
 def _batch(batch: BatchAdvice) -> str:
     """One batch: its age, what was expected, what it is."""
-    expected = f" of about {duration(batch.estimated_seconds)}" if batch.estimated_seconds else ""
+    expected = f" of about {about(batch.estimated_seconds)}" if batch.estimated_seconds else ""
     items = counted(batch.num_items, batch.kind) if batch.num_items else KIND_NAMES.get(batch.kind, "")
     what = f": {clipped(batch.what, 60)}" if batch.what else ""
     again = f" (attempt {batch.attempt})" if (batch.attempt or 1) > 1 else ""
@@ -167,10 +167,8 @@ def _failures(status: SweepStatus, store: str) -> list[str]:
     if len(status.failures) > _SHOWN_FAILURES:
         lines.append(f"... and {len(status.failures) - _SHOWN_FAILURES} more causes")
     if status.num_held:
-        lines.append(
-            f"{status.num_held} of them are not tried again until they are released: "
-            f"lmc-sweep retry {shlex.quote(store)}"
-        )
+        lines.append(f"{status.num_held} of the failed items are not tried again until they are released:")
+        lines.append(f"  lmc-sweep retry {shlex.quote(store)}")
     return lines
 
 

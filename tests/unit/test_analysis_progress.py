@@ -221,3 +221,11 @@ def test_a_run_that_died_long_ago_is_not_waited_for_long() -> None:
     assert ({}, set()) == (beats.alive, beats.undecided)
     beats.look(run(2, NOW, "stopped"), NOW, UNDECIDED_SECONDS + 2)
     assert ({}, set()) == (beats.alive, beats.undecided)
+
+
+def test_a_run_without_workers_may_be_silent_longer(store: Store) -> None:
+    """A run in one process says nothing while a batch runs: it is not taken for gone at once."""
+    tell(store, updated_at=NOW - 100, executor="inline, in this process")
+    assert "running" == sweep_status(store, "s", now=NOW).state
+    tell(store, updated_at=NOW - 400, executor="inline, in this process")
+    assert "not running" == sweep_status(store, "s", now=NOW).state
