@@ -88,7 +88,15 @@ def sweep(store: Path) -> None:
     Store(store).record_sweep("victim", "name: victim\n", [("network", "a"), ("network", "b")])
 
 
-ACTIONS = {action.__name__: action for action in (commit, weights, create, sweep)}
+def compact(store: Path) -> None:
+    """A compaction."""
+    from lmc_sweep.store import compaction
+    from lmc_sweep.store.store import Store
+
+    compaction.compact(Store(store), grace_seconds=0)
+
+
+ACTIONS = {action.__name__: action for action in (commit, weights, create, sweep, compact)}
 
 
 def main() -> None:
@@ -97,6 +105,7 @@ def main() -> None:
     import duckdb  # noqa: F401
     from store_rows import row
 
+    import lmc_sweep.store.compaction
     import lmc_sweep.store.store
     import lmc_sweep.store.views  # noqa: F401  imported before the forks, so that children start at once
     from lmc_sweep.store import environment, records
@@ -107,7 +116,8 @@ def main() -> None:
     records.encode(TABLES["barriers"], [row("barriers")])  # Arrow's first array imports pandas, if installed
     environment.describe()  # starts git, whose calls are not the store's
     for fatal in range(200):
-        for dies_after in (False, True):
+        # between two calls nothing happens on disk: just after one is just before the next
+        for dies_after in (False,) if name == "compact" else (False, True):
             copy = store.with_name(f"{name}-{fatal}-{int(dies_after)}")
             shutil.copytree(store, copy)
             reader, writer = os.pipe()
