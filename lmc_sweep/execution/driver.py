@@ -102,9 +102,7 @@ class Driver:
             while self._is_needed():
                 self._look_around()
                 self._submit()
-                self._tell(
-                    force=False
-                )  # now: an inline batch runs until it ends, and nobody is told meanwhile
+                self._tell()  # before the wait: of a batch in this process nothing is told until it ends
                 for completion in self._wait():
                     self._complete(completion)
                 self._press()
@@ -113,7 +111,7 @@ class Driver:
             self._attempts.drop_all()
         finally:
             self._flush(self._clock.now(), last=True)
-            self._tell(force=True)
+            self._tell(is_over=True)
 
     def progress(self) -> Progress:
         """How far the run is now."""
@@ -132,6 +130,8 @@ class Driver:
     def _look_around(self) -> None:
         """What is done about once per second: other runs, wishes to stop, rows that wait."""
         now = self._clock.now()
+        if not self._attempts and not self._schedule:
+            self._flush(now)
         if not self._heartbeat.is_due(now):
             return
         self._slots = {kind: self._executor.num_slots(kind) for kind in KINDS}
@@ -145,17 +145,17 @@ class Driver:
                 "Another run of this sweep is under way: this one takes the batches from the other end."
             )
 
-    def _tell(self, force: bool) -> None:
+    def _tell(self, is_over: bool = False) -> None:
         """Tells the reporter a few times per second, the store about once; both at the end."""
         now = self._clock.now()
-        shows, beats = force or self._heartbeat.should_tell(now), force or self._heartbeat.is_due(now)
+        shows, beats = is_over or self._heartbeat.should_tell(now), is_over or self._heartbeat.is_due(now)
         if not (shows or beats):
             return
         progress = self.progress()
         if shows:
             self._reporter.progressed(progress)
         if beats:
-            self._heartbeat.beat(now, progress, self._stop, self._schedule.is_reversed)
+            self._heartbeat.beat(now, progress, self._stop, self._schedule.is_reversed, is_over)
 
     def _flush(self, now: float, last: bool = False) -> None:
         """Writes what the driver has to say, unless the store pauses."""

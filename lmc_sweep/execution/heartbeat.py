@@ -56,13 +56,15 @@ class Heartbeat:
         except (StoreError, OSError):
             return False
 
-    def beat(self, now: float, progress: Progress, stop: StopRequest, is_reversed: bool) -> None:
+    def beat(
+        self, now: float, progress: Progress, stop: StopRequest, is_reversed: bool, is_over: bool
+    ) -> None:
         """Leaves the advice in the store; before the first, that of old runs is cleared away."""
         sweep = self._plan.sweep.name
         first, self._last_beat = self._last_beat is None, now
         self._beats += 1
         told = {
-            **advice(self._plan, progress, stop),
+            **advice(self._plan, progress, stop, is_over),
             "stop_reason": redact(stop.reason) if stop.reason else None,
             "updated_at": self._clock.wall(),
             "beat": self._beats,

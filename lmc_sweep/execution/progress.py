@@ -104,12 +104,11 @@ def stop_in_order(stop: StopRequest, reporter: Reporter, reason: str) -> None:
         reporter.noticed(f"Stopping in order: {reason}")
 
 
-def advice(plan: Plan, progress: Progress, stop: StopRequest) -> dict[str, object]:
-    """What ``status`` can be told while a driver runs, and after: advice, never truth."""
+def advice(plan: Plan, progress: Progress, stop: StopRequest, is_over: bool) -> dict[str, object]:
+    """What ``status`` can be told while a driver runs, and after (``is_over``): advice, never truth."""
     left = any(k.done + k.failed + k.blocked < k.total for k in progress.kinds.values())
-    state = "stopped" if left else "finished"
-    if progress.running or (left and not stop.reason):
-        state = "stopping" if stop.reason else "running"
+    ended = "stopped" if left else "finished"
+    state = ended if is_over else "stopping" if stop.reason else "running"
     return {
         "state": state,
         "stop_reason": stop.reason,
