@@ -138,6 +138,8 @@ def require_whole(root: Path, relative: str) -> None:
     every figure that follows from them. That takes about 0.7 ms per MB.
     """
     path = root / relative
+    if not layout.inside(relative) or path.is_symlink():
+        raise StoreError(f"{root}: a record says that {relative!r} was read: that is no file of this store")
     try:
         status = path.stat()
         problem = _problem_of(path, (status.st_ino, status.st_size, status.st_mtime_ns))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmc_sweep.store import layout, records
+from lmc_sweep.store.directory import entries_beside_compaction
 from lmc_sweep.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, Table
 
 Progress = Callable[[int], None]
@@ -115,12 +115,8 @@ def read_table(root: Path, table: Table, progress: Progress) -> Iterator[GoodRec
 
 def record_paths(root: Path, table: Table) -> list[str]:
     """Paths, relative to the store, of what stands among the records of a table."""
-    folder = root / layout.RECORDS / table.name
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [f"{layout.RECORDS}/{table.name}/{name}" for name in names]
+    folder = f"{layout.RECORDS}/{table.name}"
+    return [f"{folder}/{name}" for name in sorted(entries_beside_compaction(root / folder))]
 
 
 def read_record(root: Path, table: Table, path: str) -> GoodRecord | BadRecord | None:
