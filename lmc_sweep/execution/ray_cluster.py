@@ -76,16 +76,19 @@ class RayCluster:
         """Whether the head answered when it was last looked for."""
         return self._answered >= self._looked
 
+    def answers_now(self) -> bool:
+        """Whether the head answers at this moment: to be asked before any call that would wait for it."""
+        self._looked = time.monotonic()
+        if _accepts(*self._head, timeout=LOOK_SECONDS):
+            self._answered = time.monotonic()
+        return self.answers
+
     def nodes(self) -> list[Node]:
         """The machines that are alive, asked for again every few seconds while the head answers."""
-        now = time.monotonic()
-        if now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            if _accepts(*self._head, timeout=LOOK_SECONDS):
-                self._answered = time.monotonic()
-                self._nodes = [_node(told) for told in self.ray.nodes() if told["Alive"]]
-                if self._nodes:
-                    self._populated = time.monotonic()
+        if time.monotonic() - self._looked >= LOOK_SECONDS and self.answers_now():
+            self._nodes = [_node(told) for told in self.ray.nodes() if told["Alive"]]
+            if self._nodes:
+                self._populated = time.monotonic()
         return self._nodes
 
     def look(self) -> None:

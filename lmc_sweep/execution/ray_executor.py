@@ -14,6 +14,7 @@ Decisions that come from what Ray does:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,7 @@ class RayExecutor:
         self._suspects = Suspects(self._ray)
         self._tasks: dict[Any, tuple[str, Task]] = {}
         self._references: dict[str, Any] = {}
+        self._waiting: dict[str, tuple[Task, Attempt]] = {}
         self._functions: dict[int, Any] = {}
         self._generation = 0
         self._known: set[str] = set()
@@ -91,7 +93,13 @@ class RayExecutor:
         return max([1.0, *(_times(node, cpus, gpus) for node in self._nodes())])
 
     def submit(self, key: str, task: Task, attempt: Attempt) -> None:
-        """Hands a task to Ray, apart from earlier attempts and from machines that do not answer."""
+        """Hands a task to Ray, apart from earlier attempts and from machines that do not answer.
+
+        A function that is new to Ray needs the cluster's head: while that does not answer, the task waits.
+        """
+        if attempt.number not in self._functions and not self._cluster.answers_now():
+            self._waiting[key] = (task, attempt)
+            return
         cpus, gpus = self._execution.resources(task.kind)  # type: ignore[arg-type]
         share = min(attempt.share, self._max_share(task.kind)) if attempt.share > 1 else 1.0
         reference = (
@@ -112,12 +120,12 @@ class RayExecutor:
         reference = self._references.get(key)
         if reference is not None:
             self._ray.cancel(reference, force=force, recursive=False)
-            nodes = self._nodes()
-            if self._cluster.answers:
-                self._suspects.ask(nodes)
+            if self._cluster.answers_now():
+                self._suspects.ask(self._nodes())
 
     def forget(self, key: str) -> None:
         """Drops the task's reference; what is submitted from now on takes other ways than it did."""
+        self._waiting.pop(key, None)
         reference = self._references.pop(key, None)
         if reference is not None:
             del self._tasks[reference]
@@ -141,7 +149,12 @@ class RayExecutor:
             ExecutorGone: If the cluster is gone.
         """
         self._cluster.look()
+        if self._waiting and self._cluster.answers:
+            waiting, self._waiting = self._waiting, {}
+            for key, (task, attempt) in waiting.items():
+                self.submit(key, task, attempt)
         if not self._tasks:
+            time.sleep(timeout if self._waiting else 0)
             return []
         ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)
         if ready:
@@ -152,6 +165,7 @@ class RayExecutor:
         """Leaves the cluster; a private one ends, with its workers."""
         self._tasks.clear()
         self._references.clear()
+        self._waiting.clear()
         self._cluster.close()
 
     def kill(self) -> None:
