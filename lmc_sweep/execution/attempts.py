@@ -89,7 +89,7 @@ class Attempts:
             since=now,
             deadline_seconds=deadline,
             grace_seconds=max(self._latest - now, 0.0) if self._by_key else 0.0,
-            was_queued=self.room[kind] >= num_slots,
+            was_queued=self.room.total() >= num_slots,
             room=max(1, min(work.share, num_slots)),
         )
         self._latest = max(self._latest, now + deadline)
