@@ -24,7 +24,10 @@ SUPPORT = Path(__file__).parents[1] / "support"
 def _compacting(store: Path, seconds: float, *options: str) -> subprocess.Popen[str]:
     """A process that compacts again and again, without a grace."""
     command = [sys.executable, str(SUPPORT / "compacting.py"), str(store), str(seconds), *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    assert "ready\n" == started.stdout.readline()
+    return started
 
 
 def _merges(process: subprocess.Popen[str]) -> int:
@@ -51,7 +54,13 @@ def test_readers_and_writers_do_not_notice(tmp_path: Path) -> None:
     """While ten processes write and one compacts, no query fails, and no row is lost or doubled in any."""
     store = Store.create(tmp_path / "store")
     (tmp_path / "signs").mkdir()
-    command = [sys.executable, str(SUPPORT / "many_writers.py"), str(store.path), str(tmp_path / "signs")]
+    command = [
+        sys.executable,
+        str(SUPPORT / "many_writers.py"),
+        str(store.path),
+        str(tmp_path / "signs"),
+        "0.3",
+    ]
     writers = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert writers.stdout is not None
     writers.stdout.readline()

@@ -42,7 +42,7 @@ def fill(store: Store) -> None:
 
 
 def main() -> None:
-    """``python compacting.py STORE SECONDS [unlocked]``: compacts again and again without a grace."""
+    """``python compacting.py STORE SECONDS [unlocked]``: says "ready", then compacts again and again."""
     from lmc_sweep.store import compaction
 
     if "unlocked" in sys.argv:
@@ -53,6 +53,8 @@ def main() -> None:
 
         fcntl.flock = no_locks
     store = Store(sys.argv[1])
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     end = time.monotonic() + float(sys.argv[2])
     merged = 0
     while time.monotonic() < end:

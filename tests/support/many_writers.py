@@ -1,8 +1,8 @@
-"""``python many_writers.py STORE SIGNS``: ten processes commit to one store at once.
+"""``python many_writers.py STORE SIGNS [PAUSE]``: ten processes commit to one store at once.
 
 They are forked from one process that has imported everything, wait for the file SIGNS/go, and note
-in SIGNS/<pid> what they have committed. The process ids are printed at once; the end comes when all
-have ended.
+in SIGNS/<pid> what they have committed; each rests for PAUSE seconds after a commit. The process ids are
+printed at once; the end comes when all have ended.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 NUM_WRITERS, NUM_COMMITS, NUM_ROWS = 10, 12, 5
 
 
-def write(writer: int, store: Path, signs: Path) -> None:
+def write(writer: int, store: Path, signs: Path, pause: float) -> None:
     """One writer's commits. Half of them are the same in all, as when two drivers share a store."""
     from store_rows import row
 
@@ -30,11 +30,13 @@ def write(writer: int, store: Path, signs: Path) -> None:
             rows = [row("barriers", f"{name}-{k}", seed_a=commit, seed_b=k) for k in range(NUM_ROWS)]
             opened.commit("barriers", rows)
             acknowledged.write(f"{name}\n")
+            time.sleep(pause)
 
 
 def main() -> None:
     """Starts the writers and waits for them."""
     store, signs = Path(sys.argv[1]), Path(sys.argv[2])
+    pause = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
     sys.path.insert(0, str(Path(__file__).parent))
     from store_rows import row
 
@@ -47,7 +49,7 @@ def main() -> None:
     for writer in range(NUM_WRITERS):
         child = os.fork()
         if child == 0:
-            write(writer, store, signs)
+            write(writer, store, signs, pause)
             os._exit(0)
         children.append(child)
     sys.stdout.write(" ".join(map(str, children)) + "\n")
