@@ -92,7 +92,8 @@ class Places:
         """Whether an id has several rows; what was found out before is not looked up again."""
         if self._unchecked:
             if self._known_distinct and sum(map(len, self._unchecked)) * 4 < self.num_rows:
-                fresh = pa.concat_arrays([chunk for ids in self._unchecked for chunk in ids.chunks])
+                chunks = [chunk for ids in self._unchecked for chunk in ids.chunks]
+                fresh = pa.concat_arrays(chunks).unique()  # new rows may repeat each other, too
                 self._known_distinct = self._rows_of(fresh).num_rows == len(fresh)
             else:
                 self._known_distinct = not self._repeated_rows().any()
