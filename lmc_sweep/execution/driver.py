@@ -155,7 +155,7 @@ class Driver:
         if shows:
             self._reporter.progressed(progress)
         if beats:
-            self._heartbeat.beat(now, progress, self._stop, self._schedule.is_reversed, is_over)
+            self._heartbeat.beat(now, progress, self._stop, self._slots, self._schedule.is_reversed, is_over)
 
     def _flush(self, now: float, last: bool = False) -> None:
         """Writes what the driver has to say, unless the store pauses."""
@@ -203,19 +203,14 @@ class Driver:
 
     def _without_held(self, work: Work) -> Work | None:
         """The work without what another run has stored by now; None where nothing is left of it."""
-        batch = work.batch
         if not self._companions.any_alive:
             return work
-        held = self._companions.held(batch.kind, [item.id for item in batch.items], self._clock.now)
-        if not held:
-            return work
-        self._tally.done[batch.kind] += len(held)
+        kind, ids = work.batch.kind, [item.id for item in work.batch.items]
+        held = self._companions.held(kind, ids, self._clock.now)
+        self._tally.done[kind] += len(held)
         self._outcomes.settle(held, ())
-        left = tuple(item for item in batch.items if item.id not in held)
-        if not left:
-            return None
-        share = len(left) / len(batch.items)
-        return work.with_batch(replace(batch, items=left, seconds=share * batch.seconds))
+        left = [item_id for item_id in ids if item_id not in held]
+        return work.only(left) if left else None
 
     def _start(self, work: Work) -> None:
         """Submits one attempt."""

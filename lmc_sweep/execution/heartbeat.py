@@ -12,10 +12,8 @@ from lmc_sweep.execution.pace import Pace
 from lmc_sweep.execution.progress import CANCELLED, Progress, StopRequest, advice
 from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.tally import Tally, shown_batch
-from lmc_sweep.planning.items import KINDS
 from lmc_sweep.planning.plan import Plan
 from lmc_sweep.planning.resizing import AIM_SECONDS
-from lmc_sweep.redaction import redact
 from lmc_sweep.store import sweeps
 from lmc_sweep.store.store import Store
 
@@ -32,7 +30,7 @@ class Heartbeat:
 
     def __init__(self, plan: Plan, store: Store, executor: Executor, run_id: str, clock: Clock) -> None:
         self._plan, self._store, self._run_id, self._clock = plan, store, run_id, clock
-        self._executor = executor
+        self._description = executor.description
         self._start = clock.now()
         self._last_beat: float | None = None
         self._last_told: float | None = None
@@ -57,7 +55,13 @@ class Heartbeat:
             return False
 
     def beat(
-        self, now: float, progress: Progress, stop: StopRequest, is_reversed: bool, is_over: bool
+        self,
+        now: float,
+        progress: Progress,
+        stop: StopRequest,
+        slots: Mapping[str, int],
+        is_reversed: bool,
+        is_over: bool,
     ) -> None:
         """Leaves the advice in the store; before the first, that of old runs is cleared away."""
         sweep = self._plan.sweep.name
@@ -65,11 +69,10 @@ class Heartbeat:
         self._beats += 1
         told = {
             **advice(self._plan, progress, stop, is_over),
-            "stop_reason": redact(stop.reason) if stop.reason else None,
             "updated_at": self._clock.wall(),
             "beat": self._beats,
-            "executor": self._executor.description,
-            "num_slots": {kind: self._executor.num_slots(kind) for kind in KINDS},
+            "executor": self._description,
+            "num_slots": dict(slots),
             "is_reversed": is_reversed,
         }
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 from lmc_sweep.errors import StoreError
@@ -17,7 +17,8 @@ from lmc_sweep.execution.recording import Recorder
 from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.tally import Tally
 from lmc_sweep.execution.task import ItemFailure, Receipt
-from lmc_sweep.execution.work import Next, Work, after, known, unfinished, unlimited
+from lmc_sweep.execution.work import Next, after, known, unfinished, unlimited
+from lmc_sweep.redaction import redact
 from lmc_sweep.store.store import Store
 
 
@@ -56,6 +57,7 @@ class Outcomes:
                 f"A {work.batch.kind} batch of {len(work.batch.items)} ran out of memory and was halved."
             )
         self.settle(receipt.done, ())
+        self._unsaid(entry, receipt)
         together: dict[tuple[str, str], list[ItemFailure]] = defaultdict(list)
         for number, failure in enumerate(receipt.failures):
             cause = known(failure.cause)
@@ -65,13 +67,30 @@ class Outcomes:
             ids = tuple(item_id for failure in failures for item_id in failure.item_ids)
             self._ended(entry, replace(failures[0], item_ids=ids), is_known=True)
 
+    def _unsaid(self, entry: InFlight, receipt: Receipt) -> None:
+        """Decides about items of which a receipt says nothing: no task of ours leaves any out."""
+        items = entry.work.batch.items
+        if len(items) == len(receipt.done) + sum(len(failure.item_ids) for failure in receipt.failures):
+            return
+        said = {*receipt.done, *(item_id for failure in receipt.failures for item_id in failure.item_ids)}
+        unsaid = tuple(item.id for item in items if item.id not in said)
+        if unsaid:
+            message = f"the receipt says nothing of {len(unsaid)} items"
+            self._ended(
+                entry,
+                ItemFailure(entry.work.batch.kind, unsaid, "Unsaid", message, cause="worker_died"),
+                is_known=False,
+            )
+
     def lost(self, entry: InFlight, lost: Lost) -> None:
         """Decides about a batch whose worker was lost."""
         batch = entry.work.batch
         cause = known(lost.cause)
         ids = tuple(item.id for item in batch.items)
         self._ended(
-            entry, ItemFailure(batch.kind, ids, lost.error_type, lost.message, cause=cause.name), False
+            entry,
+            ItemFailure(batch.kind, ids, lost.error_type, redact(lost.message), cause=cause.name),
+            False,
         )
 
     def _ended(self, entry: InFlight, failure: ItemFailure, is_known: bool) -> None:
@@ -80,7 +99,7 @@ class Outcomes:
         ``is_known``: a receipt says which items failed; of a lost worker's, some may be stored.
         """
         cause, now = known(failure.cause), self._clock.now()
-        work = _narrowed(entry.work, failure.item_ids)
+        work = entry.work.only(failure.item_ids)
         self._recorder.ended(failure, work.number, now - entry.since)
         if cause.name == "version":
             stop_in_order(self._stop, self._reporter, failure.message)
@@ -168,14 +187,3 @@ _CAPTIONS = {
     "device_error": "The GPU reported an error",
     "deadline": "A deadline passed",
 }
-
-
-def _narrowed(work: Work, item_ids: Sequence[str]) -> Work:
-    """The work with these of its items alone."""
-    batch = work.batch
-    if len(item_ids) == len(batch.items):
-        return work
-    wanted = set(item_ids)
-    items = tuple(item for item in batch.items if item.id in wanted)
-    share = len(items) / len(batch.items)
-    return work.with_batch(replace(batch, items=items, seconds=share * batch.seconds))

@@ -7,6 +7,7 @@ computed in vain is computed again once the store is back.
 from __future__ import annotations
 
 from lmc_sweep.execution.progress import Reporter, StopRequest, stop_in_order
+from lmc_sweep.redaction import redact
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -58,7 +59,7 @@ def store_failed(patience: Patience, now: float, message: str, reporter: Reporte
     """Books that the store could not be used, tells so once, and stops in order when that lasts."""
     pause = patience.failed(now, message)
     if pause is not None:
-        reporter.noticed(f"{message}; trying again in {pause:g} s")
+        reporter.noticed(f"{redact(message)}; trying again in {pause:g} s")
     if patience.is_over:
         told = f"the store could not be used for {patience.limit_seconds:g} s. {message}"
         stop_in_order(stop, reporter, told)

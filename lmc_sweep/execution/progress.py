@@ -9,6 +9,7 @@ from typing import Protocol
 from lmc_sweep.execution.executor import Executor
 from lmc_sweep.execution.task import ItemFailure
 from lmc_sweep.planning.plan import Plan
+from lmc_sweep.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class StopRequest:
 def stop_in_order(stop: StopRequest, reporter: Reporter, reason: str) -> None:
     """Asks for a stop and says why, unless one was asked for already."""
     if not stop.reason:
-        stop.reason = reason
-        reporter.noticed(f"Stopping in order: {reason}")
+        stop.reason = redact(reason)
+        reporter.noticed(f"Stopping in order: {stop.reason}")
 
 
 def advice(plan: Plan, progress: Progress, stop: StopRequest, is_over: bool) -> dict[str, object]:
@@ -111,7 +112,7 @@ def advice(plan: Plan, progress: Progress, stop: StopRequest, is_over: bool) -> 
     state = ended if is_over else "stopping" if stop.reason else "running"
     return {
         "state": state,
-        "stop_reason": stop.reason,
+        "stop_reason": redact(stop.reason) if stop.reason else None,
         "num_ended": sum(k.done for k in progress.kinds.values())
         - sum(len(done) for done in plan.done.values()),
         "elapsed_seconds": round(progress.elapsed_seconds, 3),

@@ -6,7 +6,7 @@ driver's business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -60,6 +60,15 @@ class Work:
         """Other items with the same history."""
         return replace(self, batch=batch)
 
+    def only(self, item_ids: Collection[str]) -> Work:
+        """The same with these of its items alone, of which there is one at least."""
+        batch, wanted = self.batch, frozenset(item_ids)
+        items = tuple(item for item in batch.items if item.id in wanted)
+        if len(items) == len(batch.items):
+            return self
+        share = len(items) / len(batch.items)
+        return self.with_batch(replace(batch, items=items, seconds=share * batch.seconds))
+
 
 @dataclass(frozen=True)
 class Next:
@@ -88,7 +97,7 @@ def after(work: Work, cause: Cause, retries: int) -> Next:
         return Next(_in_halves(work, {**work.ended, cause.name: 0}), delay)
     if num_ended < most:
         return Next((_once_more(work, cause, num_ended),), delay)
-    if several and most > 1:
+    if several and cause.max_attempts != 1:
         parts = _in_halves(work, {})
         return Next(tuple(replace(part, ended=_used_up(work, part, cause, most)) for part in parts), delay)
     return Next(())

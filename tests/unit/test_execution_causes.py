@@ -10,7 +10,7 @@ import pytest
 from lmc_sweep.execution.causes import CAUSES
 from lmc_sweep.execution.executor import Attempt
 from lmc_sweep.execution.progress import StopRequest
-from lmc_sweep.execution.task import Task
+from lmc_sweep.execution.task import Receipt, Task
 from lmc_sweep.execution.work import Work, after, backoff
 from lmc_sweep.planning.batching import Batch
 from lmc_sweep.store.store import Store
@@ -107,6 +107,29 @@ def test_an_item_that_ends_its_workers_is_isolated(tmp_path: Path) -> None:
     run.run()
     assert {victim} == {item_id for failure in run.failures for item_id in failure.item_ids}
     assert (11, 1) == (run.progress().kinds["network"].done, run.progress().kinds["network"].failed)
+
+
+def test_without_retries_a_lost_batch_is_still_halved(tmp_path: Path) -> None:
+    """``retries: 0`` gives up no item that did not stand alone when its worker died."""
+    plan, _ = pretended_plan(tmp_path)
+    whole = Work(Batch("network", tuple(plan.items["network"]), 1.0))
+    assert [6, 6] == [len(part.batch.items) for part in after(whole, CAUSES["worker_died"], 0).work]
+    assert () == after(alone(tmp_path), CAUSES["worker_died"], 0).work
+    assert () == after(whole, CAUSES["error"], 0).work
+
+
+def test_items_of_which_a_receipt_says_nothing_are_tried_again(tmp_path: Path) -> None:
+    """A receipt that leaves items out settles the others; the rest are another attempt's."""
+
+    def answer(task: Task, attempt: Attempt) -> Answer:
+        if attempt.number > 1:
+            return done(task)
+        return 1.0, Receipt(tuple(item.id for item in task.items[1:]), seconds=1.0)
+
+    run = pretended_run(tmp_path, PretendedExecutor(answer))
+    run.run()
+    assert (12, 24, 48) == tuple(k.done for k in run.progress().kinds.values())
+    assert {"worker_died"} == set(run.progress().attempts)
 
 
 @pytest.mark.parametrize("cause", ["host_memory", "device_memory"])
