@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,30 +34,55 @@ class HeldRows:
         self._root, self._table = root, table
         self._columns = [column.name for column in compared_columns(table)]
         self._added: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        self._waiting: list[tuple[Any, ...]] = []
         self._usable: dict[str, bool] = {}
         self._list()
 
-    def agreement(self, row: Mapping[str, Any]) -> Agreement:
-        """Whether some row of the same id has the same numbers, all have others, or there is none."""
-        for attempt in range(_ATTEMPTS):
+    def expect(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Reads at once what these rows, of which ``agreement`` will be asked, are to be compared with."""
+        for attempt in range(_ATTEMPTS if self._columns else 0):
             try:
-                return self._agreement(row)
+                self._read({place for row in rows for place in self._places.get(self._key(row), ())})
+                return
             except FileNotFoundError:  # compaction moved rows to another file
                 if attempt == _ATTEMPTS - 1:
                     raise
                 self._list()
-        raise AssertionError("unreachable")
+
+    def agreement(self, row: Mapping[str, Any]) -> Agreement:
+        """Whether some row of the same id has the same numbers, all have others, or there is none."""
+        key = self._key(row)
+        places, added = self._places.get(key, []), self._added.get(key, [])
+        if not places and not added:
+            return "new"
+        if self._table.key is None or not self._columns:
+            return "same"
+        numbers = {name: row[name] for name in self._columns}
+        for held in (*added, *(self._values[place] for place in places)):
+            pair = [("held", held), ("other", numbers)]
+            if held == numbers or not any(differences(self._table, "", pair)):
+                return "same"
+        return "differs"
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Counts a row that is about to be written."""
-        kept = {name: row[name] for name in self._columns}
-        self._added.setdefault(self._key(row), []).append(kept)
+        key = self._key(row)
+        self._waiting.append(key)
+        self._added.setdefault(key, []).append({name: row[name] for name in self._columns})
+
+    def written(self, path: str) -> None:
+        """Takes in that the rows that were added since stand in this file, in that order."""
+        for k, key in enumerate(self._waiting):
+            self._places.setdefault(key, []).append((path, k))
+        self._waiting.clear()
+        self._added.clear()
 
     def _list(self) -> None:
         """Looks at the store: where the rows of each id stand."""
         table, names = self._table, self._names()
         self._places: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
         self._files: OrderedDict[str, Any] = OrderedDict()
+        self._values: dict[tuple[str, int], dict[str, Any]] = {}
         for found in read_table(self._root, table, lambda num_bytes: None):
             if isinstance(found, BadRecord):
                 continue
@@ -67,19 +92,6 @@ class HeldRows:
             for k, key in enumerate(zip(*(found.column(name) for name in names), strict=True)):
                 if usable[k]:
                     self._places.setdefault(key, []).append((found.path, k))
-
-    def _agreement(self, row: Mapping[str, Any]) -> Agreement:
-        key = self._key(row)
-        places, added = self._places.get(key, []), self._added.get(key, [])
-        if not places and not added:
-            return "new"
-        if self._table.key is None or not self._columns:
-            return "same"
-        numbers = {name: row[name] for name in self._columns}
-        for held in (*added, *(self._read(*place) for place in places)):
-            if not any(differences(self._table, "", [("held", held), ("other", numbers)])):
-                return "same"
-        return "differs"
 
     def _names(self) -> list[str]:
         """The columns that tell one row from another."""
@@ -96,11 +108,16 @@ class HeldRows:
     def _key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(row[name] for name in self._names())
 
-    def _read(self, path: str, k: int) -> dict[str, Any]:
-        """The compared columns of one row; null where its file is of an older schema version."""
-        data = self._open(path)
-        found = data.slice(k, 1).to_pylist()[0]
-        return {name: found.get(name) for name in self._columns}
+    def _read(self, places: set[tuple[str, int]]) -> None:
+        """The compared columns of some rows; null where their file is of an older schema version."""
+        by_file: dict[str, list[int]] = {}
+        for path, k in sorted(places):
+            by_file.setdefault(path, []).append(k)
+        self._values = {}
+        for path, indices in by_file.items():
+            found = self._open(path).take(indices).to_pylist()
+            for k, values in zip(indices, found, strict=True):
+                self._values[path, k] = {name: values.get(name) for name in self._columns}
 
     def _open(self, path: str) -> Any:
         """The compared columns of a file, kept for the next row."""

@@ -90,39 +90,48 @@ def _merge_table(
         if isinstance(record, BadRecord):
             copying.found.problems.append((record.path, record.reason))
             continue
-        for row in _rows(record):
-            if "sweep" in row and row["sweep"] is not None:
-                if table.name == "sweep_items" and row["sweep"] not in renamed:
-                    copying.without_file(row["sweep"])
-                    continue
-                row["sweep"] = renamed.get(row["sweep"], row["sweep"])
-            agreement = held.agreement(row)
-            if agreement == "same":
-                copying.found.held[table.name] += 1
-            elif copying.bring(table, row, record.path):
-                held.add(row)
-                copying.found.copied[table.name] += 1
-                copying.found.differing[table.name] += agreement == "differs"
-                waiting.append(row)
+        for rows in _parts(record):
+            theirs = list(_renamed(copying, table, rows, renamed))
+            held.expect(theirs)
+            for row in theirs:
+                agreement = held.agreement(row)
+                if agreement == "same":
+                    copying.found.held[table.name] += 1
+                elif copying.bring(table, row, record.path):
+                    held.add(row)
+                    copying.found.copied[table.name] += 1
+                    copying.found.differing[table.name] += agreement == "differs"
+                    waiting.append(row)
             if len(waiting) >= ROWS_PER_FILE:
-                _commit(copying.store, table, waiting)
-        seen += record.num_rows
-        watch(table.name, seen)
-    _commit(copying.store, table, waiting)
+                _commit(copying.store, table, waiting, held)
+            seen += len(rows)
+            watch(table.name, seen)
+    _commit(copying.store, table, waiting, held)
 
 
-def _rows(record: GoodRecord) -> Iterator[dict[str, Any]]:
-    """The rows of a record, in the columns of today's schema; those that it lacks are null."""
+def _renamed(
+    copying: _Copying, table: Table, rows: list[dict[str, Any]], renamed: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """The rows under the names that their sweeps have now; none of a plan whose sweep file is not there."""
+    for row in rows:
+        sweep = row.get("sweep")
+        if table.name == "sweep_items" and sweep not in renamed:
+            copying.without_file(row["sweep"])
+        else:
+            yield row if sweep is None else {**row, "sweep": renamed.get(sweep, sweep)}
+
+
+def _parts(record: GoodRecord) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a record, some at a time, in today's columns; those that it lacks are null."""
     missing = dict.fromkeys(record.table.by_name.keys() - set(record.data.column_names))
     for part in record.data.to_batches(max_chunksize=ROWS_PER_FILE):
-        for row in part.to_pylist():
-            yield {**missing, **row}
+        yield [{**missing, **row} for row in part.to_pylist()]
 
 
-def _commit(store: Store, table: Table, waiting: list[dict[str, Any]]) -> None:
+def _commit(store: Store, table: Table, waiting: list[dict[str, Any]], held: HeldRows) -> None:
     """Publishes rows as one record, as they are: who computed them and when is not changed."""
     if waiting:
-        records.write(store.path, table, waiting, datetime.now(UTC), store.terms)
+        held.written(records.write(store.path, table, waiting, datetime.now(UTC), store.terms))
         waiting.clear()
 
 
