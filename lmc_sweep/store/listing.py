@@ -166,6 +166,11 @@ class Listing:
             facts = self.files[path].facts
             if facts is None:
                 facts = record_files.read_facts(self.root, self.table, path)
+            if isinstance(facts, Problem):
+                self.problems[path] = facts
+                del self.files[path]
+                self._places, self.version = None, self.version + 1
+                raise FileNotFoundError(f"{self.root / path}: {facts.reason}")  # who asked looks again
             self._facts[path] = facts
         return self._facts[path]
 

@@ -11,6 +11,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout, records
 from lmc_sweep.store.parquet_sql import literals, todays_columns
-from lmc_sweep.store.publish import reveal, stage
+from lmc_sweep.store.publish import make_directory, reveal, stage
 from lmc_sweep.store.record_files import Generation, generation_metadata
 from lmc_sweep.store.schema import Table
 from lmc_sweep.store.terms import Terms
@@ -58,11 +59,8 @@ def write(
         folder: Where unfinished files may lie, inside the store: no reader looks there.
         tell: Called with the number of rows written so far.
     """
-    import duckdb
-
-    spill = folder / "spill"
-    settings = {"temp_directory": str(spill), "memory_limit": f"{_memory_bytes()}B"}
-    with duckdb.connect(config=settings) as connection:
+    make_directory(folder, terms.root)
+    with _sorting(terms.root, table, merge, folder) as connection:
         sums = _Sums()
         batches = _sorted_rows(connection, terms.root, table, merge, sums, tell)
         staged = _stage(terms, table, merge, replaces, folder, batches)
@@ -77,6 +75,25 @@ def write(
         reveal(path, terms.root / relative, terms)
         _forget(terms.root / relative)
     return list(staged.values())
+
+
+@contextmanager
+def _sorting(root: Path, table: Table, merge: Merge, folder: Path) -> Iterator[Any]:
+    """A connection to a DuckDB that spills into the folder, and tells of what goes wrong in one line."""
+    import duckdb
+
+    settings = {"temp_directory": str(folder / "spill"), "memory_limit": f"{_memory_bytes()}B"}
+    try:
+        with duckdb.connect(config=settings) as connection:
+            yield connection
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException):
+            _require_unchanged(root, merge)
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StoreError(
+            f"{table.name}: its files cannot be merged: {told}. Nothing was changed. Free some memory, and "
+            f"space on the disk of {folder.parent}, then run the same command again."
+        ) from error
 
 
 def _sorted_rows(

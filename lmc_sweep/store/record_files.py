@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +23,8 @@ from lmc_sweep.store.directory import Stamp
 from lmc_sweep.store.schema import Table
 
 COMPACTION_KEY = b"lmc_sweep.compaction"
+T = TypeVar("T")
+
 IDS, TIMES = "id", "created_at"
 
 _SMALL_BYTES = 4 << 20
@@ -85,22 +88,19 @@ def learn(root: Path, table: Table, path: str, stamp: Stamp) -> RecordFile | Pro
     if not S_ISREG(stamp[2]):
         return Problem(path, "foreign: not a regular file")
     try:
-        return _read(root / path, table, path, stamp[0])
+        return _believed(path, lambda: _read(root / path, table, path, stamp[0]))
     except FileNotFoundError:
         return None
-    except (pa.ArrowException, ValueError, KeyError) as error:
-        return Problem(path, f"torn or foreign: {_first_line(error)}")
-    except OSError as error:
-        # Arrow reports a torn file as an OSError without a number
-        if error.errno is None:
-            return Problem(path, f"torn or foreign: {_first_line(error)}")
-        return Problem(path, f"cannot be read: {error.strerror}", may_pass=True)
 
 
 def read_facts(root: Path, table: Table, path: str) -> Any:
-    """Id and time of every row of a good file whose name carries its hash."""
-    with pq.ParquetFile(root / path) as parquet:
-        return _facts(table, parquet)
+    """Id and time of every row of a good file whose name carries its hash, or why they cannot be read."""
+
+    def read() -> Any:
+        with pq.ParquetFile(root / path) as parquet:
+            return _facts(table, parquet)
+
+    return _believed(path, read)
 
 
 def read_artifacts(root: Path, table: Table, path: str) -> Any:
@@ -116,6 +116,20 @@ def generation_metadata(generation: Generation) -> dict[bytes, str]:
     if generation.parts is not None:
         told |= {"parts": list(generation.parts), "replaces": sorted(generation.replaces)}
     return {COMPACTION_KEY: json.dumps(told, separators=(",", ":"))}
+
+
+def _believed(path: str, read: Callable[[], T]) -> T | Problem:
+    """What reading a file gives, or why it is set aside; FileNotFoundError when it is gone."""
+    try:
+        return read()
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        return Problem(path, f"torn or foreign: {_first_line(error)}")
+    except OSError as error:
+        if error.errno is None:  # Arrow reports a torn file so
+            return Problem(path, f"torn or foreign: {_first_line(error)}")
+        return Problem(path, f"cannot be read: {error.strerror}", may_pass=True)
 
 
 def _read(file: Path, table: Table, path: str, size: int) -> RecordFile | Problem:

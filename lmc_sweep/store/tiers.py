@@ -129,7 +129,7 @@ def _repeated_items(listing: Listing) -> list[list[Place]]:
             ORDER BY created_at DESC, _file, file_row_number)
         FROM read_parquet({literals(paths)}, filename = '_file', file_row_number = true)
         GROUP BY {", ".join(names)} HAVING count(*) > 1"""
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"temp_directory": ""}) as connection:
         found = connection.execute(query).fetchall()
     return [[Place(int(time), paths[file], int(row)) for file, row, time in group] for (group,) in found]
 

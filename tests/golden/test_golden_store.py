@@ -6,6 +6,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from store_rows import row
@@ -101,6 +102,13 @@ def test_attempts_and_retries_of_version_4_come_out_as_they_went_in() -> None:
     ).fetchall()
     assert [("failure", "golden")] == store.sql("SELECT failure_id, sweep FROM retries").fetchall()
     assert [] == Store(GOLDEN / "store_v3").sql("SELECT * FROM attempts").fetchall()
+
+
+def test_a_compacted_file_of_version_4_is_read() -> None:
+    """Both results of the doubled barrier stand in the one compacted file, and the first counts."""
+    (file,) = (GOLDEN / "store_v4" / "records" / "barriers").iterdir()
+    assert file.name.endswith(".compact.parquet")
+    assert [0.25, 0.75] == pq.read_table(file).column("loss_barrier").to_pylist()
 
 
 def old_checkpoint(store: Store) -> str:

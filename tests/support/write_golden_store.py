@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from store_rows import row
 
 from lmc_sweep.store import environment
+from lmc_sweep.store.compaction import compact
 from lmc_sweep.store.store import Store
 
 ENVIRONMENT = {"lmc_sweep": "0.1.0", "python": "3.11", "packages": {"torch": "2.15.0"}, "gpu": None}
@@ -91,6 +92,7 @@ def write(path: Path) -> None:
     store.commit("failures", [row("failures", "failure", kind="barrier", item_ids=["barrier", "missing"])])
     store.commit("attempts", [row("attempts", "attempt", sweep="golden", cause="deadline")])
     store.commit("retries", [row("retries", "failure", sweep="golden")])
+    compact(store, grace_seconds=0)  # of the two files of barriers
     store.record_sweep("golden", "name: golden\n", [("network", "network0"), ("barrier", "barrier")])
 
 

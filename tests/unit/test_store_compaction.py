@@ -42,6 +42,7 @@ def test_stores_of_every_version_show_the_same_afterwards(tmp_path: Path, versio
     store = Store(tmp_path / "store")
     for minutes in (7, 8):
         store.commit("networks", [row("networks", f"new-{minutes}", checkpoint=_checkpoint(store))])
+        store.commit("barriers", [row("barriers", f"new-{minutes}")])
     expected, reported = shown(store), findings(store)
     report = compact(store, grace_seconds=0)
     for reader in (store, Store(store.path)):
@@ -158,6 +159,29 @@ def test_replaced_files_are_left_out_while_they_stay(store: Store) -> None:
     compacted.rename(store.path / "elsewhere")
     for reader in (store, Store(store.path)):
         assert ["0-0", "1-0", "2-0"] == ids_of(reader.barriers(), "barrier_id")
+
+
+def test_some_of_the_new_files_without_the_last_double_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a compaction died between two of its files, rows are shown once, and the next mends it."""
+    monkeypatch.setattr("lmc_sweep.store.merged_files.FULL_ROWS", 4)
+    monkeypatch.setattr("lmc_sweep.store.merged_files.ROW_GROUP_ROWS", 2)
+    monkeypatch.setattr(tiers, "FULL_ROWS", 4)
+    _commits(store, 10)
+    expected = shown(store)
+    contents = {file: file.read_bytes() for file in record_files(store, "barriers")}
+    compact(store, grace_seconds=0)
+    new = record_files(store, "barriers")
+    assert 3 == len(new)
+    new[-1].unlink()
+    for file, content in contents.items():
+        file.write_bytes(content)
+    for reader in (store, Store(store.path)):
+        assert (expected, []) == (shown(reader), findings(reader))
+    report = compact(store, grace_seconds=0)
+    assert [(12, 3, 10)] == [(one.files_before, one.files_after, one.rows) for one in report.tables]
+    assert expected == shown(Store(store.path))
 
 
 def test_replaced_files_stay_for_the_grace(store: Store) -> None:
