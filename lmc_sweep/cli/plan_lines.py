@@ -72,8 +72,9 @@ def held_back_lines(plan: Plan, store: str) -> list[str]:
     blocked = sum(len(ids) for ids in plan.blocked.values())
     if not held:
         return []
-    waiting = f", and {blocked} wait for them" if blocked else ""
+    items = "1 item" if held == 1 else f"{held} items"
+    waiting = f"; {blocked} more wait for what it would give" if blocked else ""
     return [
-        f"{held} items failed in code of your own and are held back{waiting}. Once it is mended: "
+        f"{items} failed in code of your own, held back until released{waiting}. Once it is mended: "
         f"lmc-sweep retry {shlex.quote(store)}"
     ]
