@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -235,12 +235,14 @@ class Store:
         self.settle()
         sweeps.write_text(self.path, name, yaml_text, self.terms)
         plan_id = sweeps.plan_id(items)
-        newest = self._rows("SELECT any_value(plan_id) FROM sweep_items WHERE sweep = ?", [name])
-        if items and newest != [(plan_id,)]:
-            rows = [
-                {"sweep": name, "kind": kind, "item_id": item, "plan_id": plan_id} for kind, item in items
-            ]
-            self.commit("sweep_items", rows)
+        query = "SELECT any_value(plan_id), max(created_at) FROM sweep_items WHERE sweep = ?"
+        ((newest, recorded_at),) = self._rows(query, [name])
+        if items and newest != plan_id:
+            now = datetime.now(UTC)
+            if recorded_at is not None:  # by a clock that may be ahead of ours: this plan is the newest
+                now = max(now, recorded_at.replace(tzinfo=UTC) + timedelta(microseconds=1))
+            row = {"sweep": name, "plan_id": plan_id, "created_at": now}
+            self.commit("sweep_items", [{**row, "kind": kind, "item_id": item} for kind, item in items])
 
     def sweeps(self) -> list[str]:
         """Names of the sweeps that were recorded."""
