@@ -1,0 +1,154 @@
+"""The status of a store on a screen, watched and in one shot; runs that are asked to stop."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from store_rows import row
+
+from lmc_sweep.cli import cancel, status
+from lmc_sweep.cli.status_lines import status_parts
+from lmc_sweep.errors import SweepError
+from lmc_sweep.store.store import Store
+
+RUN = "a" * 32
+
+
+class Clock:
+    """A clock that only sleeping moves; ``at`` says what happens at the end of each sleep."""
+
+    def __init__(self, at: list[Any]) -> None:
+        self.seconds, self.at = 0.0, list(at)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def time(self) -> float:
+        return 1_800_000_000.0 + self.seconds
+
+    def strftime(self, form: str) -> str:
+        return f"t={self.seconds:g}"
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        if self.at:
+            self.at.pop(0)()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A sweep of two barriers, of which one is there."""
+    store = Store.create(tmp_path / "store")
+    store.record_sweep("s", "name: s\n", [("barrier", "a"), ("barrier", "b")])
+    store.commit("barriers", [row("barriers", "a")])
+    return store
+
+
+def tell(store: Store, beat: int, **advice: Any) -> None:
+    """Leaves advice whose clock is a day behind."""
+    told = {"state": "running", "updated_at": 1_799_900_000.0, "beat": beat, "eta_seconds": 100.0, **advice}
+    store.write_progress("s", RUN, told)
+
+
+def watched(store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, terminal: bool = False) -> list[str]:
+    """The lines that --watch prints, by a clock that is only pretended."""
+    monkeypatch.setattr(status, "time", clock)
+    text = io.StringIO()
+    out = Console(file=text, width=80, force_terminal=terminal, color_system=None, legacy_windows=False)
+    status._watch(out, store, "store", None, as_json=False)
+    return text.getvalue().splitlines()
+
+
+def test_watching_ends_when_all_is_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats show a run with another clock at work; when the last item is there, watching ends."""
+    tell(store, 1)
+    steps = [lambda n=n: tell(store, n) for n in range(2, 8)]
+    steps.append(lambda: store.commit("barriers", [row("barriers", "b")]))
+    lines = watched(store, Clock(steps), monkeypatch)
+    assert [
+        "t=0 s: not running; barriers 1/2",
+        "t=10 s: running; barriers 1/2; ETA 2 min",
+        "t=14 s: complete; barriers 2/2",
+    ] == lines
+
+
+def test_watching_ends_when_the_run_falls_silent(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that shows no further heartbeat is gone, and watching says so and ends."""
+    tell(store, 1)
+    clock = Clock([lambda: tell(store, 2)])
+    lines = watched(store, clock, monkeypatch)
+    assert "No run is alive. The same lmc-sweep run carries on from here." == lines[-1]
+    assert "s: not running; barriers 1/2" in lines[-2]
+    assert 30 <= clock.seconds <= 36
+
+
+def test_watching_on_a_terminal_redraws_in_place(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal gets the whole status each time, and the cursor goes back before the next."""
+    tell(store, 1)
+    text = "\n".join(watched(store, Clock([lambda: tell(store, 2, state="stopped")]), monkeypatch, True))
+    assert 2 <= text.count("Sweep s: not running")
+    assert "\x1b[1A" in text
+
+
+def test_an_unknown_sweep_lists_the_known_ones(store: Store) -> None:
+    """A sweep that the store does not hold is refused by name."""
+    with pytest.raises(SweepError, match=r"no sweep 't' here\. Known sweeps: s"):
+        status.sweep_names(store, "t")
+    assert ["s"] == status.sweep_names(store, None)
+
+
+def test_every_line_of_ours_fits_into_80_columns(store: Store) -> None:
+    """Lines without an error's message or a path are at most 80 characters long."""
+    from lmc_sweep.analysis.progress import sweep_status
+
+    batch = {"key": "k-2", "kind": "barrier", "num_items": 64, "seconds": 200.0, "estimated_seconds": 120.0}
+    tell(
+        store,
+        1,
+        updated_at=1_800_000_000.0,
+        elapsed_seconds=250.0,
+        executor="Ray on a private cluster on this machine, 2 CPUs, 0 GPUs",
+        running=[{**batch, "attempt": 1, "what": "digits, mlp 64x1, identity, train"}],
+        kinds={"barrier": {"rate_per_second": 1.5, "estimated_seconds": 10.0, "measured_seconds": 26.0}},
+    )
+    store.commit("attempts", [row("attempts", "t", sweep="s", cause="node_lost")])
+    lines = [
+        part
+        for part in status_parts(sweep_status(store, "s", now=1_800_000_002.0), "store")
+        if isinstance(part, str)
+    ]
+    assert "Sweep s: running, 4 min 10 s gone, last heard of 2.0 s ago" == lines[0]
+    assert "So far it took 26 s of worker time: 2.6 times the estimate (10 s)." in lines
+    assert "  3 min 20 s of about 2 min, 64 barriers: digits, mlp 64x1, identity, train" in lines
+    assert [] == [line for line in lines if len(line) > 80]
+
+
+def test_cancel_asks_runs_that_claim_to_be_alive(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """A silent run is asked, too; one that has ended, and a folder that is no run's, are left alone."""
+    tell(store, 1)
+    store.write_progress("s", "b" * 32, {"state": "stopped", "updated_at": 1.0})
+    foreign = store.path / "sweeps" / "s" / "runs" / "not a run"
+    foreign.mkdir()
+    (foreign / "progress.json").write_text(json.dumps({"state": "running"}))
+    cancel.cancel_command(str(store.path), None, False)
+    assert (True, False) == (store.cancel_requested("s", RUN), store.cancel_requested("s", "b" * 32))
+    told = capsys.readouterr().err
+    assert "asked run aaaaaaaa to stop" in told
+    assert "it is probably gone, and stops if it is not" in told
+
+
+def test_cancel_waits_until_the_run_has_ended(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--wait returns when the run says that it stopped."""
+    tell(store, 1)
+    clock = Clock([lambda: tell(store, 2), lambda: tell(store, 3), lambda: tell(store, 4, state="stopped")])
+    monkeypatch.setattr(cancel, "time", clock)
+    cancel.cancel_command(str(store.path), None, True)
+    assert 3.0 == clock.seconds
+    assert "Sweep s: run aaaaaaaa has stopped (3.0 s)." in capsys.readouterr().err
