@@ -54,10 +54,9 @@ def cancel_command(
 def _alive_runs(store: Store, sweep: str) -> list[RunAdvice]:
     """Runs that have not said that they ended; a silent one may only be cut off, and is asked, too."""
     from lmc_sweep.analysis.run_advice import read_advice
-    from lmc_sweep.store.layout import is_run_id
 
     runs = (read_advice(told) for told in store.read_runs(sweep))
-    return [run for run in runs if run.claims_to_be_alive and is_run_id(run.run_id)]
+    return [run for run in runs if run.claims_to_be_alive]
 
 
 def _heard(run: RunAdvice) -> str:

@@ -98,6 +98,11 @@ def sweep_folder(name: str) -> str:
     return f"{SWEEPS}/{name}"
 
 
+def is_sweep_name(text: str) -> bool:
+    """Whether a text can be the name of a sweep, as a folder that somebody else made may not be."""
+    return _SWEEP_NAME.fullmatch(text) is not None
+
+
 def is_run_id(text: str) -> bool:
     """Whether a text can be the id of a run, as a folder that somebody else made may not be."""
     return _RUN_ID.fullmatch(text) is not None

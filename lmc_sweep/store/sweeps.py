@@ -43,8 +43,9 @@ def write_text(root: Path, name: str, text: str, terms: Terms | None = None) -> 
 
 
 def names(root: Path) -> list[str]:
-    """The sweeps that were recorded, sorted."""
-    return sorted(path.parent.name for path in (root / layout.SWEEPS).glob("*/sweep.yaml"))
+    """The sweeps that were recorded, sorted; folders that cannot be a sweep's are somebody else's."""
+    found = (path.parent.name for path in (root / layout.SWEEPS).glob("*/sweep.yaml"))
+    return sorted(name for name in found if layout.is_sweep_name(name))
 
 
 def write_progress(root: Path, name: str, run_id: str, progress: Mapping[str, Any]) -> None:
@@ -56,7 +57,7 @@ def read_runs(root: Path, name: str) -> list[dict[str, Any]]:
     """The advice of every run of a sweep that left any, with its ``run_id``; the newest last."""
     found = []
     for path in (root / layout.sweep_folder(name) / "runs").glob("*/progress.json"):
-        told = _read(path)
+        told = _read(path) if layout.is_run_id(path.parent.name) else None
         if told is not None:
             found.append({**told, "run_id": path.parent.name})
     return sorted(found, key=_age)

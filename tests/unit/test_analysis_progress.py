@@ -229,3 +229,12 @@ def test_a_run_without_workers_may_be_silent_longer(store: Store) -> None:
     assert "running" == sweep_status(store, "s", now=NOW).state
     tell(store, updated_at=NOW - 400, executor="inline, in this process")
     assert "not running" == sweep_status(store, "s", now=NOW).state
+
+
+def test_folders_of_others_are_no_sweeps_and_no_runs(store: Store) -> None:
+    """Folders with names that no sweep or run can have are left out, and hinder nothing."""
+    for folder in ("sweeps/my sweep", "sweeps/s/runs/my run"):
+        (store.path / folder).mkdir(parents=True)
+        (store.path / folder / "sweep.yaml").write_text("name: x\n")
+        (store.path / folder / "progress.json").write_text("{}")
+    assert (["s"], []) == (store.sweeps(), store.read_runs("s"))
