@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 KINDS = {
-    "record": "record files set aside",
+    "record": "record files that are left out",
     "artifact": "files of tensors that cannot be used",
     "row": "rows that name what their file does not have",
     "input": "rows whose inputs are gone or not told",
