@@ -13,6 +13,7 @@ Decisions that come from what Ray does:
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import secrets
@@ -168,7 +169,7 @@ def _connect(address: str, uses_gpus: bool) -> Any:
     options: dict[str, Any] = {"address": address, "logging_level": "error", "log_to_driver": False}
     if address == "local":
         os.environ.setdefault(_ALL_DEVICES, "1")
-        os.environ.update(zip(_OWN_TOKEN, ("token", secrets.token_hex(32)), strict=True))
+        os.environ.update(zip(_OWN_TOKEN, ("token", _token()), strict=True))
         options |= {
             "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "include_dashboard": False,
@@ -198,6 +199,12 @@ def _connect(address: str, uses_gpus: bool) -> Any:
         told = " ".join(str(error).split())[:500]
         raise SweepError(f"--address {address}: Ray could not be started or joined: {told}") from error
     return ray
+
+
+@functools.cache
+def _token() -> str:
+    """A secret of this process. Ray keeps the first that it sees, so a second cluster has the same."""
+    return secrets.token_hex(32)
 
 
 def _require_address(address: str) -> None:

@@ -18,6 +18,7 @@ from ray_machines import (
     end,
     in_peace,
     left,
+    lives,
     machines,
     of_machine,
     processes,
@@ -114,7 +115,7 @@ def test_a_machine_that_hangs_does_not_hang_the_sweep(
             found.suspend()
         assert 0 == process.wait(200), said(tmp_path)
         found_before = measured_tables(tmp_path / "store")
-        assert all("stopped" == one.status() for one in stopped if one.is_running())
+        assert all("stopped" == one.status() for one in stopped if lives(one))
         for one in stopped:
             one.resume()
         time.sleep(3)
@@ -147,7 +148,7 @@ def test_everything_may_vanish_and_be_built_again(
         for found in processes(cluster_folder):
             if not title(found).startswith("ray::"):
                 found.send_signal(signal.SIGKILL)
-        wait_until(lambda: not any(worker.is_running() for worker in workers), 10, lambda: "orphans are left")
+        wait_until(lambda: not any(map(lives, workers)), 10, lambda: "orphans are left")
         process.wait()
     assert published <= records(tmp_path)
     with machines(cluster_folder, 1, quick_checks=True) as cluster:

@@ -88,6 +88,14 @@ def processes(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether a process is there and not over."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def title(process: psutil.Process) -> str:
     """The command line of a process; a busy Ray worker's is the name of its task."""
     try:

@@ -1,0 +1,195 @@
+"""Workers of a running sweep that are killed, stopped, run out of memory, are recycled or run other code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from ray_machines import SWEEP, busy, end, in_peace, left, lives, processes, records, title, wait_until
+
+from lmc_sweep.config import parse_sweep
+from lmc_sweep.execution import driver, ray_executor, ray_worker
+from lmc_sweep.execution.run import run
+from lmc_sweep.store.store import Store
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
+Tables = Callable[[Path], dict[str, list[tuple[Any, ...]]]]
+DEADLINE_SECONDS = 30
+"""Enough for a worker to start and to import torch on a machine that is busy with something else."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same sweep, run inline and left in peace."""
+    return in_peace(tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
+    """Every process that works in the folder has ended by itself soon after the test."""
+    yield
+    found = left(tmp_path)
+    end(tmp_path)
+    assert [] == found
+
+
+def start(folder: Path, *arguments: str, text: str = SWEEP, **environment: str) -> subprocess.Popen[bytes]:
+    """``lmc-sweep run`` on a cluster of its own; what it says goes to ``said.txt``."""
+    (folder / "sweep.yaml").write_text(text)
+    with (folder / "said.txt").open("ab") as told:
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("lmc-sweep")), "run", "sweep.yaml", *arguments],
+            cwd=folder,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
+
+
+def said(folder: Path) -> str:
+    """All that was said."""
+    return (folder / "said.txt").read_text(errors="replace")
+
+
+def kill(found: list[psutil.Process]) -> bool:
+    """kill -9 to the first of them that is there."""
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+            return True
+    return False
+
+
+def test_workers_killed_at_every_stage_cost_their_batches_alone(
+    tmp_path: Path, undisturbed: Path, measured_tables: Tables
+) -> None:
+    """kill -9 while training, while aligning, and between a record's bytes and its name: tried again."""
+    process = start(tmp_path)
+    for kind in ("network", "alignment"):
+        wait_until(
+            lambda kind=kind: kill(busy(tmp_path, kind)) or process.poll() is not None,  # type: ignore[misc]
+            120,
+            lambda: said(tmp_path),
+        )
+    barriers = tmp_path / "store" / "records" / "barriers"
+    wait_until(
+        lambda: (any(barriers.glob(".*")) and kill(busy(tmp_path))) or process.poll() is not None,
+        120,
+        lambda: said(tmp_path),
+    )
+    assert 0 == process.wait(200), said(tmp_path)
+    assert "A worker was lost" in said(tmp_path)
+    assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
+    causes = Store(tmp_path / "store").sql("SELECT DISTINCT cause FROM attempts").fetchall()
+    assert [("worker_died",)] == causes
+
+
+def test_a_worker_that_comes_back_after_its_deadline_changes_nothing(
+    tmp_path: Path, undisturbed: Path, measured_tables: Tables
+) -> None:
+    """A process is stopped in the middle of a batch, which is done again elsewhere after its deadline.
+
+    Ending a stopped process works, so another name for the batch's own is kept from it: the process goes
+    on only after the sweep has ended, and publishes what is there already.
+    """
+    process = start(tmp_path, "--set", f"execution.min_deadline_seconds={DEADLINE_SECONDS}")
+    wait_until(lambda: len(records(tmp_path)) >= 8 or process.poll() is not None, 120, lambda: said(tmp_path))
+    found: list[psutil.Process] = []
+    wait_until(lambda: found.extend(busy(tmp_path)) or found, 60, lambda: said(tmp_path))  # type: ignore[func-returns-value]
+    found[0].suspend()
+    stopped_at = time.monotonic()
+    assert 0 == process.wait(200), said(tmp_path)
+    assert time.monotonic() - stopped_at > DEADLINE_SECONDS - 1 or not busy(tmp_path)
+    assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
+
+
+def test_workers_are_recycled_and_nothing_is_lost(
+    tmp_path: Path, undisturbed: Path, measured_tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes that are replaced after four tasks bring the same tables, without one lost attempt."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ray_executor, "MAX_CALLS", 40)
+    result = run(parse_sweep(SWEEP), store=str(tmp_path / "store"))
+    assert (0, {}) == (result.exit_code, dict(result.progress.attempts) if result.progress else None)
+    monkeypatch.undo()
+    assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
+
+
+def test_other_versions_on_workers_stop_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver whose torch is not that of the workers ends with 1 and one line that names both versions."""
+    ours = ray_worker.code.fingerprint()
+    other = ours.replace("torch ", "torch 0.", 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(driver, "fingerprint", lambda: other)
+    result = run(parse_sweep(SWEEP), store=str(tmp_path / "store"))
+    monkeypatch.undo()
+    assert 1 == result.exit_code
+    assert result.stop_reason is not None
+    version = ray_worker.code.version("torch")
+    assert f"torch 0.{version} against torch {version}" in result.stop_reason
+    assert set() == Store(tmp_path / "store").ids("network")
+
+
+HUNGRY = '''
+"""A module of the user's own; on a worker, once, it takes more memory than there is."""
+import pathlib, sys, time
+from torch import nn
+
+def build(width=8):
+    marker = pathlib.Path("eaten")
+    if sys.argv[0].endswith("default_worker.py") and not marker.exists():
+        marker.write_text("")
+        kept = []
+        for _ in range(1000):
+            kept.append(bytearray(b"x") * (64 << 20))
+            time.sleep(0.01)
+    return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+'''
+OWN = """
+name: own
+store: store
+networks:
+  - {dataset: digits, architecture: {name: 'hungry:build'}, training: {max_epochs: 2}, seeds: 4}
+"""
+
+
+def test_a_worker_that_eats_the_memory_is_replaced(tmp_path: Path) -> None:
+    """Ray's memory monitor kills a worker that takes 2 GB too many: told as memory, tried again, done."""
+    (tmp_path / "hungry.py").write_text(HUNGRY)
+    memory = psutil.virtual_memory()
+    threshold = (memory.total - memory.available + 3e9) / memory.total
+    if threshold > 0.97:
+        pytest.skip("not enough free memory to run out of it on purpose")
+    process = start(
+        tmp_path,
+        text=OWN,
+        RAY_memory_usage_threshold=f"{threshold:.4f}",
+        RAY_memory_monitor_refresh_ms="50",
+    )
+    assert 0 == process.wait(200), said(tmp_path)
+    store = Store(tmp_path / "store")
+    assert [("host_memory",)] == store.sql("SELECT DISTINCT cause FROM attempts").fetchall()
+    assert 4 == len(store.ids("network"))
+
+
+def test_orphans_end_with_their_raylet(tmp_path: Path) -> None:
+    """Driver and raylet are killed at once: workers in the middle of a batch end within seconds."""
+    process = start(tmp_path)
+    wait_until(lambda: busy(tmp_path) or process.poll() is not None, 120, lambda: said(tmp_path))
+    workers = busy(tmp_path)
+    assert workers, said(tmp_path)
+    process.kill()
+    for found in processes(tmp_path):
+        if "/raylet/raylet" in title(found).split(" ")[0]:
+            found.kill()
+    process.wait()
+    wait_until(lambda: not any(map(lives, workers)), 15, lambda: "orphans are left")
