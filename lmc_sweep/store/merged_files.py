@@ -12,12 +12,10 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,21 +25,11 @@ from lmc_sweep.store.parquet_sql import literals, todays_columns
 from lmc_sweep.store.publish import make_directory, reveal, stage
 from lmc_sweep.store.record_files import Generation, generation_metadata
 from lmc_sweep.store.schema import Table
+from lmc_sweep.store.sorted_rows import HASHES, Sums, connected, sorted_rows
 from lmc_sweep.store.terms import Terms
-from lmc_sweep.store.tiers import FULL_BYTES, FULL_ROWS, Merge, sort_columns
+from lmc_sweep.store.tiers import FULL_BYTES, FULL_ROWS, Merge
 
 ROW_GROUP_ROWS = 25_000
-
-_HASHES = 1 << 64
-_LEAST_MEMORY_BYTES, _MOST_MEMORY_BYTES = 512_000_000, 2_000_000_000
-
-
-@dataclass
-class _Sums:
-    """What was written: rows, and the sum of their hashes."""
-
-    num_rows: int = 0
-    total: int = 0
 
 
 def write(
@@ -61,10 +49,10 @@ def write(
     """
     make_directory(folder, terms.root)
     with _sorting(terms.root, table, merge, folder) as connection:
-        sums = _Sums()
-        batches = _sorted_rows(connection, terms.root, table, merge, sums, tell)
-        staged = _stage(terms, table, merge, replaces, folder, batches)
-        written = (sums.num_rows, sums.total % _HASHES)
+        sums = Sums()
+        groups = sorted_rows(connection, terms.root, table, merge, ROW_GROUP_ROWS, sums, tell)
+        staged = _stage(terms, table, merge, replaces, folder, groups)
+        written = (sums.num_rows, sums.total)
         if sums.num_rows != merge.num_rows or _read_back(connection, table, staged) != written:
             raise StoreError(
                 f"{table.name}: the merged files do not hold the rows of the {len(merge.files)} files that "
@@ -79,12 +67,11 @@ def write(
 
 @contextmanager
 def _sorting(root: Path, table: Table, merge: Merge, folder: Path) -> Iterator[Any]:
-    """A connection to a DuckDB that spills into the folder, and tells of what goes wrong in one line."""
+    """A connection to a DuckDB that may spill into the folder; what goes wrong is told in one line."""
     import duckdb
 
-    settings = {"temp_directory": str(folder / "spill"), "memory_limit": f"{_memory_bytes()}B"}
     try:
-        with duckdb.connect(config=settings) as connection:
+        with connected(folder / "spill") as connection:
             yield connection
     except duckdb.Error as error:
         if isinstance(error, duckdb.IOException):
@@ -92,53 +79,8 @@ def _sorting(root: Path, table: Table, merge: Merge, folder: Path) -> Iterator[A
         told = (str(error).splitlines() or [type(error).__name__])[0]
         raise StoreError(
             f"{table.name}: its files cannot be merged: {told}. Nothing was changed. Free some memory, and "
-            f"space on the disk of {folder.parent}, then run the same command again."
+            f"space on the disk that holds {root}, then run the same command again."
         ) from error
-
-
-def _sorted_rows(
-    connection: Any, root: Path, table: Table, merge: Merge, sums: _Sums, tell: Callable[[int], None]
-) -> Iterator[Any]:
-    """The rows that stay, in order, as Arrow tables of one row group each; their hashes are added up."""
-    dropped = [(str(root / path), row) for path, rows in merge.dropped.items() for row in rows]
-    files, numbers = [file for file, _ in dropped], [row for _, row in dropped]
-    connection.register(
-        "dropped", pa.table({"_file": pa.array(files, pa.string()), "_row": pa.array(numbers, pa.int64())})
-    )
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for file in merge.files:
-        alike.setdefault(file.columns, []).append(str(root / file.path))
-    rows = " UNION ALL ".join(
-        f"""SELECT {", ".join(todays_columns(table, present))}, _file, file_row_number AS _row
-        FROM read_parquet({literals(paths)}, filename = '_file', file_row_number = true)"""
-        for present, paths in alike.items()
-    )
-    kept = "ANTI JOIN dropped USING (_file, _row)" if dropped else ""
-    names = ", ".join(table.by_name)
-    order = ", ".join([*sort_columns(table), "created_at", "_file", "_row"])
-    relation = connection.sql(f"SELECT {names}, hash({names}) AS _hash FROM ({rows}) {kept} ORDER BY {order}")
-    waiting: list[Any] = []
-    num_waiting = 0
-    for batch in relation.to_arrow_reader(ROW_GROUP_ROWS):
-        waiting.append(_in_schema(table, batch))
-        num_waiting += batch.num_rows
-        hashes = batch.column(batch.schema.get_field_index("_hash")).to_numpy(zero_copy_only=False)
-        sums.num_rows += batch.num_rows
-        sums.total += int(hashes.astype(np.uint64).sum(dtype=np.uint64))
-        while num_waiting >= ROW_GROUP_ROWS:
-            joined = pa.concat_tables(waiting)
-            yield joined.slice(0, ROW_GROUP_ROWS).combine_chunks()
-            waiting = [joined.slice(ROW_GROUP_ROWS)]
-            num_waiting -= ROW_GROUP_ROWS
-        tell(sums.num_rows)
-    if num_waiting:
-        yield pa.concat_tables(waiting).combine_chunks()
-
-
-def _in_schema(table: Table, batch: Any) -> Any:
-    """A batch in the types of the table's own schema."""
-    columns = [batch.column(index).cast(field.type) for index, field in enumerate(table.schema)]
-    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def _stage(
@@ -184,7 +126,7 @@ def _read_back(connection: Any, table: Table, staged: dict[Path, str]) -> tuple[
             return -1, 0
     columns, names = ", ".join(todays_columns(table, table.by_name)), ", ".join(table.by_name)
     counted = connection.execute(
-        f"SELECT count(*), sum(hash({names})::HUGEINT) % {_HASHES} "
+        f"SELECT count(*), sum(hash({names})::HUGEINT) % {HASHES} "
         f"FROM (SELECT {columns} FROM read_parquet({literals(map(str, staged))}))"
     ).fetchall()
     return counted[0][0], int(counted[0][1] or 0)
@@ -212,9 +154,3 @@ def _forget(path: Path) -> None:
         pass  # advice
     finally:
         os.close(descriptor)
-
-
-def _memory_bytes() -> int:
-    """What sorting may take: a quarter of this machine's memory, within limits."""
-    quarter = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-    return max(_LEAST_MEMORY_BYTES, min(quarter, _MOST_MEMORY_BYTES))

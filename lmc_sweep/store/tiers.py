@@ -15,7 +15,6 @@ from lmc_sweep.store.nondeterminism import compared_columns, differences
 from lmc_sweep.store.parquet_sql import literals
 from lmc_sweep.store.record_files import RecordFile
 from lmc_sweep.store.rows import read
-from lmc_sweep.store.schema import Table
 
 FULL_ROWS = 250_000
 FULL_BYTES = 100_000_000
@@ -132,11 +131,3 @@ def _repeated_items(listing: Listing) -> list[list[Place]]:
     with duckdb.connect(config={"temp_directory": ""}) as connection:
         found = connection.execute(query).fetchall()
     return [[Place(int(time), paths[file], int(row)) for file, row, time in group] for (group,) in found]
-
-
-def sort_columns(table: Table) -> list[str]:
-    """The order of rows in compacted files: a cell's rows lie together, so that queries skip the rest."""
-    if table.key is None:
-        return ["sweep", "plan_id", "kind", "item_id"]
-    names = ("cell_id", "world", "method", table.key)
-    return [name for name in names if name in table.by_name]

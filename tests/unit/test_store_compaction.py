@@ -60,8 +60,12 @@ def _checkpoint(store: Store) -> str:
     return str(store.fetch("networks", ["network0"], ["checkpoint"])[0]["checkpoint"])
 
 
-def test_rows_of_a_cell_lie_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rows_per_pass", [500_000, 12])
+def test_rows_of_a_cell_lie_together(
+    store: Store, monkeypatch: pytest.MonkeyPatch, rows_per_pass: int
+) -> None:
     """Rows are sorted by cell through all new files, whose row groups carry the range of their cells."""
+    monkeypatch.setattr("lmc_sweep.store.sorted_rows.PASS_ROWS", rows_per_pass)
     monkeypatch.setattr(tiers, "FULL_ROWS", 20)
     monkeypatch.setattr("lmc_sweep.store.merged_files.FULL_ROWS", 20)
     monkeypatch.setattr("lmc_sweep.store.merged_files.ROW_GROUP_ROWS", 5)
