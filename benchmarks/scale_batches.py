@@ -53,11 +53,10 @@ class PretendingExecutor(RayExecutor):
 
     def __init__(self, address: str, execution: Execution, instead: Callable[[Task], Receipt]) -> None:
         self._instead = instead
-        self._made: Any = None
         super().__init__(address, execution)
 
     def _function(self, number: int) -> Any:
-        """The same remote function for every attempt: nothing here is tried twice."""
-        if self._made is None:
-            self._made = self._ray.remote(max_retries=0)(self._instead)
-        return self._made
+        """The other body, as the remote function of an attempt number."""
+        if number not in self._functions:
+            self._functions[number] = self._ray.remote(max_retries=0)(self._instead)
+        return self._functions[number]

@@ -49,6 +49,7 @@ class RayExecutor:
         self._references: dict[str, Any] = {}
         self._waiting: dict[str, tuple[Task, Attempt]] = {}
         self._functions: dict[int, Any] = {}
+        self._handles: dict[tuple[int, str, float, str], Any] = {}
         self._generation = 0
         self._known: set[str] = set()
         where = "a private cluster on this machine" if address == "local" else f"the cluster at {address}"
@@ -100,18 +101,8 @@ class RayExecutor:
         if attempt.number not in self._functions and not self._cluster.answers_now():
             self._waiting[key] = (task, attempt)
             return
-        cpus, gpus = self._execution.resources(task.kind)  # type: ignore[arg-type]
         share = min(attempt.share, self._max_share(task.kind)) if attempt.share > 1 else 1.0
-        reference = (
-            self._function(attempt.number)
-            .options(
-                num_cpus=_granular(cpus * share),
-                num_gpus=_granular(gpus * share),
-                name=f"{task.kind} x{len(task.items)} {key[:8]}",
-                label_selector=self._suspects.selector(self._nodes()),
-            )
-            .remote(task)
-        )
+        reference = self._asking(attempt.number, task.kind, share).remote(task)
         self._tasks[reference] = (key, task)
         self._references[key] = reference
 
@@ -185,6 +176,22 @@ class RayExecutor:
         """From now on functions get other names."""
         self._generation += 1
         self._functions.clear()
+        self._handles.clear()
+
+    def _asking(self, number: int, kind: str, share: float) -> Any:
+        """An attempt's remote function with what it asks for; kept, since Ray takes a while to make one."""
+        selector = self._suspects.selector(self._nodes())  # may change all names, so it comes first
+        function = self._function(number)
+        known = (number, kind, share, str(selector))
+        if known not in self._handles:
+            cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
+            self._handles[known] = function.options(
+                num_cpus=_granular(cpus * share),
+                num_gpus=_granular(gpus * share),
+                name=kind,
+                label_selector=selector,
+            )
+        return self._handles[known]
 
     def _function(self, number: int) -> Any:
         """The remote function of an attempt number."""
