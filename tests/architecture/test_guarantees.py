@@ -12,7 +12,7 @@ from lmc_sweep.execution.causes import CAUSES, Cause
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "guarantees.md").read_text()
-NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+|Test\w+)`")
 PROMISES = dict(re.findall(r"^### (\d+\. .+?)$(.*?)(?=^##)", TEXT, re.MULTILINE | re.DOTALL))
 
 
@@ -33,6 +33,13 @@ def test_every_named_test_exists() -> None:
     for path, name in sorted(named):
         tree = ast.parse((ROOT / path).read_text()) if (ROOT / path).exists() else ast.Module([], [])
         found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        found |= {  # a state machine's TestCase
+            target.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
         if name not in found:
             missing.append(f"{path}::{name}")
     assert [] == missing
