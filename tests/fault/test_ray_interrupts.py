@@ -1,0 +1,103 @@
+"""Ctrl-C once, twice and three times under a running sweep on Ray: exit codes, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ray_machines import SWEEP, busy, end, left, records, wait_until
+
+from lmc_sweep.store.store import Store
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
+
+LONG = """
+name: long
+store: store
+networks:
+  - dataset: digits
+    architecture: {name: mlp, width: [8, 256]}
+    training: {max_epochs: 100000, stop_train_loss: 1.0e-30}
+    seeds: 2
+"""
+"""Minutes of work, so that whatever ends it is not its end."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
+    """Every process that works in the folder has ended by itself soon after the test."""
+    yield
+    found = left(tmp_path)
+    end(tmp_path)
+    assert [] == found
+
+
+def start(folder: Path, text: str) -> subprocess.Popen[bytes]:
+    """``lmc-sweep run`` in a process group of its own, as a terminal would start it."""
+    (folder / "sweep.yaml").write_text(text)
+    with (folder / "said.txt").open("ab") as told:
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("lmc-sweep")), "run", "sweep.yaml"],
+            cwd=folder,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def said(folder: Path) -> str:
+    """All that was said."""
+    return (folder / "said.txt").read_text(errors="replace")
+
+
+def press(folder: Path, process: subprocess.Popen[bytes], answer: str) -> None:
+    """Ctrl-C, as a terminal sends it: to the whole group; waits for what is said to it."""
+    os.killpg(process.pid, signal.SIGINT)
+    wait_until(lambda: answer in said(folder) or process.poll() is not None, 60, lambda: said(folder))
+
+
+def test_once_stops_in_order(tmp_path: Path) -> None:
+    """What runs is finished and stored, nothing else begins: 130, and not a word of failure."""
+    process = start(tmp_path, SWEEP)
+    wait_until(lambda: records(tmp_path) or process.poll() is not None, 120, lambda: said(tmp_path))
+    press(tmp_path, process, "Stopping in order")
+    assert 130 == process.wait(120), said(tmp_path)
+    assert "Traceback" not in said(tmp_path)
+    store = Store(tmp_path / "store")
+    assert 0 < len(store.ids("network")) + len(store.ids("alignment")) + len(store.ids("barrier")) < 160
+    assert [(0,)] == store.sql("SELECT count(*) FROM failures").fetchall()
+    assert [] == store.problems()
+
+
+def test_twice_cancels_what_runs(tmp_path: Path) -> None:
+    """Batches of minutes end within seconds: 130, no failure is recorded, their items stay to be done."""
+    process = start(tmp_path, LONG)
+    wait_until(lambda: busy(tmp_path) or process.poll() is not None, 120, lambda: said(tmp_path))
+    press(tmp_path, process, "Stopping in order")
+    time.sleep(1)
+    assert process.poll() is None  # it waits for what runs
+    press(tmp_path, process, "Cancelling")
+    assert 130 == process.wait(60), said(tmp_path)
+    assert "Traceback" not in said(tmp_path)
+    store = Store(tmp_path / "store")
+    assert [(0,)] == store.sql("SELECT count(*) FROM failures").fetchall()
+    assert set() == store.ids("network")
+
+
+def test_three_times_ends_at_once(tmp_path: Path) -> None:
+    """The third signal ends driver, cluster and workers without asking: 130 within seconds."""
+    process = start(tmp_path, LONG)
+    wait_until(lambda: busy(tmp_path) or process.poll() is not None, 120, lambda: said(tmp_path))
+    press(tmp_path, process, "Stopping in order")
+    press(tmp_path, process, "Cancelling")
+    os.killpg(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    assert 130 == process.wait(30), said(tmp_path)
+    assert time.monotonic() - began < 10
+    assert "Traceback" not in said(tmp_path)
