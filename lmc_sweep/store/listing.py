@@ -48,23 +48,23 @@ class Listing:
     _places: Places | None = None
     _placed: set[str] = field(default_factory=set)
     _unusable: dict[str, Any] | None = None
+    _hidden: tuple[int, dict[str, list[int]]] | None = None
 
     def refresh(self) -> None:
         """Looks at the directory again and takes in what has changed."""
-        changed = False
-        for _ in range(_ROUNDS):
-            some_changed, vanished = self._take_in()
-            changed |= some_changed
-            if not vanished:  # else compaction has moved its rows to a file that the next scan names
-                break
-        if changed:
-            self._choose()
+        before = self.version
+        try:
+            for _ in range(_ROUNDS):
+                if not self._take_in():  # else compaction has moved rows to a file that the next scan names
+                    break
+        finally:
+            if self.version != before:
+                self._choose()
         broken = self._broken_artifacts()
         if broken != self.broken:
             self.broken = broken
             self._places, self._unusable = None, None
-            changed = True
-        self.version += changed
+            self.version += 1
 
     def ids(self) -> set[str]:
         """The ids that count as present."""
@@ -85,15 +85,18 @@ class Listing:
 
     def hidden(self) -> dict[str, list[int]]:
         """Rows, by file, that no view shows: repetitions, and those whose artifact is broken."""
+        if self._hidden is not None and self._hidden[0] == self.version:
+            return self._hidden[1]
         found = {path: [int(row) for row in rows] for path, rows in self.unusable_rows().items()}
         if self.has_repeated():
             later = [place for _, places in self.places().repeated() for place in places[1:]]
             for path, rows in rows_by_path(later).items():
                 found.setdefault(path, []).extend(rows)
+        self._hidden = (self.version, found)
         return found
 
-    def _take_in(self) -> tuple[bool, bool]:
-        """Whether files came or went since the last look, and whether one vanished while it was read."""
+    def _take_in(self) -> bool:
+        """Takes in files that came or went; returns whether one vanished while it was read."""
         folder = f"{layout.RECORDS}/{self.table.name}"
         now = {
             f"{folder}/{name}": stamp for name, stamp in entries_beside_compaction(self.root / folder).items()
@@ -109,6 +112,8 @@ class Listing:
         if stale:
             self._places = None
         fresh = sorted(path for path in now if path not in self._stamps)
+        if stale or fresh:
+            self.version += 1
         vanished = False
         for path, learned in zip(fresh, self._learn(fresh, now), strict=True):
             if learned is None:
@@ -119,7 +124,7 @@ class Listing:
                 self.problems[path] = learned
             else:
                 self.files[path] = learned
-        return bool(stale or fresh), vanished
+        return vanished
 
     def _learn(self, paths: list[str], stamps: dict[str, Stamp]) -> list[RecordFile | Problem | None]:
         """What new files hold; large ones are hashed side by side."""
@@ -181,12 +186,13 @@ class Listing:
             import pyarrow.compute as pc
 
             broken = pa.array(sorted(self.broken), pa.string())
-            self._unusable = {}
+            unusable: dict[str, Any] = {}
             for path, file in self.files.items():
                 if not self.broken.keys().isdisjoint(file.artifacts):
                     named = record_files.read_artifacts(self.root, self.table, path)
                     mask = pc.is_in(named, value_set=broken, skip_nulls=True)
-                    self._unusable[path] = mask.combine_chunks().to_numpy(zero_copy_only=False).nonzero()[0]
+                    unusable[path] = mask.combine_chunks().to_numpy(zero_copy_only=False).nonzero()[0]
+            self._unusable = unusable
         return self._unusable
 
     def _broken_artifacts(self) -> dict[str, Problem]:
