@@ -16,7 +16,7 @@ from typing import Any
 
 from lmc_sweep.store import artifacts, layout, record_files
 from lmc_sweep.store.directory import Stamp, entries, entries_beside_compaction
-from lmc_sweep.store.places import Place, Places, rows_by_path
+from lmc_sweep.store.places import Place, Places, rows_by_path, texts
 from lmc_sweep.store.record_files import Problem, RecordFile
 from lmc_sweep.store.schema import Table
 
@@ -182,10 +182,9 @@ class Listing:
     def unusable_rows(self) -> dict[str, Any]:
         """The rows, by file, whose artifact is broken."""
         if self._unusable is None:
-            import pyarrow as pa
             import pyarrow.compute as pc
 
-            broken = pa.array(sorted(self.broken), pa.string())
+            broken = texts(self.broken)
             unusable: dict[str, Any] = {}
             for path, file in self.files.items():
                 if not self.broken.keys().isdisjoint(file.artifacts):

@@ -6,12 +6,13 @@ import bisect
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store.listing import Listing, Place
 from lmc_sweep.store.nondeterminism import Nondeterminism, compared_columns, differences
-from lmc_sweep.store.places import rows_by_path
+from lmc_sweep.store.places import integers, rows_by_path
 
 
 def fetch(listing: Listing, ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -72,6 +73,6 @@ def _rows(listing: Listing, path: str, rows: list[int], columns: list[str]) -> l
             inside = rows[bisect.bisect_left(rows, start) : bisect.bisect_left(rows, end)]
             if inside:
                 data = parquet.read_row_group(group, columns=names, use_threads=False)
-                found += data.take([row - start for row in inside]).to_pylist()
+                found += data.take(integers(np.array(inside, dtype=np.int32) - np.int32(start))).to_pylist()
             start = end
     return found
