@@ -50,7 +50,7 @@ CAUSES: dict[str, Cause] = {
         Cause("host_memory", "the machine's memory ran out", 6, 1.0, escalates=True),
         Cause("device_memory", "the GPU's memory ran out", 6, 1.0, escalates=True),
         Cause("device_error", "the GPU reported an error, and its process was replaced", 3, 1.0),
-        Cause("deadline", "it took longer than its deadline and was cancelled", None),
+        Cause("deadline", "it took longer than its deadline and was cancelled", 3),
         Cause("store", "the store could not be read or written", 8, 1.0),
         Cause("damage", "a file of the store was altered, and set aside to be computed anew", 1),
         Cause("user_error", "code of the user's own raised", 1),
