@@ -30,5 +30,7 @@ def _lost_a_file(error: BaseException) -> bool:
     if isinstance(error, FileNotFoundError):
         return True
     if type(error).__module__.partition(".")[0].lstrip("_") == "duckdb":
-        return type(error).__name__ == "IOException"
+        # of a file that is gone DuckDB supposes that it is a folder, into which it may not look
+        is_folder = type(error).__name__ == "PermissionException" and ".parquet/**" in str(error)
+        return is_folder or type(error).__name__ == "IOException"
     return error.__cause__ is not None and _lost_a_file(error.__cause__)
