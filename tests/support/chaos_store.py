@@ -69,6 +69,7 @@ class Watcher:
         """Looks through one store object, as a notebook would, and at times through a fresh one."""
         store: Store | None = None
         while not self._ended.is_set():
+            began = time.monotonic()
             try:
                 if store is None or self.num_looks % 20 == 0:
                     store = open_if_exists(self._path)
@@ -80,7 +81,7 @@ class Watcher:
                     self.complaints.append(f"a reader was refused: {error}")
             except Exception as error:
                 self.complaints.append(f"a reader failed: {type(error).__name__}: {error}")
-            time.sleep(0.1)
+            time.sleep(max(0.1, 2 * (time.monotonic() - began)))  # the watched need the cores more
 
     def _look(self, store: Store) -> None:
         for name, key in KEYS.items():
