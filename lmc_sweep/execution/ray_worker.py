@@ -53,7 +53,7 @@ def execute_on_ray(task: Task) -> Receipt | Lost:
     """A task's body on a Ray worker, on the device that Ray assigned."""
     import ray
 
-    end_with_parent()
+    end_with_raylet()
     context = ray.get_runtime_context()
     gpus = context.get_accelerator_ids().get("GPU", [])
     device = f"cuda:{gpus[0]}" if gpus else "cpu"  # a task without a GPU may see them all, and shall use none
@@ -126,16 +126,32 @@ def resident_bytes() -> int:
 
 
 @functools.cache
-def end_with_parent() -> None:
-    """From now on this process ends when its raylet does: an orphan would hold memory and a GPU for ever."""
-    parent = os.getppid()
+def end_with_raylet() -> None:
+    """From now on this process ends when its raylet does: an orphan would hold memory and a GPU for ever.
+
+    Ray looks for it too, but was seen to let workers finish what took them long. The raylet may have died
+    while this process was still importing, so Ray's word on who it was counts, not today's parent.
+    """
+    raylet = int(os.environ.get("RAY_RAYLET_PID") or os.getppid())
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while _lives(raylet):
             time.sleep(WATCH_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, name="end with the raylet", daemon=True).start()
+
+
+def _lives(raylet: int) -> bool:
+    """Whether the raylet is this process's parent, or at least there where something stands between."""
+    if os.getppid() == raylet:
+        return True
+    import psutil
+
+    try:
+        return bool(psutil.Process(raylet).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _end_after(seconds: float) -> None:

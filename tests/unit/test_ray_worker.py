@@ -165,6 +165,23 @@ def test_a_process_whose_device_is_broken_ends(
     assert ends == ray_worker.must_end(Receipt((), (failure,)), 1)
 
 
+@pytest.mark.parametrize(("is_there", "code_expected"), [(False, 1), (True, 0)])
+def test_a_worker_ends_when_its_raylet_is_gone(is_there: bool, code_expected: int) -> None:
+    """Also where that died before the worker first looked; one that lives, if not as parent, is enough."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    program = (
+        "import time; from lmc_sweep.execution import ray_worker; import psutil; "
+        "ray_worker.end_with_raylet(); time.sleep(2)"
+    )
+    between = (
+        f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {program!r}]).returncode)"
+    )
+    raylet = os.getpid() if is_there else ended.pid
+    environment = {**os.environ, "RAY_RAYLET_PID": str(raylet)}
+    assert code_expected == subprocess.run([sys.executable, "-c", between], env=environment).returncode
+
+
 def test_every_attempt_has_a_function_of_its_own() -> None:
     """Ray tells tasks apart by the names of their functions."""
     names = {
