@@ -16,6 +16,7 @@ from lmc_sweep.execution.run import run
 from lmc_sweep.planning.items import KINDS
 from lmc_sweep.planning.plan import make_plan
 from lmc_sweep.store.store import Store
+from lmc_sweep.store.verification import verify
 
 pytestmark = pytest.mark.slow  # the first takes a run
 
@@ -83,8 +84,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("treatment", TREATMENTS)
-def test_status_agrees_with_plan(finished: Path, tmp_path: Path, treatment: str) -> None:
-    """Items asked, done, failed and held back are the same for both, and a run does exactly the rest."""
+def test_status_plan_and_verify_agree(finished: Path, tmp_path: Path, treatment: str) -> None:
+    """Items asked, done, failed and held back are the same for all, and a run does exactly the rest."""
     shutil.copytree(finished, tmp_path / "store")
     store = Store(tmp_path / "store")
     TREATMENTS[treatment](store)
@@ -98,6 +99,11 @@ def test_status_agrees_with_plan(finished: Path, tmp_path: Path, treatment: str)
         assert told.failed == reasons["failed before"] + len(plan.held_back[kind])
         assert told.total - told.done == sum(reasons.values())
     assert status.is_complete == plan.complete
+    verified = {count.kind: count for count in verify(Store(store.path)).sweeps}
+    for kind in KINDS:
+        found = verified[kind]
+        expected = (status.kinds[kind].total, status.kinds[kind].done, status.kinds[kind].done)
+        assert expected == (found.total, found.done, found.sound)
     release(store)
     assert 0 == run(sweep, inline=True).exit_code
     assert sweep_status(Store(store.path), "small").is_complete
