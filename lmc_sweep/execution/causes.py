@@ -60,6 +60,10 @@ CAUSES: dict[str, Cause] = {
 }
 
 
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of what is installed, in whichever place: for one user, in another folder, by the system."""
+
+
 class VersionMismatch(Exception):
     """A worker runs other code than the driver."""
 
@@ -84,9 +88,17 @@ def classify(error: BaseException) -> str:
 
 
 def raised_in_user_code(error: BaseException) -> bool:
-    """Whether the exception passed through a file that belongs neither to us nor to what is installed."""
-    files = {Path(frame.filename).absolute() for frame in traceback.extract_tb(error.__traceback__)}
-    return any(not any(file.is_relative_to(folder) for folder in _known_folders()) for file in files)
+    """Whether the exception passed through a file that belongs neither to us nor to what is installed.
+
+    Code that was generated, such as a dataclass's ``__init__``, stands in "<string>": in no file.
+    """
+    names = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+    files = [Path(name).absolute() for name in names if not name.startswith("<")]
+    known = _known_folders()
+    return any(
+        _INSTALLED.isdisjoint(file.parts) and not any(file.is_relative_to(folder) for folder in known)
+        for file in files
+    )
 
 
 def _known_folders() -> list[Path]:

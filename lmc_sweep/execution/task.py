@@ -138,12 +138,13 @@ def execute(task: Task) -> Receipt:
         store = open_store(task.store_uri)
         from lmc_sweep.store.schema import TABLE_OF_KIND
 
-        held = store.ids(task.kind)
-        account.done += [item.id for item in task.items if item.id in held]
-        account.num_held = len(account.done)
-        if account.done:
-            store.settle([TABLE_OF_KIND[task.kind].name])
-        missing = tuple(item for item in task.items if item.id not in held)
+        ids = store.ids(task.kind)
+        held = [item.id for item in task.items if item.id in ids]
+        if held:
+            store.settle([TABLE_OF_KIND[task.kind].name])  # before they count as done
+        account.done += held
+        account.num_held = len(held)
+        missing = tuple(item for item in task.items if item.id not in ids)
         if missing:
             from lmc_sweep.execution.bodies import BODIES
             from workers.device import threads
@@ -158,7 +159,8 @@ def execute(task: Task) -> Receipt:
     except Exception as error:  # the task boundary: a store that is not there, a broken installation
         known = {*account.done, *(item_id for failure in account.failures for item_id in failure.item_ids)}
         left = tuple(item for item in task.items if item.id not in known)
-        account.failures.append(failure_of(replace(task, items=left), error))
+        if left:  # of an error after the last item was settled there is nobody to tell it of
+            account.failures.append(failure_of(replace(task, items=left), error))
     return Receipt(
         done=tuple(account.done),
         failures=tuple(account.failures),
@@ -169,12 +171,15 @@ def execute(task: Task) -> Receipt:
 
 
 def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
-    """Runs the items as one stack; halves them when that fails for a reason that may lie in one of them."""
+    """Runs the items as one stack; halves them when that fails for a reason that may lie in one of them.
+
+    Code of the user's own that wants to exit fails as if it raised: it shall not end the run.
+    """
     from workers.device import is_out_of_memory
 
     try:
         body(store, task.items, task.machine)
-    except Exception as error:  # the task boundary: whatever went wrong is recorded as text
+    except (Exception, SystemExit) as error:  # the task boundary: whatever went wrong is recorded as text
         if isinstance(error, DamageError):
             account.damaged.add(error.path)
         elif isinstance(error, StoreError):
@@ -193,7 +198,7 @@ def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
     _run(store, replace(task, items=task.items[middle:]), account, body)
 
 
-def failure_of(task: Task, error: Exception) -> ItemFailure:
+def failure_of(task: Task, error: BaseException) -> ItemFailure:
     """An error as a record of all items of a task, without the secrets that it may quote."""
     told = "".join(traceback.format_exception(error))
     return ItemFailure(
