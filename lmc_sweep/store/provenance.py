@@ -23,13 +23,18 @@ def is_environment_id(text: str) -> bool:
 
 def read_environment(root: Path, environment_id: str) -> dict[str, Any] | None:
     """The description of an environment; None where the store has none that can be trusted."""
-    found = _read(root, environment_id)
+    found = _read(root / layout.environment_path(environment_id), environment_id)
     return found if isinstance(found, dict) else None
 
 
 def environment_problem(root: Path, environment_id: str) -> str | None:
     """Why an environment that rows name cannot be told; None when nothing speaks against it."""
-    found = _read(root, environment_id)
+    return description_problem(root / layout.environment_path(environment_id), environment_id)
+
+
+def description_problem(path: Path, environment_id: str) -> str | None:
+    """The same of a file that may lie elsewhere."""
+    found = _read(path, environment_id)
     return found if isinstance(found, str) else None
 
 
@@ -53,11 +58,10 @@ def sweep_text(root: Path, name: str) -> str:
         raise StoreError(f"{path}: is no text in UTF-8 (byte {error.start})") from error
 
 
-def _read(root: Path, environment_id: str) -> dict[str, Any] | str:
-    """The description, or why there is none."""
+def _read(path: Path, environment_id: str) -> dict[str, Any] | str:
+    """The description in a file, or why there is none."""
     if not is_environment_id(environment_id):
         return "is not the id of an environment"
-    path = root / layout.environment_path(environment_id)
     try:
         if path.is_symlink() or path.parent.is_symlink() or path.stat().st_size > _LARGEST_BYTES:
             return "is no description that this program writes"

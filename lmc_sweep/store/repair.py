@@ -11,6 +11,7 @@ import errno
 import hashlib
 import itertools
 import os
+import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from lmc_sweep.errors import StoreError
 from lmc_sweep.store import artifact_checks, layout, records
 from lmc_sweep.store.findings import Finding
 from lmc_sweep.store.inspection import GoodRecord, inputs_of, read_record
+from lmc_sweep.store.provenance import description_problem
 from lmc_sweep.store.publish import make_directory, sync_directory
 from lmc_sweep.store.schema import TABLES
 
@@ -75,8 +77,8 @@ def _write_others(root: Path, path: str, artifacts: set[str]) -> None:
 def set_aside(root: Path, path: str) -> str | None:
     """Where in the store a file was moved; None where it has gone, or is whole by now.
 
-    A running driver may have put a good file of tensors in the place of a damaged one since that was
-    found: such a file is left, or put back.
+    A running driver may have put a good file of tensors, or a good environment, in the place of a damaged
+    one since that was found: such a file is left, or put back.
     """
     parts = path.split("/")
     if len(parts) < 2 or parts[0] not in layout.FOLDERS or not all(parts) or {".", ".."} & set(parts):
@@ -88,13 +90,17 @@ def set_aside(root: Path, path: str) -> str | None:
     found = artifact_checks.check(root, path) if promised else None
     if found is not None and found.problem is None:
         return None
+    is_environment = parts[0] == layout.ENVIRONMENTS
+    if is_environment and description_problem(source, source.stem) is None:
+        return None
     try:
         target = _move(source, root / layout.QUARANTINE / path)
     except OSError as error:
         raise StoreError(f"{source}: cannot be set aside: {error.strerror}. Repair as its owner") from error
     if target is None:
         return None
-    if found is not None and not found.has_right_content and _digest(target) == promised:
+    is_good = found is not None and not found.has_right_content and _digest(target) == promised
+    if is_good or (is_environment and description_problem(target, source.stem) is None):
         with contextlib.suppress(FileExistsError):
             os.link(target, source, follow_symlinks=False)
         target.unlink()
@@ -117,7 +123,7 @@ def _move(source: Path, target: Path) -> Path | None:
                 is_double = _give_name(source, named)
             sync_directory(named.parent)
             if is_double:
-                source.unlink()
+                _remove_name(source, named)
             sync_directory(source.parent)
         except FileNotFoundError:
             return None
@@ -137,6 +143,21 @@ def _give_name(source: Path, target: Path) -> bool:
         source.rename(target)
         return False
     return True
+
+
+def _remove_name(source: Path, kept: Path) -> None:
+    """Takes the first of a file's two names away; another file that has that name by now keeps it.
+
+    A name cannot be compared and removed in one step, so it is moved out of everybody's way before that.
+    """
+    if not os.path.samestat(source.lstat(), kept.lstat()):
+        return
+    aside = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}.tmp")
+    source.rename(aside)
+    if not os.path.samestat(aside.lstat(), kept.lstat()):
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, source, follow_symlinks=False)
+    aside.unlink()
 
 
 def _digest(file: Path) -> str | None:
