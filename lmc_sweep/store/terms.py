@@ -46,7 +46,7 @@ _PASSING = {
     errno.EHOSTUNREACH,
     errno.ENETDOWN,
     errno.ENETUNREACH,
-    errno.EREMOTEIO,
+    getattr(errno, "EREMOTEIO", errno.EIO),  # Linux alone has it
     errno.ESHUTDOWN,
     errno.ENOENT,  # a mount that is gone for a moment: what is missing is the store or a folder of it
 }
