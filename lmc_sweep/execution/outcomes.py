@@ -17,7 +17,7 @@ from lmc_sweep.execution.recording import Recorder
 from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.tally import Tally
 from lmc_sweep.execution.task import ItemFailure, Receipt
-from lmc_sweep.execution.work import Next, after, known, unfinished, unlimited
+from lmc_sweep.execution.work import Next, after, known, uncounted, unfinished
 from lmc_sweep.redaction import redact
 from lmc_sweep.store.store import Store
 
@@ -107,7 +107,7 @@ class Outcomes:
         following = after(work, cause, self._retries)
         if cause.name == "store":
             if self._patience.is_failing:  # nothing was stored since: no item is to blame
-                following = unlimited(work, cause)
+                following = uncounted(work, cause)
             message = f"A worker cannot use the store: {failure.message.rstrip('.')}"
             store_failed(self._patience, now, message, self._reporter, self._stop)
         if following.work:

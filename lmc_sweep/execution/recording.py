@@ -37,9 +37,9 @@ class Recorder:
                 "failure_id": uuid4().hex,
                 "kind": failure.kind,
                 "item_ids": list(failure.item_ids),
-                "error_type": failure.error_type,
-                "message": redact(failure.message),
-                "traceback": redact(failure.traceback),
+                "error_type": storable(failure.error_type),
+                "message": storable(redact(failure.message)),
+                "traceback": storable(redact(failure.traceback)),
                 "attempts": attempts,
                 "cause": failure.cause,
             }
@@ -59,8 +59,8 @@ class Recorder:
                 "cause": failure.cause,
                 "attempt": number,
                 "seconds": seconds,
-                "error_type": failure.error_type,
-                "message": redact(failure.message)[:MESSAGE_CHARACTERS],
+                "error_type": storable(failure.error_type),
+                "message": storable(redact(failure.message)[:MESSAGE_CHARACTERS]),
             }
         )
 
@@ -84,3 +84,11 @@ class Recorder:
                 return str(error)
             self._rows[table] = []
         return None
+
+
+def storable(text: str) -> str:
+    """The text with what UTF-8 cannot hold written out: the bytes of a file name that is no text, say.
+
+    Otherwise the row that quotes it could never be stored, nor any row that waits with it.
+    """
+    return text.encode(errors="backslashreplace").decode()

@@ -108,10 +108,9 @@ def unfinished(work: Work) -> Next:
     return Next((replace(work, number=work.number + 1),))
 
 
-def unlimited(work: Work, cause: Cause) -> Next:
-    """What follows where no item can be to blame: another attempt, however many there were."""
-    num_ended = work.ended.get(cause.name, 0) + 1
-    return Next((_once_more(work, cause, num_ended),), backoff(cause, num_ended))
+def uncounted(work: Work, cause: Cause) -> Next:
+    """What follows where no item can be to blame: another attempt after a pause, which is not counted."""
+    return Next((replace(work, number=work.number + 1),), backoff(cause, 1))
 
 
 def backoff(cause: Cause, num_ended: int) -> float:

@@ -113,6 +113,46 @@ def test_a_batch_that_alone_cannot_use_the_store_is_given_up_in_the_end(tmp_path
     assert [((victim.id,), "store")] == [(f.item_ids, f.cause) for f in outcomes._tally.failures]
 
 
+def test_a_store_that_is_away_twice_is_held_against_nobody(tmp_path: Path) -> None:
+    """However often an item was tried in vain while the store was away, the next time that counts little."""
+    plan, _ = pretended_plan(tmp_path)
+    run = pretended_run(tmp_path, PretendedExecutor(done))
+    outcomes, attempts = run._outcomes, Attempts()
+    victim, other = (Batch("network", (item,), 1.0) for item in plan.items["network"][:2])
+    failure = ItemFailure("network", (victim.items[0].id,), "StoreError", "away", cause="store")
+    work = Work(victim)
+    for number in range(1, 20):
+        if number == 15:
+            outcomes.book(attempts.begin(Work(other), 0.0, 300.0, 2), Receipt((other.items[0].id,)))
+        outcomes.book(attempts.begin(work, 0.0, 300.0, 2), Receipt((), (failure,)))
+        ((_, _, work),) = run._schedule._paused
+        run._schedule._paused.clear()
+        assert number + 1 == work.number
+    assert {"store": 2} == work.ended  # one for each time that it was the first to notice
+    assert [] == run.failures
+
+
+def test_a_text_that_is_no_text_is_stored_all_the_same(tmp_path: Path) -> None:
+    """An error that quotes a file name of other bytes than UTF-8 stops nothing and is told."""
+    plan, _ = pretended_plan(tmp_path)
+    victim = plan.items["network"][0].id
+
+    def answer(task: Task, attempt: Attempt) -> Answer:
+        if victim not in everything(task):
+            return done(task)
+        others = tuple(item.id for item in task.items if item.id != victim)
+        told = ItemFailure(task.kind, (victim,), "Bad\udcffError", "no \udce4.bin", "in \udce4.py", "error")
+        return 1.0, Receipt(others, (told,), 1.0)
+
+    run = pretended_run(tmp_path, PretendedExecutor(answer))
+    run.run()
+    assert all_settled(run)
+    store = Store(tmp_path / "s")
+    columns = store.failures().project("error_type, message, traceback").fetchall()
+    assert [("Bad\\udcffError", "no \\udce4.bin", "in \\udce4.py")] == columns
+    assert [("no \\udce4.bin",)] == store.attempts().project("message").fetchall()
+
+
 def test_what_the_driver_could_not_write_is_written_once_the_store_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
