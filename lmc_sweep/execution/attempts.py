@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,7 +74,6 @@ class Attempts:
         self._by_key: dict[str, InFlight] = {}
         self._looks: list[tuple[float, int, str]] = []
         self._serial = itertools.count()
-        self._latest = -math.inf
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -83,16 +81,16 @@ class Attempts:
     def begin(self, work: Work, now: float, deadline: float, num_slots: int) -> InFlight:
         """Books an attempt that is about to be submitted."""
         kind = work.batch.kind
+        latest = max((entry.since + entry.deadline_seconds for entry in self._by_key.values()), default=now)
         entry = InFlight(
             key=work.key,
             work=work,
             since=now,
             deadline_seconds=deadline,
-            grace_seconds=max(self._latest - now, 0.0) if self._by_key else 0.0,
+            grace_seconds=max(latest - now, 0.0),
             was_queued=self.room.total() >= num_slots,
             room=max(1, min(work.share, num_slots)),
         )
-        self._latest = max(self._latest, now + deadline)
         self._by_key[entry.key] = entry
         self.room[kind] += entry.room
         self._look(entry, now + deadline)
@@ -127,10 +125,12 @@ class Attempts:
         return forgotten
 
     def cancel_all(self, executor: Executor, *, force: bool) -> None:
-        """Asks everything that runs to end, or ends its process."""
+        """Asks everything that runs to end, or ends its process: each once."""
+        phase = Phase.FORCED if force else Phase.ASKED
         for key, entry in list(self._by_key.items()):
-            entry.phase = Phase.FORCED if force else Phase.ASKED
-            executor.cancel(key, force=force)
+            if entry.phase.value < phase.value:
+                entry.phase = phase
+                executor.cancel(key, force=force)
 
     def forget_all(self, executor: Executor) -> None:
         """Waits for nothing any more."""

@@ -242,12 +242,12 @@ class Driver:
         return []
 
     def _idle_seconds(self) -> float:
-        """How long nothing can happen while nothing runs."""
+        """How long nothing can happen while nothing runs: no pause ends, and nobody has room."""
         now = self._clock.now()
         due = self._schedule.release(now)
         ends = [self._workers_patience.pause_ends, self._patience.pause_ends, due or 0.0]
         ahead = [end - now for end in ends if end > now]
-        return min(POLL_SECONDS, *ahead) if ahead else 0.0
+        return min([POLL_SECONDS, *ahead]) if ahead or self._schedule else 0.0
 
     def _complete(self, completion: Completion) -> None:
         """Books an attempt that ended; one that was given up for lost is not waited for any more."""

@@ -146,6 +146,17 @@ def test_a_task_may_queue_as_long_as_others_may_run(tmp_path: Path) -> None:
     assert queued.key in {key for _, key, _ in executor.cancelled}
 
 
+def test_what_has_ended_lends_nobody_its_time(tmp_path: Path) -> None:
+    """Ten hours that a batch was given and did not take are no grace of those that queue after it."""
+    plan, _ = pretended_plan(tmp_path)
+    batches = [Batch("network", (item,), 1.0) for item in plan.items["network"][:3]]
+    attempts = Attempts()
+    long = attempts.begin(Work(batches[0]), 0.0, 36_000.0, num_slots=1)
+    attempts.begin(Work(batches[1]), 0.0, 300.0, num_slots=1)
+    attempts.end(long.key)
+    assert 200.0 == attempts.begin(Work(batches[2]), 100.0, 300.0, num_slots=1).grace_seconds
+
+
 def test_answers_that_come_too_late_change_nothing(tmp_path: Path) -> None:
     """A forgotten attempt that answers after all, with a receipt or lost, is not booked twice."""
     plan, _ = pretended_plan(tmp_path, slots=8)

@@ -143,7 +143,7 @@ def test_what_is_held_back_counts_as_failed_and_what_it_blocks_as_blocked(tmp_pa
 
 
 def test_a_second_wish_cancels_what_runs_softly_then_by_force_and_waits_no_longer(tmp_path: Path) -> None:
-    """What hangs is asked at once, forced after three seconds, forgotten after eight; it stays to be done."""
+    """What hangs is asked at once, forced after three seconds, each time once, and forgotten after eight."""
     stop = StopRequest()
     executor = PretendedExecutor(lambda task, attempt: None)
     run = pretended_run(tmp_path, executor, stop=stop)
@@ -156,6 +156,7 @@ def test_a_second_wish_cancels_what_runs_softly_then_by_force_and_waits_no_longe
     executor.wait = ask  # type: ignore[method-assign]
     run.run()
     assert {False, True} == {force for _, _, force in executor.cancelled}
+    assert len(executor.cancelled) == len({(key, force) for _, key, force in executor.cancelled})
     asked = min(when for when, _, force in executor.cancelled if not force)
     forced = min(when for when, _, force in executor.cancelled if force)
     assert 3.0 == pytest.approx(forced - asked, abs=0.6)
@@ -210,3 +211,22 @@ def test_a_cluster_that_is_gone_ends_the_run_in_order(tmp_path: Path) -> None:
     assert "the cluster is gone" == stop.reason
     assert ([], 0) == (run.failures, run.progress().running)
     assert "stopped" == Store(tmp_path / "s").read_runs("pretended")[-1]["state"]
+
+
+def test_a_driver_that_can_submit_nothing_waits_without_hurry(tmp_path: Path) -> None:
+    """While a cluster has no room at all, it looks twice per second, not all the time."""
+    executor, looks = PretendedExecutor(done), 0
+    sleep = executor.time.sleep
+
+    def counted(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        assert looks < 1000
+        sleep(seconds)
+
+    executor.has_room = lambda kind, running: executor.time.now() >= 1020.0  # type: ignore[method-assign]
+    executor.time.sleep = counted  # type: ignore[method-assign]
+    run = pretended_run(tmp_path, executor)
+    run.run()
+    assert 40 == pytest.approx(looks, abs=2)
+    assert all_settled(run)
