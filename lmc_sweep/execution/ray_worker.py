@@ -12,7 +12,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,13 +55,24 @@ def execute_on_ray(task: Task) -> Receipt | Lost:
 
     end_with_raylet()
     context = ray.get_runtime_context()
-    gpus = context.get_accelerator_ids().get("GPU", [])
-    device = f"cuda:{gpus[0]}" if gpus else "cpu"  # a task without a GPU may see them all, and shall use none
+    device = device_of(context.get_accelerator_ids().get("GPU", []), os.environ.get("CUDA_VISIBLE_DEVICES"))
     share = float(context.get_assigned_resources().get("GPU", 0.0))
     outcome = run_task(replace(task, device=device), share, node=context.get_node_id()[:8])
     if must_end(outcome, resident_bytes()):
         end_process()
     return outcome
+
+
+def device_of(gpus: Sequence[str], visible: str | None) -> str:
+    """The device of a task to which Ray assigned these GPUs; a task without any may see all and uses none.
+
+    Ray names a GPU as CUDA_VISIBLE_DEVICES (``visible``) does where that is set, by number or UUID; torch
+    counts through what is listed there.
+    """
+    if not gpus:
+        return "cpu"
+    listed = [name.strip() for name in (visible or "").split(",")]
+    return f"cuda:{listed.index(gpus[0]) if gpus[0] in listed else gpus[0]}"
 
 
 def run_task(task: Task, gpu_share: float = 0.0, node: str = "") -> Receipt | Lost:

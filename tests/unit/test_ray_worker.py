@@ -182,6 +182,24 @@ def test_a_worker_ends_when_its_raylet_is_gone(is_there: bool, code_expected: in
     assert code_expected == subprocess.run([sys.executable, "-c", between], env=environment).returncode
 
 
+@pytest.mark.parametrize(
+    ("gpus", "visible", "device"),
+    [
+        ([], None, "cpu"),
+        ([], "2,3", "cpu"),
+        (["1"], None, "cuda:1"),
+        (["1"], "", "cuda:1"),
+        (["3"], "2,3", "cuda:1"),
+        (["0"], "1, 0", "cuda:1"),
+        (["GPU-5a3c"], "GPU-77d0,GPU-5a3c", "cuda:1"),
+        (["2"], "2", "cuda:0"),
+    ],
+)
+def test_a_task_uses_the_gpu_that_it_was_assigned(gpus: list[str], visible: str | None, device: str) -> None:
+    """Also where a process may see some of a machine's GPUs only, which torch counts from 0."""
+    assert device == ray_worker.device_of(gpus, visible)
+
+
 def test_every_attempt_has_a_function_of_its_own() -> None:
     """Ray tells tasks apart by the names of their functions."""
     names = {
