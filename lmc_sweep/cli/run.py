@@ -37,8 +37,9 @@ def run_command(
     """Run a sweep: plan it, execute what the store does not hold, print a summary.
 
     The same command again carries on where the last one stopped. Ctrl-C stops in order: what runs is
-    finished and stored; a second Ctrl-C stops at once, and nothing that had finished is lost. `lmc-sweep
-    cancel` stops it in order from elsewhere, `lmc-sweep status --watch` shows it there.
+    finished and stored; a second Ctrl-C cancels what runs, a third ends everything at once. What had
+    finished is never lost. `lmc-sweep cancel` stops it in order from elsewhere, `lmc-sweep status --watch`
+    shows it there.
     """
     from lmc_sweep.cli.console import console
     from lmc_sweep.cli.progress import ConsoleReporter
