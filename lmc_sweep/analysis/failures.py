@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ class FailureGroup:
             "num_items": len(self.item_ids),
             "num_held": self.num_held,
             "attempts": self.attempts,
-            "reproduce": f"lmc-sweep repro {store} {self.item_ids[0]}",
+            "reproduce": f"lmc-sweep repro {shlex.quote(store)} {self.item_ids[0]}",
         }
 
 
@@ -85,12 +86,13 @@ def open_failures(store: Store, sweep: str | None = None) -> list[OpenFailure]:
             GROUP BY ALL
         )
         SELECT failure_id, asked.sweep, kind, asked.item_ids, error_type, message,
-            coalesce(cause, '{UNKNOWN_CAUSE}'), attempts, failure_id IN (SELECT failure_id FROM retries)
+            coalesce(cause, '{UNKNOWN_CAUSE}') AS cause, attempts,
+            failure_id IN (SELECT failure_id FROM retries) AS released
         FROM asked JOIN open USING (failure_id) ORDER BY created_at, failure_id, asked.sweep"""
-    if not store.sql("SELECT 1 FROM failures LIMIT 1").fetchall():  # the rest reads every item of a sweep
+    if not store.answer("SELECT 1 FROM failures LIMIT 1").num_rows:  # the rest reads every item of a sweep
         return []
     return [
-        OpenFailure(row[0], row[1], row[2], tuple(row[3]), *row[4:]) for row in store.sql(query).fetchall()
+        OpenFailure(**{**row, "item_ids": tuple(row["item_ids"])}) for row in store.answer(query).to_pylist()
     ]
 
 

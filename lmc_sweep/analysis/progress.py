@@ -191,8 +191,12 @@ def sweep_status(
 
 
 def _state(kinds: dict[str, KindStatus], at_work: list[RunAdvice], cancelled: frozenset[str]) -> str:
-    """The state of a sweep; it stops when every run at work does."""
-    if all(kind.done == kind.total for kind in kinds.values()):
+    """The state of a sweep; it stops when every run at work does.
+
+    One without items is not complete: its plan is damaged, or was not recorded before its run was cut short.
+    """
+    is_planned = any(kind.total for kind in kinds.values())
+    if is_planned and all(kind.done == kind.total for kind in kinds.values()):
         return "complete"
     if not at_work:
         return "not running"
@@ -244,15 +248,15 @@ def _counts(store: Store, sweep: str) -> dict[str, tuple[int, int]]:
             UNION ALL SELECT 'alignment', alignment_id FROM alignments
             UNION ALL SELECT 'barrier', barrier_id FROM barriers
         )
-        SELECT kind, count(*), count(done.item_id)
+        SELECT kind, count(*) AS total, count(done.item_id) AS done
         FROM (SELECT kind, item_id FROM sweep_items WHERE sweep = {literal(sweep)}) AS asked
         LEFT JOIN done USING (kind, item_id) GROUP BY kind"""
-    return {kind: (total, done) for kind, total, done in store.sql(query).fetchall()}
+    return {row["kind"]: (row["total"], row["done"]) for row in store.answer(query).to_pylist()}
 
 
 def _attempts(store: Store, sweep: str) -> dict[str, int]:
     """Attempts without results, by cause, the most frequent first."""
     query = f"""
-        SELECT cause, count(*) FROM attempts WHERE sweep = {literal(sweep)}
-        GROUP BY cause ORDER BY count(*) DESC, cause"""
-    return dict(store.sql(query).fetchall())
+        SELECT cause, count(*) AS number FROM attempts WHERE sweep = {literal(sweep)}
+        GROUP BY cause ORDER BY number DESC, cause"""
+    return {row["cause"]: row["number"] for row in store.answer(query).to_pylist()}

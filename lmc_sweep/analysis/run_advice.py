@@ -10,6 +10,9 @@ from typing import Any
 ALIVE_STATES = ("running", "stopping")
 """What a run says while it works; when it ends in order, it says ``stopped`` or ``finished``."""
 
+_LARGEST = 1e15
+"""Numbers of seconds or items beyond this are nobody's, and may be more than a float can hold."""
+
 SILENT_SECONDS = 30.0
 """A run that has not been heard of for this long is taken for gone."""
 
@@ -150,7 +153,7 @@ def _seconds(told: Any) -> float | None:
     """A number that is finite and not negative."""
     if isinstance(told, bool) or not isinstance(told, int | float):
         return None
-    return float(told) if told >= 0 and math.isfinite(told) else None
+    return float(told) if 0 <= told <= _LARGEST and math.isfinite(told) else None
 
 
 def _count(told: Any) -> int | None:

@@ -24,6 +24,7 @@ from lmc_sweep.store.terms import Terms, patiently
 
 SILENT_SECONDS = 3600.0
 """A run that has said nothing for so long is over, whatever its last words were."""
+_LARGEST_TIME = 1e15  # seconds; a damaged file may say more than a float can hold
 _KEY = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -117,7 +118,7 @@ def _sign(name: str, run_id: str, key: str) -> str:
 def _age(told: Mapping[str, Any]) -> float:
     """When a run last said anything."""
     updated = told.get("updated_at")
-    return float(updated) if isinstance(updated, int | float) else 0.0
+    return float(updated) if isinstance(updated, int | float) and abs(updated) < _LARGEST_TIME else 0.0
 
 
 def _replace(root: Path, relative: str, content: Mapping[str, Any]) -> None:
@@ -129,6 +130,6 @@ def _read(path: Path) -> dict[str, Any] | None:
     """What a file of advice says; None when there is none that can be read."""
     try:
         told = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) else None

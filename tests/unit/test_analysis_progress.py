@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from lmc_sweep.analysis.heartbeats import UNDECIDED_SECONDS, Heartbeats
 from lmc_sweep.analysis.progress import KindStatus, sweep_status
 from lmc_sweep.analysis.run_advice import SILENT_SECONDS, RunAdvice, read_advice
 from lmc_sweep.execution.release import release
+from lmc_sweep.store import query
+from lmc_sweep.store.compaction import compact
 from lmc_sweep.store.store import Store
 
 RUN, OTHER = "a" * 32, "b" * 32
@@ -82,6 +85,9 @@ def test_advice_never_changes_counts(store: Store) -> None:
         {"updated_at": "yesterday"},
         {"eta_seconds": -1, "eta_low_seconds": True},
         {"beat": 1e400},
+        {"beat": 10**400},
+        {"updated_at": 10**400},
+        {"updated_at": float("nan")},
         {"state": 3},
         {"executor": {}, "stop_reason": 5},
     ],
@@ -96,6 +102,49 @@ def test_damaged_advice_is_left_out(store: Store, damaged: dict[str, Any]) -> No
         status.kinds["barrier"].failed,
     )
     json.dumps(status.as_json("store"), allow_nan=False)
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"", b"\xff", b"3"])
+def test_advice_that_is_no_advice_is_left_out(store: Store, content: bytes) -> None:
+    """Whatever stands in the file of a run's advice, the status is told."""
+    tell(store)
+    (store.path / "sweeps" / "s" / "runs" / RUN / "progress.json").write_bytes(content)
+    assert () == sweep_status(store, "s", now=NOW).runs
+
+
+def test_a_sweep_whose_plan_is_lost_is_not_complete(store: Store) -> None:
+    """Without a record of its items, because that is damaged or was never written, a sweep is not done."""
+    for file in (store.path / "records" / "sweep_items").iterdir():
+        file.write_bytes(file.read_bytes()[:50])
+    status = sweep_status(store, "s", now=NOW)
+    assert ("not running", False) == (status.state, status.is_complete)
+    assert KindStatus() == status.kinds["barrier"]
+
+
+def test_a_status_beside_compaction_looks_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are compacted and deleted between any look and its answer cost a status nothing."""
+    expected = sweep_status(store, "s", now=NOW)
+    guarded, moved = query.guarded, []
+
+    def crossed(connection: Any, text: str) -> Any:
+        relation = guarded(connection, text)
+        if text not in moved:
+            moved.append(text)
+            other = Store(store.path)
+            for name in ("failures", "barriers", "sweep_items", "attempts"):
+                _commit_and_compact(other, name)
+        return relation
+
+    monkeypatch.setattr(query, "guarded", crossed)
+    assert expected.kinds == sweep_status(store, "s", now=NOW).kinds
+    assert len(moved) > 3
+
+
+def _commit_and_compact(store: Store, name: str) -> None:
+    """Moves all rows of a table to a new file; the row that is added is nobody's."""
+    added = row(name, f"added-{name}", **({"item_ids": ["nobody"]} if name == "failures" else {}))
+    store.commit(name, [{**added, "created_at": datetime(2001, 1, 1, tzinfo=UTC)}])
+    compact(store, grace_seconds=0)
 
 
 @pytest.mark.parametrize(
