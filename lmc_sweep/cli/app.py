@@ -115,6 +115,13 @@ def main() -> None:
     except SweepError as error:
         _complain(str(error), debug)
         code = EXIT_USAGE
+    except SystemExit as stop:  # nothing here exits so: code of the user's own that was imported or called
+        _complain(
+            f"lmc-sweep failed: a module of your own exited ({stop.code}) where it was used. What a script "
+            'does belongs under `if __name__ == "__main__":`. --debug shows where.',
+            debug,
+        )
+        code = EXIT_BROKEN
     except BrokenPipeError:
         code = 0  # the reader of our output has seen enough
     except Exception as error:  # a bug, or a machine that gives out: still one line, and what to do

@@ -144,3 +144,13 @@ def test_resources_that_no_node_has_are_refused(tmp_path: Path) -> None:
     assert 2 == done.returncode
     assert "4096 CPUs" in done.stderr
     assert ["sweep.yaml"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_module_that_exits_is_no_success(tmp_path: Path) -> None:
+    """A script that calls ``sys.exit(0)`` when it is imported: one line, exit code 3, nothing written."""
+    (tmp_path / "script.py").write_text("import sys\nbuild = list\nsys.exit(0)\n")
+    (tmp_path / "sweep.yaml").write_text(replaced("name: mlp, width: 4", "name: 'script:build'"))
+    done = lmc_sweep("run", "sweep.yaml", "--inline", cwd=tmp_path)
+    assert 3 == done.returncode
+    assert "a module of your own exited (0)" in done.stderr
+    assert not (tmp_path / "store").exists()
