@@ -142,8 +142,8 @@ def read_record(root: Path, table: Table, path: str) -> GoodRecord | BadRecord |
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
         return BadRecord(path, f"torn or foreign: {told}", is_damaged=True)
-    for name in (table.key, "created_at"):
-        if name is not None and data.column(name).null_count:
+    for name, column in table.by_name.items():
+        if not column.nullable and data.column(name).null_count:
             return BadRecord(path, f"torn or foreign: nulls in {name}", is_damaged=True)
     return GoodRecord(path, table, data)
 

@@ -29,7 +29,7 @@ def check(root: Path) -> bytes:
         else:
             told = f"there is no store. {_HOW_TO_MAKE.format(path=root)}"
         raise StoreError(f"{root}: {told}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{root / MARKER}: cannot be read: {error}") from error
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise StoreError(f"{root / MARKER}: is not the marker of a store. {_HOW_TO_MAKE.format(path=root)}.")

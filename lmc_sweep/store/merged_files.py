@@ -73,13 +73,15 @@ def _sorting(root: Path, table: Table, merge: Merge, folder: Path) -> Iterator[A
     try:
         with connected(folder / "spill") as connection:
             yield connection
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException) as error:
         if isinstance(error, duckdb.IOException):
             _require_unchanged(root, merge)
         told = (str(error).splitlines() or [type(error).__name__])[0]
+        remedy = f"Free some memory, and space on the disk that holds {root}, then run the same command again"
+        if isinstance(error, pa.ArrowException):  # rows that no writer of ours made
+            remedy = f"lmc-sweep verify {root} --repair sets the file aside that holds such rows"
         raise StoreError(
-            f"{table.name}: its files cannot be merged: {told}. Nothing was changed. Free some memory, and "
-            f"space on the disk that holds {root}, then run the same command again."
+            f"{table.name}: its files cannot be merged: {told}. Nothing was changed. {remedy}."
         ) from error
 
 

@@ -124,7 +124,7 @@ def _believed(path: str, read: Callable[[], T]) -> T | Problem:
         return read()
     except FileNotFoundError:
         raise
-    except (pa.ArrowException, ValueError, KeyError) as error:
+    except (pa.ArrowException, ValueError, KeyError, RecursionError) as error:
         return Problem(path, f"torn or foreign: {_first_line(error)}")
     except OSError as error:
         if error.errno is None:  # Arrow reports a torn file so

@@ -124,4 +124,8 @@ def schema_problem(table: Table, schema: Any) -> str | None:
     wrong = [name for name, column in table.by_name.items() if found.get(name, column.type) != column.type]
     if int(version) == SCHEMA_VERSION:
         wrong += sorted(found.keys() ^ table.by_name.keys())
+    else:  # later versions only added columns that may be null
+        wrong += [name for name, column in table.by_name.items() if name not in found and not column.nullable]
+    if len(found) != len(schema):
+        wrong += sorted({name for name in schema.names if schema.names.count(name) > 1})
     return f"foreign: columns {wrong} are not those of table {table.name}" if wrong else None

@@ -139,6 +139,9 @@ def _literal(text: str) -> str:
 
 
 def _in_schema(table: Table, batch: Any) -> Any:
-    """A batch in the types of the table's own schema."""
+    """A batch in the types of the table's own schema; ArrowInvalid where a value is missing."""
     columns = [batch.column(index).cast(field.type) for index, field in enumerate(table.schema)]
+    for column, field in zip(columns, table.schema, strict=True):
+        if column.null_count and not field.nullable:  # Arrow's own writer lets nulls of lists pass
+            raise pa.ArrowInvalid(f"nulls in {field.name}, where a value is required")
     return pa.Table.from_arrays(columns, schema=table.schema)

@@ -58,11 +58,9 @@ def choose(listing: Listing) -> Merge | None:
     for group in groups:
         for place in group[1:]:
             dropped.setdefault(place.path, []).append(place.row)
-    return Merge(
-        tuple(hashed[path] for path in sorted(chosen)),
-        dropped,
-        _is_distinct(listing, chosen, dropped),
-    )
+    files = tuple(hashed[path] for path in sorted(chosen))
+    merge = Merge(files, dropped, _is_distinct(listing, chosen, dropped))
+    return merge if merge.num_rows else None  # files without rows are somebody else's
 
 
 def _is_full(file: RecordFile) -> bool:
