@@ -62,8 +62,9 @@ class Places:
         self._unchecked.append(joined.column(IDS))
         if len(self._pieces) > _MOST_PIECES:
             small = [piece for piece in self._pieces if piece.num_rows < _LARGE_ROWS]
-            self._pieces = [piece for piece in self._pieces if piece.num_rows >= _LARGE_ROWS]
-            self._pieces.append(pa.concat_tables(small).combine_chunks())
+            if small:
+                self._pieces = [piece for piece in self._pieces if piece.num_rows >= _LARGE_ROWS]
+                self._pieces.append(pa.concat_tables(small).combine_chunks())
 
     @property
     def num_rows(self) -> int:

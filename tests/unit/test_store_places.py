@@ -34,3 +34,13 @@ def test_a_repetition_is_found_wherever_its_rows_came_from(
     places.add({path: facts(*ids) for path, ids in later.items()}, {})
     assert has_repeated == places.has_repeated()
     assert has_repeated == bool(places.repeated())
+
+
+def test_many_large_files_are_taken_in_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that meets large files one after another keeps them apart, however many they are."""
+    monkeypatch.setattr("lmc_sweep.store.places._LARGE_ROWS", 2)
+    places = Places()
+    for k in range(200):
+        places.add({f"file-{k}": facts(f"{k}-0", f"{k}-1")}, {})
+    assert 400 == places.num_rows == len(places.ids())
+    assert "file-137" == places.first(["137-1"])["137-1"].path
