@@ -21,6 +21,9 @@ from lmc_sweep.execution.work import Next, after, known, uncounted, unfinished
 from lmc_sweep.redaction import redact
 from lmc_sweep.store.store import Store
 
+LONGEST_WAIT_SECONDS = 6 * 3600.0
+"""How long a run waits for a machine that begins any of its work: others may need the cluster first."""
+
 
 class Outcomes:
     """Books what comes back. What follows goes into the schedule, with the time from which it may run."""
@@ -42,10 +45,12 @@ class Outcomes:
         self._store, self._schedule, self._tally, self._pace = store, schedule, tally, pace
         self._recorder, self._patience, self._reporter, self._stop = recorder, patience, reporter, stop
         self._clock, self._retries, self._max_failures = clock, retries, max_failures
+        self._heard = clock.now()
+        """When a worker was last known to have begun anything."""
 
     def book(self, entry: InFlight, receipt: Receipt) -> None:
         """Counts what is done, and decides about what failed."""
-        work = entry.work
+        work, self._heard = entry.work, self._clock.now()
         scale = self._pace.scale(work.group) or 1.0
         self._tally.ended(entry, receipt, scale * work.batch.seconds)
         if len(receipt.done) > receipt.num_held and self._patience.worked():
@@ -84,7 +89,7 @@ class Outcomes:
 
     def lost(self, entry: InFlight, lost: Lost) -> None:
         """Decides about a batch whose worker was lost."""
-        batch = entry.work.batch
+        batch, self._heard = entry.work.batch, self._clock.now()
         cause = known(lost.cause)
         ids = tuple(item.id for item in batch.items)
         self._ended(
@@ -162,14 +167,14 @@ class Outcomes:
     def expired(self, entry: InFlight) -> None:
         """Decides about an attempt that its deadline ended."""
         batch, seconds = entry.work.batch, entry.deadline_seconds
-        ids = tuple(item.id for item in batch.items)
+        ids, now = tuple(item.id for item in batch.items), self._clock.now()
         if entry.is_started:
+            self._heard = now
             message = f"had not ended after {seconds:.0f} s, its deadline"
             self._ended(
                 entry, ItemFailure(batch.kind, ids, "DeadlineExceeded", message, cause="deadline"), False
             )
             return
-        now = self._clock.now()
         message = f"no worker had begun it after {now - entry.since:.0f} s"
         never = ItemFailure(batch.kind, ids, "NeverStarted", message, cause="deadline")
         self._recorder.ended(never, entry.work.number, now - entry.since)
@@ -179,6 +184,10 @@ class Outcomes:
         )
         for work in unfinished(entry.work).work:
             self._schedule.add(work)
+        if now - self._heard >= LONGEST_WAIT_SECONDS:
+            stop_in_order(
+                self._stop, self._reporter, f"no worker has begun anything for {now - self._heard:.0f} s"
+            )
 
 
 _CAPTIONS = {

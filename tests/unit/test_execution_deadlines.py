@@ -9,6 +9,7 @@ import pytest
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.execution.attempts import Attempts, deadline_seconds
 from lmc_sweep.execution.executor import Attempt, Lost
+from lmc_sweep.execution.progress import StopRequest
 from lmc_sweep.execution.task import Receipt, Task
 from lmc_sweep.execution.work import Work
 from lmc_sweep.planning.batching import Batch
@@ -127,6 +128,23 @@ def test_a_task_that_no_worker_began_is_submitted_anew_without_being_counted(tmp
     assert 9 == sum("begun by no worker" in line for line in listener.notices)
     deadlines = {attempt.deadline_seconds for _, _, attempt in executor.submitted}
     assert {300.0} == deadlines
+
+
+def test_a_run_of_which_nothing_is_ever_begun_stops_in_order(tmp_path: Path) -> None:
+    """After six hours in which no machine had room: nothing is given up, and the reason is told."""
+    stop = StopRequest()
+
+    def answer(task: Task, attempt: Attempt) -> Answer:
+        executor.never_started.add(task.key)
+        return None
+
+    executor = PretendedExecutor(answer)
+    executor.slowest_wait, executor.ends_when_asked = 30.0, True
+    run = pretended_run(tmp_path, executor, stop=stop)
+    run.run()
+    assert "no worker has begun anything for" in str(stop.reason)
+    assert 6 * 3600 == pytest.approx(executor.time.now() - 1000.0, abs=1000)
+    assert ([], 0) == (run.failures, run.progress().running)
 
 
 def test_a_task_may_queue_as_long_as_others_may_run(tmp_path: Path) -> None:
