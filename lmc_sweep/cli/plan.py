@@ -32,7 +32,10 @@ def plan_command(
     preflight.check(sweep, lambda text: typer.echo(text, err=True))
     made = make_plan(sweep, open_if_exists(store or sweep.store), num_local_slots(sweep, inline=False))
     if as_json:
-        typer.echo(json.dumps({**made.summary(), "store": store or sweep.store}, indent=2))
+        from lmc_sweep.cli.plan_totals import totals, totals_json
+
+        told = {**made.summary(), "store": store or sweep.store, "totals": totals_json(totals(made))}
+        typer.echo(json.dumps(told, indent=2))
         return
     from lmc_sweep.cli.plan_lines import print_plan
 

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from lmc_sweep.cli.console import KIND_NAMES, console, duration, say, size, table
+from lmc_sweep.cli.plan_totals import totals, totals_line
 
 if TYPE_CHECKING:
     from lmc_sweep.planning.plan import Plan
@@ -51,6 +52,7 @@ def print_plan(plan: Plan, store: str) -> None:
             "to start them. Networks are counted at max_epochs until some of their cell have stopped. "
             f"Estimated from {plan.rates.source}.",
         )
+        say(out, totals_line(totals(plan)))
 
 
 def _reasons(reasons: dict[str, int], to_do: int) -> str:

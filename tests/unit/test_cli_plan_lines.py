@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from store_rows import row
 
 from lmc_sweep.cli.plan_lines import held_back_lines, print_plan
+from lmc_sweep.cli.plan_totals import totals, totals_line
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.config.sweep import Sweep
 from lmc_sweep.errors import SweepError
@@ -70,3 +72,16 @@ def test_what_is_held_back_is_told_with_the_remedy(sweep: Sweep, capsys: pytest.
     print_plan(plan, sweep.store)
     assert "All that is left is held back; a run would do nothing." in capsys.readouterr().err
     assert 1 == run(sweep, inline=True).exit_code
+
+
+def test_the_totals_count_pairs_once_whatever_the_methods() -> None:
+    """Two methods on two splits of one pair in each world are two pairs; what is done costs nothing more."""
+    barriers = "barriers: {pairs: 1, alignments: [{method: identity}, {method: random}]}"
+    networks = "networks: [{dataset: mnist, architecture: {name: mlp, width: 4}, seeds: 2}]"
+    plan = make_plan(parse_sweep(f"name: s\nstore: s\n{networks}\n{barriers}\n"), None, 1)
+    found = totals(plan)
+    assert (2, 2) == (found.num_networks, found.num_pairs)
+    assert found.gpu_hours > 0
+    assert sum(kind["bytes"] for kind in plan.summary()["kinds"].values()) == found.bytes
+    assert "In all 2 networks, 2 pairs." in totals_line(found)
+    assert 0 == totals(replace(plan, batches=[])).gpu_hours

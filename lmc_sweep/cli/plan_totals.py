@@ -1,0 +1,68 @@
+"""What a plan comes to: networks, pairs, GPU-hours, bytes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lmc_sweep.cli.console import size
+
+if TYPE_CHECKING:
+    from lmc_sweep.planning.plan import Plan
+
+GPU_FLOPS_PER_SECOND = 10e12
+"""Float32 matrix products of the GPU that is assumed: of a V100's peak of 15.7e12, some two thirds."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A plan in four numbers.
+
+    Attributes:
+        num_networks: All that the sweep asks for, done or not.
+        num_pairs: Pairs of networks whose barriers it asks for, each once whatever the methods.
+        gpu_hours: Of what is left, by the cost model, for a GPU of GPU_FLOPS_PER_SECOND, one item at a time.
+        bytes: That what is left adds to the store.
+    """
+
+    num_networks: int
+    num_pairs: int
+    gpu_hours: float
+    bytes: int
+
+
+def totals(plan: Plan) -> Totals:
+    """The totals of a plan; networks are counted at max_epochs until some of their cell have stopped."""
+    from lmc_sweep.planning.cost import stored_bytes
+
+    on_gpu = replace(plan.rates, flops_per_second=GPU_FLOPS_PER_SECOND, by_shape={})
+    left = [item for batch in plan.batches for item in batch.items]
+    pairs = {
+        (barrier.alignment.world, barrier.alignment.pair_id, barrier.member_a, barrier.member_b)  # type: ignore[union-attr]
+        for barrier in plan.items["barrier"]
+    }
+    return Totals(
+        num_networks=len(plan.items["network"]),
+        num_pairs=len(pairs),
+        gpu_hours=round(sum(on_gpu.seconds(item) for item in left) / 3600, 3),
+        bytes=sum(stored_bytes(item) for item in left),
+    )
+
+
+def totals_line(found: Totals) -> str:
+    """The totals as a sentence, with what they assume."""
+    pairs = f", {found.num_pairs:,} pairs" if found.num_pairs else ""
+    return (
+        f"In all {found.num_networks:,} networks{pairs}. What is left takes {_hours(found.gpu_hours)} of a "
+        f"GPU that multiplies at {GPU_FLOPS_PER_SECOND / 1e12:g} TFLOP/s, and {size(found.bytes)} of storage."
+    )
+
+
+def totals_json(found: Totals) -> dict[str, Any]:
+    """The totals as plain data, with the assumption."""
+    return {**asdict(found), "gpu_flops_per_second": GPU_FLOPS_PER_SECOND}
+
+
+def _hours(hours: float) -> str:
+    """Hours to two digits, since no estimate knows more."""
+    return "less than 0.1 hours" if hours < 0.1 else f"some {float(f'{hours:.2g}'):,.10g} hours"
