@@ -1,4 +1,4 @@
-"""How methods and sizes look: one color and marker for each method in every figure.
+"""How methods, families and sizes look: one color and marker for each method, and family, in every figure.
 
 Colors after Okabe and Ito, and Tol, which people with any common color blindness tell apart; markers
 differ as well, so that the figures can be read in gray.
@@ -6,9 +6,11 @@ differ as well, so that the figures can be read in gray.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,15 @@ METHOD_LOOKS: dict[str, Look] = {
     "merge_many": Look(">", "#44aa99"),
 }
 
+FAMILY_LOOKS: dict[str, Look] = {
+    "mlp": Look("o", "#0072b2"),
+    "shallow_cnn": Look("s", "#d55e00"),
+    "vgg": Look("^", "#009e73"),
+    "resnet": Look("D", "#cc79a7"),
+    "resnet20": Look("v", "#e69f00"),
+}
+"""Of the families of architectures; a module of the user's own takes one that is free."""
+
 _UNKNOWN = Look("1", "#333333")
 _LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)), (0, (7, 2)), (0, (1, 3)))
 # Of a method's variants: as it is, darker, lighter, much darker.
@@ -63,6 +74,8 @@ _SHADES = ((0, 0.0), (0, 0.45), (255, 0.4), (0, 0.7))
 # From dark blue to yellow by lightness, the lightest left out: sizes have an order, and so have these.
 _SIZE_COLORS = ("#443983", "#1f918d", "#5dbf5a", "#b8a91d", "#d55e00", "#882255", "#777777")
 _SIZE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_FURTHER_MARKERS = ("P", "X", "p", "h", "<", ">", "d", "*", "8", "H")
+_FURTHER_COLORS = ("#56b4e9", "#882255", "#8c6d31", "#5b5b5b", "#44aa99")
 
 
 def method_looks(methods: Sequence[tuple[str, str]]) -> dict[str, Look]:
@@ -85,6 +98,36 @@ def method_looks(methods: Sequence[tuple[str, str]]) -> dict[str, Look]:
             line=_LINES[number % len(_LINES)],
             filled=own.filled if number % 2 == 0 else not own.filled,
         )
+    return looks
+
+
+def family_looks(lines: Sequence[tuple[str, Key]]) -> dict[Key, Look]:
+    """The look of each line of a family: the family's own, its further lines by shade and marker.
+
+    Args:
+        lines: Family and line, in the order of the legend.
+    """
+    families = list(dict.fromkeys(family for family, _ in lines))
+    colors = {
+        family: FAMILY_LOOKS[family].color
+        if family in FAMILY_LOOKS
+        else _FURTHER_COLORS[number % len(_FURTHER_COLORS)]
+        for number, family in enumerate(families)
+    }
+    own = {FAMILY_LOOKS[family].marker for family in families if family in FAMILY_LOOKS}
+    markers = [marker for marker in (*_FURTHER_MARKERS, *_SIZE_MARKERS) if marker not in own]
+    looks: dict[Key, Look] = {}
+    variants: dict[str, int] = {}
+    num_further = 0
+    for family, line in lines:
+        number = variants.get(family, 0)
+        variants[family] = number + 1
+        if number == 0 and family in FAMILY_LOOKS:
+            marker = FAMILY_LOOKS[family].marker
+        else:
+            marker = markers[num_further % len(markers)]
+            num_further += 1
+        looks[line] = Look(marker, _mixed(colors[family], *_SHADES[number % len(_SHADES)]))
     return looks
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures import (
     annealing_scaling,
+    barrier_depth,
+    barrier_width,
     density,
     layers,
     planted_recovery,
@@ -48,6 +50,18 @@ FIGURES: dict[str, Figure] = {
             summary="Barriers in the real world against our model, before and after alignment",
             options=density.OPTIONS,
             draw=density.draw,
+        ),
+        Figure(
+            name="barrier_width",
+            summary="Barriers against width, by data set and family of architectures",
+            options=barrier_width.OPTIONS,
+            draw=barrier_width.draw,
+        ),
+        Figure(
+            name="barrier_depth",
+            summary="Barriers against depth, by data set and family of architectures",
+            options=barrier_depth.OPTIONS,
+            draw=barrier_depth.draw,
         ),
         Figure(
             name="annealing_scaling",

@@ -29,7 +29,7 @@ def draw_lines(axes: Any, lines: Mapping[str, Points], looks: Mapping[str, Look]
         )
 
 
-def name_numbers(axes: Any, numbers: Sequence[int], low: float, high: float) -> None:
+def name_numbers(axes: Any, numbers: Sequence[int], low: float, high: float, base: int = 10) -> None:
     """Ticks of a logarithmic axis from ``low`` to ``high`` at the numbers themselves, none over another.
 
     Where there is no room thousands are written ``3k``, and what still meets its neighbor has no name.
@@ -39,7 +39,7 @@ def name_numbers(axes: Any, numbers: Sequence[int], low: float, high: float) -> 
     names = [f"{number:,}" for number in numbers]
     if _fitting(numbers, names, per_unit) != names:
         names = [f"{number // 1000}k" if number % 1000 == 0 else f"{number:,}" for number in numbers]
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=base)
     axes.set_xticks(list(numbers), _fitting(numbers, names, per_unit))
     axes.minorticks_off()
     axes.set_xlim(low, high)

@@ -1,0 +1,179 @@
+"""Options and words that the figures along width, depth and task share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, Kind
+from lmc_sweep.analysis.intervals import Mean
+from lmc_sweep.analysis.method_labels import method_labels
+from lmc_sweep.errors import SweepError
+from lmc_sweep.figures.looks import label_order
+from lmc_sweep.figures.options import Option, settled
+from lmc_sweep.figures.search_options import counted
+
+if TYPE_CHECKING:
+    from lmc_sweep.store.store import Store
+
+QUANTITY = Option(
+    "quantity", "error", "barrier of the error (fraction) or of the loss (nats)", ("error", "loss")
+)
+AT = Option("at", "midpoint", "height at alpha 1/2, or the largest over all alphas", ("midpoint", "supremum"))
+CORRECTION = Option("correction", "none", "what was done to interpolated networks before they were measured")
+NETWORKS = Option("networks", "2", "networks that were aligned at a time")
+WHAT = (QUANTITY, AT, CORRECTION, NETWORKS)
+WORLD = Option(
+    "world", "real", "pairs trained apart, or a network and its own permutation", ("real", "model")
+)
+METHOD = Option("method", "identity", "barriers after this method; identity: before any")
+METHODS = Option("methods", "all", "all, or names of methods, separated by commas")
+BOTH_SPLITS = Option("split", "both", "examples that were measured", ("both", "train", "test"))
+SPLIT = Option("split", "train", "examples that were measured", ("train", "test"))
+
+
+def settled_of_store(
+    figure: str, options: Sequence[Option], given: Mapping[str, str], store: Store
+) -> dict[str, str]:
+    """Every option's value; SweepError also for a correction or a method that no barrier of a store has."""
+    values = settled(figure, options, given)
+    if "correction" in given:
+        known = sorted({row[0] for row in store.barriers().project("correction").distinct().fetchall()})
+        _refuse(figure, "correction", [values["correction"]], known)
+    for option in ("method", "methods"):
+        if option in given and given[option] not in ("all", "identity"):
+            rows = store.barriers().project("method, method_json").distinct().fetchall()
+            names = {name for name, _ in rows}
+            labels = set(method_labels(text for _, text in rows).values())
+            asked = [given[option]] if given[option] in labels else named(given[option])
+            _refuse(figure, "method", asked, sorted(names), also=labels)
+    if not values.get("networks", "2").isdigit():
+        raise SweepError(f"{figure}: networks is a whole number, not {values['networks']!r}")
+    return values
+
+
+def named(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [name.strip() for name in text.split(",")]
+
+
+def question_of(values: Mapping[str, str]) -> BarrierQuestion:
+    """What is asked, from the options in WHAT."""
+    return BarrierQuestion(
+        quantity=values["quantity"],  # type: ignore[arg-type]
+        extent=values["at"],  # type: ignore[arg-type]
+        correction=values["correction"],
+        num_networks=int(values["networks"]),
+    )
+
+
+def splits_of(values: Mapping[str, str]) -> tuple[str, ...]:
+    """The splits that are shown."""
+    return ("train", "test") if values["split"] == "both" else (values["split"],)
+
+
+def of_method(rows: Sequence[CellBarrier], method: str) -> tuple[list[CellBarrier], str, list[str]]:
+    """The rows of one method, its label, and a sentence where it has variants of which one is shown.
+
+    Args:
+        rows: Of all methods.
+        method: A name, or the label of one variant.
+    """
+    labels = method_labels({row.method_json for row in rows})
+    plain = {row.method_json: row.method for row in rows}
+    found = sorted(
+        (text for text in labels if method in (plain[text], labels[text])),
+        key=lambda text: label_order(labels[text]),
+    )
+    if not found:
+        return [], method, []
+    others = [f"'{labels[text]}'" for text in found[1:]]
+    notes = [f"Not shown: {', '.join(others)}; method=... names one of them."] if others else []
+    return [row for row in rows if row.method_json == found[0]], labels[found[0]], notes
+
+
+def of_methods(rows: Sequence[CellBarrier], methods: str) -> list[CellBarrier]:
+    """The rows of the methods that the option METHODS names, by name or label, and of the control."""
+    if methods == "all":
+        return list(rows)
+    labels = method_labels({row.method_json for row in rows})
+    wanted = {"identity", methods, *named(methods)}
+    return [row for row in rows if row.method in wanted or labels[row.method_json] in wanted]
+
+
+def methods_in_order(rows: Sequence[CellBarrier]) -> dict[str, str]:
+    """JSON of all methods to their labels: the control first, the others by name."""
+    names = {row.method_json: row.method for row in rows}
+    labels = method_labels(names)
+    order = sorted(names, key=lambda text: (names[text] != "identity", label_order(labels[text])))
+    return {text: labels[text] for text in order}
+
+
+def height_label(question: BarrierQuestion, split: str = "") -> str:
+    """The axis of barriers: what, where, on which examples, in which unit."""
+    unit = "nats" if question.quantity == "loss" else "fraction"
+    at = " at 1/2" if question.extent == "midpoint" else ""
+    measured = f", {split}" if split else ""
+    return f"{question.quantity.capitalize()} barrier{at}{measured} ({unit})"
+
+
+def kind_label(kind: Kind, *, without: Sequence[str] = ()) -> str:
+    """The networks in words, without the columns named."""
+    told = [
+        ", ".join(
+            [
+                " ".join(
+                    str(getattr(kind, name)) for name in ("dataset", "architecture") if name not in without
+                ),
+                *(
+                    f"{name} {getattr(kind, name)}"
+                    for name in ("width", "depth")
+                    if name not in without and getattr(kind, name) is not None
+                ),
+            ]
+        )
+    ]
+    if kind.label_noise and "label_noise" not in without:
+        told.append(f"label noise {kind.label_noise:g}")
+    return ", ".join(told)
+
+
+def pairs_at_points(means: Sequence[Mean]) -> str:
+    """``5 pairs at each point``, ``2 to 5 pairs at each point``."""
+    counts = sorted({mean.num_values for mean in means})
+    if len(counts) == 1:
+        return f"{counted(counts[0], 'pair')} at each point"
+    return f"{counts[0]} to {counts[-1]} pairs at each point"
+
+
+def without_interval(means: Sequence[Mean]) -> list[str]:
+    """A sentence on points that rest on one value or one group alone."""
+    number = sum(mean.low is None for mean in means)
+    return [f"No interval at {counted(number, 'point')}, of one pair or group."] if number else []
+
+
+def lacking(question: BarrierQuestion, *, world: str = "", method: str = "", split: str = "") -> str:
+    """A sentence where no barrier answers the question."""
+    told = [
+        f"on {split}" if split else "",
+        f"of world {world}" if world else "",
+        f"of method {method}" if method and method != "all" else "",
+        f"with correction {question.correction!r}",
+        f"of {question.num_networks} networks aligned at a time",
+    ]
+    return f"Not shown: no barriers {' '.join(filter(None, told))} here."
+
+
+def diverged(rows: Sequence[CellBarrier]) -> list[str]:
+    """A sentence on barriers without a value."""
+    number = sum(row.value is None for row in rows)
+    return [f"Not shown: {counted(number, 'barrier')}, because a network diverged."] if number else []
+
+
+def _refuse(
+    figure: str, column: str, asked: Sequence[str], known: Sequence[str], also: set[str] | None = None
+) -> None:
+    """SweepError for a name that no barrier of a store with barriers has."""
+    for name in asked:
+        if known and name not in known and name not in (also or ()):
+            raise SweepError(f"{figure}: no barrier has {column} {name!r}. Here: {', '.join(known)}")

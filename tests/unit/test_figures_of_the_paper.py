@@ -1,0 +1,57 @@
+"""What holds for every figure along width, depth and task: empty, old and partial stores are drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmc_sweep.figures.registry import FIGURES, draw
+from lmc_sweep.figures.saving import save
+from lmc_sweep.store.store import Store
+from tests.support.cell_rows import barrier_columns, commit, network_columns, words
+
+OF_THE_PAPER = ("barrier_width", "barrier_depth")
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@pytest.mark.parametrize("name", OF_THE_PAPER)
+def test_an_empty_store_draws_what_is_missing(tmp_path: Path, name: str) -> None:
+    """With every value of every option that has choices."""
+    store = Store.create(tmp_path / "store")
+
+    for option in FIGURES[name].options:
+        for value in option.choices or (option.default,):
+            assert "Not shown" in words(draw(name, store, options={option.name: value}))
+
+
+@pytest.mark.parametrize("name", OF_THE_PAPER)
+@pytest.mark.parametrize("version", sorted(path.name for path in GOLDEN.glob("store_v*")))
+def test_stores_of_every_version_are_drawn(tmp_path: Path, version: str, name: str) -> None:
+    """Columns that an old store lacks are empty, and each figure draws and is saved in each format."""
+    figure = draw(name, Store(GOLDEN / version))
+
+    assert words(figure)
+    for ending in ("png", "svg", "pdf"):
+        save(figure, tmp_path / f"{name}.{ending}")
+        assert 1000 < (tmp_path / f"{name}.{ending}").stat().st_size
+
+
+@pytest.mark.parametrize("name", OF_THE_PAPER)
+def test_networks_that_all_diverged_are_no_error(tmp_path: Path, name: str) -> None:
+    """Every figure null: the caption says what is not shown."""
+    store = Store.create(tmp_path / "store")
+    none = dict.fromkeys(
+        (
+            "loss_barrier",
+            "error_barrier",
+            "loss_midpoint_barrier",
+            "error_midpoint_barrier",
+            "losses",
+            "errors",
+        )
+    )
+    figures = dict.fromkeys(("train_loss", "test_loss", "train_error", "test_error"))
+    commit(store, [{**barrier_columns(), **none}], [{**network_columns(seed), **figures} for seed in (0, 1)])
+
+    assert "Not shown" in words(draw(name, store))
