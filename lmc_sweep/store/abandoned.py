@@ -15,23 +15,47 @@ ABANDONED_SECONDS = 3600.0
 
 
 def remove_abandoned(root: Path) -> int:
-    """Deletes unfinished files that nobody writes to any more; returns how many there were."""
-    folders = [
-        *(root / layout.RECORDS / name for name in TABLES),
-        *(root / one for one in layout.ARTIFACT_FOLDERS),
-    ]
-    unfinished = [path for folder in folders for path in folder.glob(".*.tmp")]
+    """Deletes unfinished files that nobody writes to any more; returns how many there were.
+
+    Only what has a name that writers give, in folders that lie in the store itself: a link leads to files
+    of somebody else's.
+    """
     count = 0
-    for path in [*unfinished, *(root / layout.COMPACTING).glob("*")]:
-        if time.time() - _touched(path) <= ABANDONED_SECONDS:
-            continue
-        if path.is_dir():
+    for folder in _folders(root):
+        for path in folder.glob(".*.tmp"):
+            if not path.is_dir() and _is_old(path):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    count += 1
+    compacting = root / layout.COMPACTING
+    for path in [] if compacting.is_symlink() else compacting.glob("*"):
+        if layout.is_run_id(path.name) and path.is_dir() and not path.is_symlink() and _is_old(path):
             remove_folder(path)
-        else:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        count += 1
+            count += 1
     return count
+
+
+def _folders(root: Path) -> list[Path]:
+    """Where writers leave unfinished files, no links among them or above them."""
+    runs = f"{layout.SWEEPS}/*/runs/*"
+    patterns = [
+        layout.ENVIRONMENTS,
+        *layout.ARTIFACT_FOLDERS,
+        *(f"{layout.RECORDS}/{name}" for name in TABLES),
+    ]
+    patterns += [f"{layout.SWEEPS}/*", runs, f"{runs}/started"]
+    found = [folder for pattern in patterns for folder in root.glob(pattern) if folder.is_dir()]
+    inside = [
+        folder
+        for folder in found
+        if not any(one.is_symlink() for one in (folder, *folder.parents) if root in one.parents)
+    ]
+    return [root, *inside]
+
+
+def _is_old(path: Path) -> bool:
+    """Whether nothing in a file or folder was written to for long."""
+    return time.time() - _touched(path) > ABANDONED_SECONDS
 
 
 def _touched(path: Path) -> float:

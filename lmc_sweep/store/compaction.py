@@ -69,6 +69,11 @@ def compact(
     with named_errors(store.path), _alone(store.path) as alone:
         if not alone:
             return CompactionReport((), 0, time.monotonic() - started, yielded=True)
+        if (store.path / layout.COMPACTING).is_symlink():
+            raise StoreError(
+                f"{store.path / layout.COMPACTING}: is a symbolic link, and may lead to files of somebody "
+                "else's. Take it away, then run the same command again."
+            )
         removed = remove_abandoned(store.path)
         folder = store.path / layout.COMPACTING / uuid.uuid4().hex
         try:

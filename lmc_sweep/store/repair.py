@@ -83,8 +83,10 @@ def set_aside(root: Path, path: str) -> str | None:
     parts = path.split("/")
     if len(parts) < 2 or parts[0] not in layout.FOLDERS or not all(parts) or {".", ".."} & set(parts):
         raise StoreError(f"{root}: {path!r} is not the path of a file in the store, and stays where it is")
-    if any((root / "/".join(parts[:depth])).is_symlink() for depth in range(1, len(parts))):
-        raise StoreError(f"{root / path}: a folder above it is a symbolic link: nothing is moved there")
+    for folder in (layout.QUARANTINE, *("/".join(parts[:depth]) for depth in range(1, len(parts)))):
+        for place in (folder, f"{layout.QUARANTINE}/{folder}"):
+            if (root / place).is_symlink():
+                raise StoreError(f"{root / place}: is a symbolic link: nothing is moved from there, or there")
     source = root / path
     promised = layout.artifact_digest(source.name) if len(parts) == 2 else None
     found = artifact_checks.check(root, path) if promised else None

@@ -207,7 +207,7 @@ def test_abandoned_files_are_removed_and_young_ones_left(store: Store) -> None:
     """Unfinished files and folders that were not written to for an hour go; those of live writers stay."""
     _commits(store, 1)
     old, young = (store.path / "records" / "barriers" / f".{age}.tmp" for age in ("old", "young"))
-    folder = store.path / ".compact" / "dead"
+    folder = store.path / ".compact" / ("d" * 32)
     folder.mkdir(parents=True)
     for path in (old, young, folder / "part-0"):
         path.write_bytes(b"unfinished")
