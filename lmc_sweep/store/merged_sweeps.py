@@ -20,7 +20,8 @@ def merge_sweeps(store: Store, other: Store, problems: list[tuple[str, str]]) ->
 
     A name that is free, or whose text is the same, stays. A sweep of the same name with another text
     comes in as NAME-XXXXXXXX, after the hash of its text, its key ``name`` changed to that: run again, it
-    is the same sweep. Files that cannot be read are left out and named in ``problems``.
+    is the same sweep. Where that is here from an earlier merge, and was changed since, it stays as it is.
+    Files that cannot be read are left out and named in ``problems``.
     """
     renamed = {}
     taken = set(store.sweeps())
@@ -40,7 +41,8 @@ def merge_sweeps(store: Store, other: Store, problems: list[tuple[str, str]]) ->
                 text = document.write({**value, "name": given})
         else:
             given = name
-        sweeps.write_text(store.path, given, text, store.terms)
+        if given == name or given not in taken or _text(store, given) is None:
+            sweeps.write_text(store.path, given, text, store.terms)
         renamed[name] = given
     return renamed
 

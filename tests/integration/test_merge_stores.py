@@ -103,6 +103,19 @@ def test_a_sweep_of_the_same_name_with_another_text_gets_a_name_of_its_own(one: 
     assert 12 == len(merged.item_ids("small", "barrier"))
 
 
+def test_a_sweep_that_came_in_and_was_changed_since_stays_changed(one: Store, two: Store) -> None:
+    """What was brought in under a new name is a sweep like any other: merging again undoes no change."""
+    renamed = merging.merge(one, two).sweeps["small"]
+    file = one.path / "sweeps" / renamed / "sweep.yaml"
+    changed = file.read_text() + "# changed\n"
+    file.write_text(changed)
+    assert renamed == merging.merge(Store(one.path), two).sweeps["small"]
+    assert changed == file.read_text()
+    file.write_bytes(b"\xff")
+    merging.merge(Store(one.path), two)
+    assert changed == file.read_text() + "# changed\n"
+
+
 class Killed(BaseException):
     """Stands for the end of the process."""
 
