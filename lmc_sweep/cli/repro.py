@@ -11,6 +11,7 @@ import typer
 
 from lmc_sweep.cli.arguments import AsJson, StorePath
 from lmc_sweep.errors import StoreError
+from lmc_sweep.redaction import redact
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.agreement import Compared
@@ -182,16 +183,16 @@ def _shown(value: float | None) -> str:
 
 
 def _show_failure(item: Item, error: Exception, as_json: bool) -> None:
-    """The error of an item and where it was raised."""
+    """The error of an item and where it was raised, without secrets: output is copied into reports."""
     import traceback
 
-    told = "".join(traceback.format_exception(error))
+    told, message = redact("".join(traceback.format_exception(error))), redact(str(error))
     if as_json:
-        described = {"error_type": type(error).__name__, "message": str(error), "traceback": told}
+        described = {"error_type": type(error).__name__, "message": message, "traceback": told}
         typer.echo(json.dumps({"kind": item.kind, "id": item.id, "verdict": "failed", **described}, indent=2))
         return
     typer.echo(told, err=True)
-    typer.echo(f"{item.kind} {item.id} fails: {type(error).__name__}: {error}", err=True)
+    typer.echo(f"{item.kind} {item.id} fails: {type(error).__name__}: {message}", err=True)
 
 
 def _show_success(item: Item, seconds: float, as_json: bool) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ import typer
 from lmc_sweep.cli.arguments import AsJson, StorePath, SweepName
 from lmc_sweep.cli.repro import UserCode
 from lmc_sweep.errors import StoreError
+from lmc_sweep.redaction import redact
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.sampling import Sampled
@@ -108,7 +110,8 @@ def _sampled(store: Store, count: int, seed: int, sweep: str | None, user_code: 
     ids = store.ids("barrier")
     if sweep is not None:
         ids &= store.item_ids(sweep, "barrier")
-    return list(sample(store, draw(ids, count, seed), user_code=user_code))
+    drawn = sample(store, draw(ids, count, seed), user_code=user_code)
+    return [replace(one, reason=redact(one.reason)) for one in drawn]
 
 
 def _requeued(store: Store, only: str | None) -> list[dict[str, Any]]:
@@ -122,7 +125,7 @@ def _requeued(store: Store, only: str | None) -> list[dict[str, Any]]:
         missing = {kind: len(store.item_ids(name, kind) - store.ids(kind)) for kind in KINDS}
         if any(missing.values()):
             file = store.path / "sweeps" / name / "sweep.yaml"
-            command = f"lmc-sweep run {file} --store {store.path}"
+            command = f"lmc-sweep run {shlex.quote(str(file))} --store {shlex.quote(str(store.path))}"
             found.append({"sweep": name, "missing": missing, "command": command})
     return found
 

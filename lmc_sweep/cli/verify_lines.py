@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,8 @@ def show(
         say(out, "All results are sound.")
     elif requeued is None:
         movable = sum(finding.is_movable for finding in found.findings)
-        told = f"lmc-sweep verify {store.path} --repair sets {movable} files aside" if movable else ""
+        command = f"lmc-sweep verify {shlex.quote(str(store.path))} --repair"
+        told = f"{command} sets {movable} files aside" if movable else ""
         say(out, f"Not all results are sound. {told}".strip())
 
 
