@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmc_sweep.config.sweep import Execution, Kind
-from lmc_sweep.errors import SweepError
+from lmc_sweep.errors import StoreError, SweepError
 from lmc_sweep.execution.executor import Attempt, Completion, Lost
 from lmc_sweep.execution.ray_cluster import Node, RayCluster, gone
 from lmc_sweep.execution.ray_suspects import Suspects
@@ -123,7 +123,10 @@ class RayExecutor:
             self._renew()
 
     def is_started(self, key: str) -> bool:
-        """Whether its sign stands in the store: a worker has begun it and has not ended in order."""
+        """Whether its sign stands in the store: a worker has begun it and has not ended in order.
+
+        Of a store that cannot be read nobody knows: no attempt is held against an item then.
+        """
         reference = self._references.get(key)
         if reference is None:
             return False
@@ -131,7 +134,10 @@ class RayExecutor:
         if not (task.sweep and task.run_id):
             return False
         root = layout.local_path(task.store_uri)
-        return (task.key or key) in sweeps.read_started(root, task.sweep, task.run_id)
+        try:
+            return (task.key or key) in sweeps.read_started(root, task.sweep, task.run_id)
+        except (StoreError, OSError):
+            return False
 
     def wait(self, timeout: float) -> list[Completion]:
         """Tasks that have ended; waits up to ``timeout`` seconds for the first.

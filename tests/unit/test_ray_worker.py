@@ -17,6 +17,7 @@ from lmc_sweep.errors import SweepError
 from lmc_sweep.execution import code, ray_cluster, ray_worker
 from lmc_sweep.execution.executor import ExecutorGone, Lost
 from lmc_sweep.execution.ray_cluster import Node, RayCluster
+from lmc_sweep.execution.ray_executor import RayExecutor
 from lmc_sweep.execution.ray_suspects import ANSWER_SECONDS, Suspects
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.planning.plan import make_plan
@@ -208,6 +209,24 @@ def test_every_attempt_has_a_function_of_its_own() -> None:
         for generation in (0, 1)
     }
     assert 6 == len(names)
+
+
+def test_a_store_that_cannot_be_read_has_begun_nothing(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount that hangs or is stale when a deadline passes ends no driver."""
+    executor = RayExecutor.__new__(RayExecutor)
+    executor._references, executor._tasks = {task.key: "reference"}, {"reference": (task.key, task)}
+    sweeps.write_started(tmp_path / "store", task.sweep, task.run_id, task.key, {})
+    assert executor.is_started(task.key)
+
+    def stale(*_: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Path, "is_dir", stale)
+    monkeypatch.setattr(Path, "glob", stale)
+    assert not executor.is_started(task.key)
+    assert not executor.is_started("another-1")
 
 
 class _Ray:
