@@ -231,13 +231,16 @@ class Store:
                 patiently(partial(make_durable, folder / "any", self.path), folder, self.terms)
 
     def record_sweep(self, name: str, yaml_text: str, items: Sequence[tuple[str, str]]) -> None:
-        """Records what a sweep asks for: its file, and its items unless the newest plan has the same."""
+        """Records what a sweep asks for: its file, and its items unless the newest plan has the same.
+
+        A plan may stand in several files, and some of those be lost: it is recorded again then.
+        """
         self.settle()
         sweeps.write_text(self.path, name, yaml_text, self.terms)
         plan_id = sweeps.plan_id(items)
-        query = "SELECT any_value(plan_id), max(created_at) FROM sweep_items WHERE sweep = ?"
-        ((newest, recorded_at),) = self._rows(query, [name])
-        if items and newest != plan_id:
+        query = "SELECT any_value(plan_id), count(*), max(created_at) FROM sweep_items WHERE sweep = ?"
+        ((newest, count, recorded_at),) = self._rows(query, [name])
+        if items and (newest, count) != (plan_id, len(set(items))):
             now = datetime.now(UTC)
             if recorded_at is not None:  # by a clock that may be ahead of ours: this plan is the newest
                 now = max(now, recorded_at.replace(tzinfo=UTC) + timedelta(microseconds=1))

@@ -174,8 +174,7 @@ def _environments(store: Store, held: Held) -> Iterator[Finding]:
 
 def _sweeps(store: Store) -> Iterator[Finding]:
     """Sweeps whose file cannot be read."""
-    asked = {name for (name,) in store.sweep_items().project("sweep").distinct().fetchall()}
-    for name in sorted({*store.sweeps(), *asked}):
+    for name in sorted({*store.sweeps(), *_asked(store)}):
         path = f"{layout.SWEEPS}/{name}/sweep.yaml"
         try:
             document.read(sweep_text(store.path, name))
@@ -216,9 +215,15 @@ def _strays(lying: strays.Strays, named: set[str]) -> Iterator[Finding]:
             yield Finding(kind, one.path, told, num_bytes=one.num_bytes, age_seconds=one.age_seconds)
 
 
+def _asked(store: Store) -> list[str]:
+    """Names of the sweeps that ask for items."""
+    found = store.answer("SELECT DISTINCT sweep FROM sweep_items ORDER BY sweep")
+    return [str(name) for name in found.column("sweep").to_pylist()]
+
+
 def _counts(store: Store, done: dict[str, set[str]], sound: dict[str, set[str]]) -> Iterator[SweepCount]:
     """Per sweep and kind, how many items there are, count as done, and are sound."""
-    for (name,) in store.sweep_items().project("sweep").distinct().order("sweep").fetchall():
+    for name in _asked(store):
         for kind in TABLE_OF_KIND:
             if asked := store.item_ids(name, kind):
                 both = asked & done[kind]
