@@ -138,7 +138,7 @@ def require_whole(root: Path, relative: str) -> None:
     every figure that follows from them. That takes about 0.7 ms per MB.
     """
     path = root / relative
-    if not layout.inside(relative) or path.is_symlink():
+    if not layout.inside(relative) or path.is_symlink() or (path.exists() and not path.is_file()):
         raise StoreError(f"{root}: a record says that {relative!r} was read: that is no file of this store")
     try:
         status = path.stat()

@@ -102,7 +102,10 @@ class HeldRows:
         if path is None:
             return True
         if path not in self._usable:
-            self._usable[path] = layout.inside(path) and artifacts.size_problem(self._root / path) is None
+            file = self._root / path
+            self._usable[path] = (
+                layout.inside(path) and file.is_file() and artifacts.size_problem(file) is None
+            )
         return self._usable[path]
 
     def _key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from lmc_sweep.errors import StoreError
@@ -49,7 +50,7 @@ def sweep_text(root: Path, name: str) -> str:
     """The text of a sweep file in a store; StoreError where it is none."""
     path = root / layout.sweep_folder(name) / "sweep.yaml"
     try:
-        if path.is_symlink() or path.parent.is_symlink() or path.stat().st_size > _LARGEST_SWEEP_BYTES:
+        if not _is_plain(path, _LARGEST_SWEEP_BYTES):
             raise StoreError(f"{path}: is no sweep file that this program writes")
         return path.read_bytes().decode()
     except OSError as error:
@@ -63,7 +64,7 @@ def _read(path: Path, environment_id: str) -> dict[str, Any] | str:
     if not is_environment_id(environment_id):
         return "is not the id of an environment"
     try:
-        if path.is_symlink() or path.parent.is_symlink() or path.stat().st_size > _LARGEST_BYTES:
+        if not _is_plain(path, _LARGEST_BYTES):
             return "is no description that this program writes"
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -75,6 +76,12 @@ def _read(path: Path, environment_id: str) -> dict[str, Any] | str:
     if not isinstance(found, dict) or environment.identify(found) != environment_id:
         return "its content does not have the id in its name"
     return found
+
+
+def _is_plain(path: Path, most_bytes: int) -> bool:
+    """Whether a file is a regular one of the store itself, and not too large; OSError where there is none."""
+    status = path.lstat()
+    return S_ISREG(status.st_mode) and status.st_size <= most_bytes and not path.parent.is_symlink()
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -128,6 +128,8 @@ def _replace(root: Path, relative: str, content: Mapping[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     """What a file of advice says; None when there is none that can be read."""
+    if not path.is_file():  # reading a pipe would wait for ever
+        return None
     try:
         told = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
