@@ -107,12 +107,19 @@ class RayExecutor:
         self._references[key] = reference
 
     def cancel(self, key: str, *, force: bool) -> None:
-        """Raises KeyboardInterrupt in the task, or ends its process; asks all machines whether they live."""
+        """Raises KeyboardInterrupt in the task, or ends its process; asks all machines whether they live.
+
+        Raises:
+            ExecutorGone: If the cluster is gone.
+        """
         reference = self._references.get(key)
-        if reference is not None:
-            self._ray.cancel(reference, force=force, recursive=False)
+        if reference is None:
+            return
+        self._ray.cancel(reference, force=force, recursive=False)
+        if self._suspects.is_due:  # of many tasks that are cancelled together only the first asks
             if self._cluster.answers_now():
                 self._suspects.ask(self._nodes())
+            self._cluster.look()
 
     def forget(self, key: str) -> None:
         """Drops the task's reference; what is submitted from now on takes other ways than it did."""

@@ -28,11 +28,16 @@ class Suspects:
         self._round = 0
         self._last = 0.0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the last question was not asked a moment ago."""
+        return not self._round or time.monotonic() - self._last >= REPEAT_SECONDS
+
     def ask(self, nodes: Sequence[Node]) -> None:
         """Asks every machine for a sign of life, unless that was done a moment ago; does not wait."""
-        now = time.monotonic()
-        if self._round and now - self._last < REPEAT_SECONDS:
+        if not self.is_due:
             return
+        now = time.monotonic()
         self.among(nodes)  # an answer to an earlier question says nothing of now
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

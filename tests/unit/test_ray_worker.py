@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from lmc_sweep.execution import code, ray_cluster, ray_worker
 from lmc_sweep.execution.executor import ExecutorGone, Lost
 from lmc_sweep.execution.ray_cluster import Node, RayCluster
 from lmc_sweep.execution.ray_executor import RayExecutor
-from lmc_sweep.execution.ray_suspects import ANSWER_SECONDS, Suspects
+from lmc_sweep.execution.ray_suspects import ANSWER_SECONDS, REPEAT_SECONDS, Suspects
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.planning.plan import make_plan
 from lmc_sweep.store import sweeps
@@ -305,7 +306,7 @@ class _Head:
     def nodes(self) -> list[dict[str, Any]]:
         assert self.answers
         return [
-            {"NodeID": str(number), "Alive": alive, "Resources": {"CPU": 2.0}}
+            {"NodeID": 56 * str(number + 1), "Alive": alive, "Resources": {"CPU": 2.0}}
             for number, alive in enumerate(self.alive)
         ]
 
@@ -352,6 +353,40 @@ def test_a_cluster_without_machines_is_gone(watched: tuple[RayCluster, _Head, li
     now[0] += ray_cluster.LOOK_SECONDS
     with pytest.raises(ExecutorGone):
         cluster.look()
+
+
+def test_a_hundred_tasks_are_cancelled_with_one_question(
+    watched: tuple[RayCluster, _Head, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the head answers is asked once for all; where it never does again, the cluster is gone."""
+    cluster, head, now = watched
+    asked, cancelled = [0], []
+
+    def accepts(*_: object, **__: object) -> bool:
+        asked[0] += 1
+        now[0] += 0.0 if head.answers else ray_cluster.LOOK_SECONDS
+        return head.answers
+
+    monkeypatch.setattr(ray_cluster, "_accepts", accepts)
+    ray = _Ray(set())
+    executor = RayExecutor.__new__(RayExecutor)
+    executor._cluster, executor._suspects, executor._known = cluster, Suspects(ray), set()
+    executor._ray = SimpleNamespace(cancel=lambda reference, **_: cancelled.append(reference))
+    executor._references = {str(number): number for number in range(100)}
+    cluster.nodes()
+
+    def cancel_all() -> None:
+        for key in executor._references:
+            executor.cancel(key, force=True)
+
+    cancel_all()
+    assert (100, 2) == (len(cancelled), len(ray.asked))
+    assert asked[0] <= 2
+    head.answers = False
+    now[0] += REPEAT_SECONDS
+    with pytest.raises(ExecutorGone):
+        cancel_all()
+    assert asked[0] < 20
 
 
 @pytest.mark.parametrize("address", ["", "nowhere", "host:", "host:99999", ":6379"])
