@@ -15,6 +15,7 @@ from lmc_sweep.figures import (
     barrier_depth,
     barrier_width,
     density,
+    difficulty,
     layers,
     planted_recovery,
     search_cost,
@@ -62,6 +63,12 @@ FIGURES: dict[str, Figure] = {
             summary="Barriers against depth, by data set and family of architectures",
             options=barrier_depth.OPTIONS,
             draw=barrier_depth.draw,
+        ),
+        Figure(
+            name="difficulty",
+            summary="Barriers and test errors by data set and network, and the one against the other",
+            options=difficulty.OPTIONS,
+            draw=difficulty.draw,
         ),
         Figure(
             name="annealing_scaling",
