@@ -1,0 +1,109 @@
+"""What the statistics of likeness are between halves of the real world, which are alike by construction.
+
+A coefficient of two worlds measured on few pairs falls short of 1, and a distance of 0, by noise alone.
+Two random halves of the real world's clusters show how far. Their noise is that of half as many pairs,
+so the worlds are set beside them at the same size: a half of the real world against the pairs of our
+model that belong to the other half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from numpy import ndarray
+
+from lmc_sweep.analysis.concordance import coefficients
+from lmc_sweep.analysis.distances import distances_between
+from lmc_sweep.analysis.world_pairs import CellBarriers
+
+NUM_SPLITS = 200
+NUM_CLUSTERS_LEAST = 4
+"""Clusters of the real world below which it is not halved: a half needs two."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Statistics between two samples of barriers, as means over random splits.
+
+    Attributes:
+        difference: Size of the difference of means, without sign, in units of the barrier.
+        kolmogorov_smirnov: Mean over cells.
+        wasserstein: Mean over cells, in units of the barrier.
+        pearson: Over cells; None where it is undefined, as in a single cell.
+        spearman: Likewise.
+        concordance: Likewise.
+    """
+
+    difference: float
+    kolmogorov_smirnov: float
+    wasserstein: float
+    pearson: float | None
+    spearman: float | None
+    concordance: float | None
+
+
+@dataclass(frozen=True)
+class HalfDraws:
+    """Of one cell and every split, real half against real half, and against the other half's model.
+
+    The last axis holds the means of both sides, then the two distances.
+    """
+
+    ceiling: Float64[ndarray, "splits 4"]
+    worlds: Float64[ndarray, "splits 4"]
+
+
+def half_draws(cell: CellBarriers, stream: np.random.Generator) -> HalfDraws | None:
+    """The draws of a cell; None where the real world, or its partner in our model, is too small to halve.
+
+    Clusters are halved whole, so that no network is on both sides.
+    """
+    of_real, of_model = (np.unique(cell.clusters[which]) for which in (cell.is_real, ~cell.is_real))
+    # Model pairs outside the real world's clusters are halved along with them.
+    index = np.unique(cell.clusters, return_inverse=True)[1]
+    if min(len(of_real), len(of_model)) < NUM_CLUSTERS_LEAST:
+        return None
+    known = np.unique(cell.clusters)
+    is_first = np.zeros((NUM_SPLITS, len(known)), dtype=bool)
+    rest = np.setdiff1d(known, of_real)
+    for part in (of_real, rest):
+        places = np.searchsorted(known, part)
+        order = np.argsort(stream.random((NUM_SPLITS, len(part))), axis=1)
+        is_first[:, places] = order < len(part) // 2
+    first: Bool[ndarray, "pairs splits"] = is_first.T[index]
+    is_real = cell.is_real[:, None]
+    sides = first & is_real, ~first & is_real, ~first & ~is_real
+    # In a store that is filling up a half may hold no pair of our model: such splits say nothing.
+    usable = np.all([side.any(0) for side in sides], axis=0)
+    if not usable.all():
+        return None
+    return HalfDraws(
+        ceiling=_between(cell.values, sides[0], sides[1]), worlds=_between(cell.values, sides[0], sides[2])
+    )
+
+
+def likeness(draws: Sequence[Float64[ndarray, "splits 4"]]) -> Likeness:
+    """Means over splits of what the cells say together; at least one cell."""
+    stacked = np.stack(draws, axis=1)
+    means, apart = stacked[:, :, :2], stacked[:, :, 2:].mean((0, 1))
+    over_cells: tuple[float | None, ...] = (None, None, None)
+    if len(draws) > 2:
+        found = coefficients(means)
+        usable = np.isfinite(found).all(1)
+        if usable.any():
+            over_cells = tuple(float(value) for value in found[usable].mean(0))
+    difference = np.abs((means[:, :, 0] - means[:, :, 1]).mean(1)).mean()
+    return Likeness(float(difference), float(apart[0]), float(apart[1]), *over_cells)
+
+
+def _between(
+    values: Float64[ndarray, " pairs"],
+    first: Bool[ndarray, "pairs splits"],
+    second: Bool[ndarray, "pairs splits"],
+) -> Float64[ndarray, "splits 4"]:
+    """Means of both sides and the distances between them."""
+    means = [(values @ side) / side.sum(0) for side in (first, second)]
+    return np.column_stack([*means, distances_between(values, first, second)])
