@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lmc_sweep.cli.console import KIND_NAMES, clipped, console, counted, duration, say
 from lmc_sweep.cli.plan_lines import held_back_lines
+from lmc_sweep.errors import StoreError
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.run import RunResult
@@ -29,7 +30,11 @@ def print_summary(result: RunResult) -> None:
         say(out, f"Everything is there: {held}. Nothing to do for sweep {name}.")
     study = plan.sweep.barriers
     split = "train" if study is None or "train" in study.interpolation.splits else "test"
-    for line in barrier_lines(*barrier_summary(result.store, name, split), split, store):
+    try:
+        barriers = barrier_lines(*barrier_summary(result.store, name, split), split, store)
+    except (StoreError, OSError) as error:  # the store may be what the run stopped for
+        barriers = [f"The barriers cannot be read now: {error}"]
+    for line in barriers:
         say(out, line)
     if result.progress is not None:
         for line in _endings(result, store):
@@ -68,7 +73,7 @@ def _failed(result: RunResult, store: str) -> list[str]:
     held = sum(len(f.item_ids) for f in result.failures if f.cause in CAUSES and not CAUSES[f.cause].again)
     lines = [
         *_failed_items(result.failures),
-        f"{failed} items failed, {blocked} more wait for them; the rest is stored. By cause: "
+        f"{'1 item' if failed == 1 else f'{failed} items'} failed, {blocked} more wait for them; the rest is stored. By cause: "
         f"lmc-sweep status {quoted}. One of them again, here: lmc-sweep repro {quoted} {first}",
     ]
     if held:

@@ -1,0 +1,53 @@
+"""What a run says of itself at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmc_sweep.analysis import summary
+from lmc_sweep.cli.run_lines import print_summary
+from lmc_sweep.errors import StoreError
+from lmc_sweep.execution.run import RunResult
+from lmc_sweep.execution.task import ItemFailure
+from lmc_sweep.store.store import Store
+from tests.support.pretended import PretendedExecutor, done, failing, pretended_plan, pretended_run
+
+
+@pytest.mark.parametrize("error", [StoreError("s: is away"), OSError(116, "Stale file handle")])
+def test_a_store_that_is_away_does_not_hide_how_a_run_ended(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Counts and the reason are told; the barriers, which only the store knows, are said to be missing."""
+    plan, store = pretended_plan(tmp_path)
+    run = pretended_run(tmp_path, PretendedExecutor(done), plan=plan)
+    run.run()
+
+    def away(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(summary, "barrier_summary", away)
+    print_summary(RunResult(plan, store, run.progress(), False, "the store could not be used", 3.0))
+    told = capsys.readouterr().err
+    assert "The barriers cannot be read now" in told
+    assert "12/12 networks, 24/24 alignments, 48/48 barriers" in told
+    assert "Stopped because: the store could not be used" in told
+
+
+def test_failures_are_told_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts of what failed and what waits, the command that repeats one, and the one that releases all."""
+    plan, _ = pretended_plan(tmp_path)
+    victim = plan.items["network"][0].id
+    executor = PretendedExecutor(lambda task, attempt: failing(task, {victim}, "user_error"))
+    run = pretended_run(tmp_path, executor, plan=plan)
+    run.run()
+    failures: tuple[ItemFailure, ...] = tuple(run.failures)
+    result = RunResult(plan, Store(tmp_path / "s"), run.progress(), False, None, 3.0, failures)
+    assert 1 == result.exit_code
+    print_summary(result)
+    told = " ".join(capsys.readouterr().err.split())
+    waiting = result.num_failed - 1
+    assert f"1 item failed, {waiting} more wait for them" in told
+    assert f"lmc-sweep repro {tmp_path / 's'} {victim}" in told
+    assert f"lmc-sweep retry {tmp_path / 's'}" in told
