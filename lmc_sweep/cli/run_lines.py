@@ -71,10 +71,11 @@ def _failed(result: RunResult, store: str) -> list[str]:
     blocked = sum(k.blocked - len(plan.blocked[kind]) for kind, k in kinds)
     quoted, first = shlex.quote(store), result.failures[0].item_ids[0]
     held = sum(len(f.item_ids) for f in result.failures if f.cause in CAUSES and not CAUSES[f.cause].again)
+    items = "1 item" if failed == 1 else f"{failed} items"
     lines = [
         *_failed_items(result.failures),
-        f"{'1 item' if failed == 1 else f'{failed} items'} failed, {blocked} more wait for them; the rest is "
-        f"stored. By cause: lmc-sweep status {quoted}. One of them again, here: lmc-sweep repro {quoted} {first}",
+        f"{items} failed, {blocked} more wait for them; the rest is stored. By cause: "
+        f"lmc-sweep status {quoted}. One of them again, here: lmc-sweep repro {quoted} {first}",
     ]
     if held:
         lines.append(
