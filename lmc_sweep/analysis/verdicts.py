@@ -1,0 +1,160 @@
+"""Whether what was measured bears a claim out: a statistic with its interval, against bounds."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from lmc_sweep.analysis.claim_statistics import BY_POINT, STATISTICS, Draws, Points, UndefinedError
+from lmc_sweep.analysis.claims import Claim
+from workers.seeding import derive_seed
+
+NUM_RESAMPLES = 2000
+NO_SUCH = "the store has no such barriers"
+
+Verdict = Literal["holds", "fails", "not measured"]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a claim, such as one line of its figure.
+
+    Attributes:
+        part: What it is called.
+        x: Its place, where every point is a part of its own.
+        low: The least value of the statistic with which it holds.
+        high: The largest.
+        printed: What the paper prints.
+        measured: The statistic of the pairs as they are.
+        interval: Ends of its 95 % interval.
+        num_pairs: Pairs, or groups of networks aligned together, that went in.
+        verdict: Whether it holds.
+        why: Of a part that is not measured, what is missing.
+    """
+
+    part: str
+    x: float | None
+    low: float
+    high: float
+    printed: float | None
+    measured: float | None = None
+    interval: tuple[float, float] | None = None
+    num_pairs: int = 0
+    verdict: Verdict = "not measured"
+    why: str = ""
+
+
+def judged(claim: Claim, rows: Sequence[Row]) -> tuple[Part, ...]:
+    """The parts of a claim with their verdicts: those that the rows give, and the paper's others.
+
+    A part holds where the whole 95 % interval lies within the claim's bounds, and fails where it lies
+    outside. Where a bound lies in the interval, the pairs do not tell. The interval is the percentile
+    interval of NUM_RESAMPLES draws of each point's pairs with replacement; barriers of one pair, or of one
+    group aligned together, are drawn together. With few pairs it is rough, and too narrow.
+
+    Args:
+        claim: With a query.
+        rows: What its query gave: part, x, pair, value, and side or fits. Null values are left out.
+    """
+    by_part: dict[tuple[str, float | None], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["value"] is not None and math.isfinite(row["value"]):
+            by_part[str(row["part"]), float(row["x"]) if claim.statistic == BY_POINT else None].append(row)
+    absent = [key for key in _expected(claim) if key not in by_part]
+    found = sorted(by_part, key=lambda key: (_place(claim, key[0]), key[0], key[1] or 0.0))
+    return (
+        *(_measured(_empty(claim, key), claim, by_part[key]) for key in found),
+        *(replace(_empty(claim, key), why=NO_SUCH) for key in absent),
+    )
+
+
+def overall(parts: Sequence[Part]) -> Verdict:
+    """Of a claim: it fails where a part fails, and holds where some hold and none fails."""
+    verdicts = {part.verdict for part in parts}
+    if "fails" in verdicts:
+        return "fails"
+    return "holds" if "holds" in verdicts else "not measured"
+
+
+def _expected(claim: Claim) -> list[tuple[str, float | None]]:
+    """Parts that the paper has."""
+    if claim.statistic == BY_POINT:
+        return [(told.part, told.x) for told in claim.printed]
+    named = [*claim.parts, *(told.part for told in claim.printed)]
+    return [(name, None) for name in dict.fromkeys(named)]
+
+
+def _place(claim: Claim, part: str) -> int:
+    """The paper's parts in its order, then others."""
+    order = list(dict.fromkeys([*claim.parts, *(told.part for told in claim.printed)]))
+    return order.index(part) if part in order else len(order)
+
+
+def _empty(claim: Claim, key: tuple[str, float | None]) -> Part:
+    low, high = claim.bounds(*key)
+    return Part(part=key[0], x=key[1], low=low, high=high, printed=claim.printed_value(*key))
+
+
+def _measured(part: Part, claim: Claim, rows: Sequence[Row]) -> Part:
+    """The part with its statistic, its interval and its verdict."""
+    points, least, num_pairs = _points(rows, claim.name, part.part)
+    part = replace(part, num_pairs=num_pairs)
+    try:
+        drawn = STATISTICS[claim.statistic or BY_POINT](points)
+    except UndefinedError as missing:
+        return replace(part, why=str(missing))
+    if not math.isfinite(drawn[0]) or not np.isfinite(drawn[1:]).any():
+        return replace(part, why="undefined: barriers of 0, or all alike")
+    part = replace(part, measured=float(drawn[0]))
+    if least < 2:
+        return replace(part, why="a point of one pair has no interval: more pairs are needed")
+    low, high = _interval(drawn)
+    part = replace(part, interval=(low, high))
+    if not math.isfinite(part.low) and not math.isfinite(part.high):
+        return replace(part, why="the paper prints no value for this")
+    if part.low <= low and high <= part.high:
+        return replace(part, verdict="holds")
+    if high < part.low or low > part.high:
+        return replace(part, verdict="fails")
+    return replace(part, why="a bound lies in the interval: more pairs would tell")
+
+
+def _interval(drawn: Draws) -> tuple[float, float]:
+    """Percentile interval at 95 %; draws in which the statistic is undefined are left out."""
+    low, high = np.quantile(drawn[1:][np.isfinite(drawn[1:])], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _points(rows: Sequence[Row], *names: str) -> tuple[Points, int, int]:
+    """The points of one part; the fewest pairs of one, and the number of pairs in all."""
+    values: dict[tuple[str, float], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    fits: dict[float, list[bool]] = defaultdict(list)
+    for row in rows:
+        values[row.get("side") or "", float(row["x"])][str(row["pair"])].append(float(row["value"]))
+        fits[float(row["x"])].append(bool(row.get("fits")))
+    keys = sorted(values)
+    points = Points(
+        x=np.array([x for _, x in keys]),
+        means=np.stack([_draws(values[key], (*names, repr(key[1]))) for key in keys], axis=1),
+        is_first=np.array([side == "first" for side, _ in keys]),
+        fits=np.array([all(fits[x]) for _, x in keys]),
+    )
+    sizes = [len(values[key]) for key in keys]
+    return points, min(sizes), len({pair for key in keys for pair in values[key]})
+
+
+def _draws(clusters: Mapping[str, Sequence[float]], names: Sequence[str]) -> Draws:
+    """The mean of all values, and those of draws of clusters: the same pairs of both sides together."""
+    pairs = sorted(clusters)
+    sums = np.array([sum(clusters[pair]) for pair in pairs])
+    counts = np.array([len(clusters[pair]) for pair in pairs])
+    stream = np.random.default_rng(derive_seed("bootstrap", "claim", *names, *pairs))
+    drawn = stream.integers(len(clusters), size=(NUM_RESAMPLES, len(clusters)))
+    means: Draws = np.concatenate([[sums.sum() / counts.sum()], sums[drawn].sum(1) / counts[drawn].sum(1)])
+    return means

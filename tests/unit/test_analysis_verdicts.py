@@ -1,0 +1,146 @@
+"""Verdicts: a statistic with its interval against a claim's bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lmc_sweep.analysis.claims import Accept, Claim, Printed
+from lmc_sweep.analysis.verdicts import judged, overall
+
+
+def rows(means: dict[float, float], part: str = "mnist", spread: float = 0.01, **other: Any) -> list[Any]:
+    """Five pairs at every place, their values spread evenly about the mean."""
+    return [
+        {"part": part, "x": x, "pair": f"{part} {x} {k}", "value": mean + spread * (k - 2), **other}
+        for x, mean in means.items()
+        for k in range(5)
+    ]
+
+
+def claim(statistic: str, low: float | None = None, high: float | None = None, **other: Any) -> Claim:
+    """A claim with bounds."""
+    accept = None if low is None and high is None else Accept(low, high)
+    return Claim("c", "figure", "claim", statistic=statistic, query="SELECT", accept=accept, **other)
+
+
+def verdict(told: Claim, given: Sequence[Any]) -> str:
+    """Of the only part."""
+    (part,) = judged(told, given)
+    return part.verdict
+
+
+def test_inside_holds_and_outside_fails() -> None:
+    """A mean of 0.2 with a narrow interval is at most 0.3, and not at most 0.1."""
+    assert "holds" == verdict(claim("mean", high=0.3), rows({1: 0.2}))
+    assert "fails" == verdict(claim("mean", high=0.1), rows({1: 0.2}))
+
+
+def test_a_bound_in_the_interval_leaves_it_open() -> None:
+    """A mean of 0.2 with pairs from 0 to 0.4 tells nothing of at most 0.21, and is shown."""
+    (part,) = judged(claim("mean", high=0.21), rows({1: 0.2}, spread=0.1))
+    assert "not measured" == part.verdict
+    assert "a bound lies in the interval: more pairs would tell" == part.why
+    assert part.interval is not None
+    assert part.interval[0] < 0.2 < 0.21 < part.interval[1]
+
+
+def test_one_pair_has_no_interval() -> None:
+    """A single pair gives a value, and no verdict."""
+    (part,) = judged(claim("mean", high=0.3), rows({1: 0.2})[:1])
+    assert part.measured is not None
+    assert ("not measured", None) == (part.verdict, part.interval)
+    assert "one pair" in part.why
+
+
+def test_the_papers_parts_that_are_absent_are_told() -> None:
+    """Parts come in the paper's order, further ones after them, those without barriers last."""
+    told = claim("mean", high=0.3, parts=("svhn", "mnist", "cifar10"))
+    parts = judged(told, [*rows({1: 0.2}, "digits"), *rows({1: 0.2}), *rows({1: 0.5}, "svhn")])
+    assert ["svhn", "mnist", "digits", "cifar10"] == [part.part for part in parts]
+    assert ["fails", "holds", "holds", "not measured"] == [part.verdict for part in parts]
+    assert ("fails", "holds", "not measured") == (overall(parts), overall(parts[1:]), overall(parts[3:]))
+
+
+def test_printed_values_are_held_point_by_point() -> None:
+    """With statistic each, every place is a part with the value printed for it."""
+    printed = (Printed(0.4, "mnist", 10.0), Printed(0.2, "mnist", 100.0), Printed(0.1, "mnist", 1000.0))
+    told = claim("each", tolerance=0.25, printed=printed)
+    parts = judged(told, rows({10: 0.42, 100: 0.05}))
+    assert [0.4, 0.2, 0.1] == [part.printed for part in parts]
+    assert ["holds", "fails", "not measured"] == [part.verdict for part in parts]
+
+
+FALL = {4: 0.1, 8: 0.4, 16: 0.6, 32: 0.3, 64: 0.06}
+
+
+def fitted(least: float) -> list[Any]:
+    """A barrier that rises and falls, and networks that fit from a width on."""
+    return [{**row, "fits": row["x"] >= least} for row in rows(FALL)]
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"), [(16, "holds"), (32, "holds"), (8, "holds"), (4, "fails"), (64, "fails")]
+)
+def test_the_peak_is_held_against_the_threshold(least: float, expected: str) -> None:
+    """A peak at the width that first fits, or a step beside it, holds; two steps away, it fails."""
+    assert expected == verdict(claim("peak_from_fit", -1, 1), fitted(least))
+
+
+def test_without_a_width_that_fits_there_is_no_threshold() -> None:
+    """Where no networks fit their training examples, the peak is not measured."""
+    (part,) = judged(claim("peak_from_fit", -1, 1), fitted(1000))
+    assert ("not measured", "no point fits its training examples") == (part.verdict, part.why)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected"),
+    [
+        ("mean", 0.292),
+        ("smallest", 0.06),
+        ("largest", 0.6),
+        ("last_to_first", 0.6),
+        ("last_to_peak", 0.1),
+        ("rank_correlation", -0.3),
+        ("correlation", float(np.corrcoef(list(FALL), list(FALL.values()))[0, 1])),
+        ("tenfold", (0.1 / 0.06) ** (1 / np.log10(16))),
+    ],
+)
+def test_statistics_of_a_line(statistic: str, expected: float) -> None:
+    """Each statistic of a line that rises to 0.6 and falls to 0.06 is what its definition says."""
+    (part,) = judged(claim(statistic, low=-10), rows(FALL, spread=0.0))
+    assert expected == pytest.approx(part.measured)
+
+
+def test_sides_are_compared_where_both_are() -> None:
+    """The ratio of 0.3 to 0.2 is 1.5, whatever stands at a place that only one side has."""
+    first, second = rows({1: 0.3, 2: 9.0}, side="first"), rows({1: 0.2}, side="second")
+    (part,) = judged(claim("side_ratio", high=2), [*first, *second])
+    assert 1.5 == pytest.approx(part.measured)
+    (part,) = judged(claim("side_ratio", high=2), first)
+    assert "no place has barriers on both sides" == part.why
+
+
+def test_the_same_pairs_on_both_sides_are_drawn_together() -> None:
+    """Where a method halves every pair's barrier, the ratio has no width, however the pairs differ."""
+    before = rows({1: 0.3}, spread=0.1, side="second")
+    after = [{**row, "value": row["value"] / 2, "side": "first"} for row in before]
+    (part,) = judged(claim("side_ratio", high=0.8), [*before, *after])
+    assert part.interval == pytest.approx((0.5, 0.5))
+
+
+def test_nothing_to_divide_by_is_undefined() -> None:
+    """Barriers of 0 on both sides have no ratio, and are not said to be alike."""
+    zero = [*rows({1: 0.0}, spread=0, side="first"), *rows({1: 0.0}, spread=0, side="second")]
+    (part,) = judged(claim("side_ratio", 0.8, 1.25), zero)
+    assert "not measured" == part.verdict
+    assert part.why.startswith("undefined")
+
+
+def test_null_values_are_left_out() -> None:
+    """The barrier of a pair that diverged counts for nothing."""
+    (part,) = judged(claim("mean", high=0.3), [*rows({1: 0.2}), {**rows({1: 0.2})[0], "value": None}])
+    assert 5 == part.num_pairs
