@@ -190,7 +190,7 @@ class _Copying:
     def _copy(self, path: str, is_damaged: bool) -> None:
         """Copies a file of tensors, and compares what was read with the hash in its name before it counts."""
         source = self.other.path / path
-        publish(self.store.path / path, _hashed(source), replace=is_damaged, terms=self.store.terms)
+        publish(self.store.path / path, _Content(source), replace=is_damaged, terms=self.store.terms)
         self.found.num_artifacts += 1
         self.found.num_bytes += source.stat().st_size
 
@@ -214,12 +214,25 @@ class _Copying:
         )
 
 
+@dataclass(frozen=True)
+class _Content:
+    """The content of a file of tensors, read anew by everyone who iterates it: a write may take several."""
+
+    source: Path
+
+    def __iter__(self) -> Iterator[Bytes]:
+        return _hashed(self.source)
+
+
 def _hashed(source: Path) -> Iterator[Bytes]:
     """The content of a file of tensors; StoreError at its end if that is not what its name promises."""
     digest = hashlib.sha256()
-    with source.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            yield chunk
+    try:
+        with source.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                yield chunk
+    except OSError as error:  # else it would pass for one of the store that is written
+        raise StoreError(f"{source}: cannot be read: {error.strerror}. Merge again") from error
     if digest.hexdigest() != layout.artifact_digest(source.name):
         raise StoreError(f"{source}: changed while it was copied. Merge again")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +172,51 @@ def test_other_numbers_of_one_id_are_kept_and_reported(one: Store, tmp_path: Pat
         found = merging.merge(one, differing)
     assert 0 == sum(found.copied.values())
     assert {(key, "losses")} == {(one.id, one.column) for one in Store(one.path).nondeterminism()}
+
+
+def test_a_patient_merge_copies_whole_files(
+    one: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is full for a moment costs a merge that waits for it nothing: its second try is whole."""
+    target = Store.create(tmp_path / "target")
+    target.patience_seconds = 60.0
+    link, failed = publish._link, set()
+
+    def full_once(temporary: Path, path: Path) -> None:
+        if path.suffix == ".safetensors" and path not in failed:
+            failed.add(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        link(temporary, path)
+
+    monkeypatch.setattr(publish, "_link", full_once)
+    monkeypatch.setattr("lmc_sweep.store.terms._FIRST_PAUSE_SECONDS", 1e-4)
+    merging.merge(target, one)
+    assert len(failed) > 2
+    assert verify(Store(target.path)).is_clean
+    assert one.ids("network") == Store(target.path).ids("network")
+
+
+def test_an_unreadable_file_is_told_as_that(
+    one: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the other store cannot be read, the error names its file, not the one that would be written."""
+    victim = min((one.path / "networks").iterdir())
+    opened = Path.open
+
+    def broken(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == victim and _is_copying():
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", broken)
+    with pytest.raises(StoreError, match=rf"{victim.name}: cannot be read: Input/output error") as raised:
+        merging.merge(Store.create(tmp_path / "target"), one)
+    assert str(raised.value).startswith(str(victim))
+
+
+def _is_copying() -> bool:
+    """Whether the file is read to be copied, and not to be checked."""
+    return any(frame.name == "_hashed" for frame in traceback.extract_stack())
 
 
 def test_damaged_files_are_left_out_and_named(one: Store, two: Store) -> None:
