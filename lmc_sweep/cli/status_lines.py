@@ -26,6 +26,7 @@ def status_parts(status: SweepStatus, store: str) -> list[Part]:
     """Everything there is to say of one sweep, in the order in which it is read."""
     return [
         f"Sweep {status.sweep}: {status.state}{_heard(status)}",
+        *_unplanned(status),
         *_runs(status),
         _counts(status),
         *_outlook(status),
@@ -42,10 +43,18 @@ def compact_line(status: SweepStatus) -> str:
         for kind, k in status.kinds.items()
         if k.total
     )
+    counts = counts or "no items are recorded"
     at_work = status.state in ("running", "stopping")
     told = status.newest
     outlook = f"; {eta(told.eta_seconds, told.eta_low_seconds, told.eta_high_seconds)}" if at_work else ""
     return f"{status.sweep}: {status.state}; {counts}{outlook}"
+
+
+def _unplanned(status: SweepStatus) -> list[str]:
+    """What is to be done where nothing says what a sweep asks for."""
+    if any(kind.total for kind in status.kinds.values()):
+        return []
+    return ["No items are recorded of it, or their record is damaged: the same lmc-sweep run records them."]
 
 
 def aside_lines(problems: list[tuple[str, str]], findings: list[str]) -> list[str]:

@@ -77,6 +77,17 @@ def test_watching_ends_when_all_is_there(store: Store, monkeypatch: pytest.Monke
     ] == lines
 
 
+def test_a_sweep_without_a_plan_says_what_to_do(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no record tells a sweep's items, it is not complete, and the status says how to mend it."""
+    for file in (store.path / "records" / "sweep_items").iterdir():
+        file.unlink()
+    (told,) = status._statuses(Store(store.path), None)
+    heading, remedy = status_parts(told, "store")[:2]
+    assert ("Sweep s: not running", True) == (heading, "the same lmc-sweep run" in str(remedy))
+    (line, *_) = watched(store, Clock([]), monkeypatch)
+    assert "t=0 s: not running; no items are recorded" == line
+
+
 def test_watching_ends_when_the_run_falls_silent(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that shows no further heartbeat is gone, and watching says so and ends."""
     tell(store, 1)
