@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, barrier_mean, grouped, read_barriers
-from lmc_sweep.analysis.intervals import Mean
 from lmc_sweep.figures.cell_options import (
     BOTH_SPLITS,
     METHOD,
@@ -27,6 +26,7 @@ from lmc_sweep.figures.sheet import Entry, nothing
 from lmc_sweep.figures.size_lines import (
     MOST_PANELS,
     Panel,
+    by_size,
     comparable,
     draw_grid,
     in_rows,
@@ -82,13 +82,13 @@ def drawing(
             title=f"{dataset}, {split}",
             height=height_label(question),
             lines={
-                line: sorted(
-                    (
-                        (float(getattr(kind, by)), mean)
+                line: by_size(
+                    {
+                        kind: mean
                         for (of_split, kind), mean in means.items()
                         if of_split == split and kind.dataset == dataset and line_of(kind, by) == line
-                    ),
-                    key=_size,
+                    },
+                    by,
                 )
                 for line in looks
             },
@@ -124,7 +124,3 @@ def _mixed(rows: Sequence[CellBarrier]) -> list[str]:
 def _only(splits: Sequence[str]) -> str:
     """The split, if there is one alone."""
     return splits[0] if len(splits) == 1 else ""
-
-
-def _size(point: tuple[float, Mean]) -> float:
-    return point[0]

@@ -16,12 +16,15 @@ from lmc_sweep.figures import (
     barrier_width,
     density,
     difficulty,
+    label_noise,
     layers,
     planted_recovery,
     search_cost,
     search_gap,
     search_methods,
     search_traces,
+    train_test,
+    worlds,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +72,24 @@ FIGURES: dict[str, Figure] = {
             summary="Barriers and test errors by data set and network, and the one against the other",
             options=difficulty.OPTIONS,
             draw=difficulty.draw,
+        ),
+        Figure(
+            name="train_test",
+            summary="Error and loss of the networks on train and test, against width or depth",
+            options=train_test.OPTIONS,
+            draw=train_test.draw,
+        ),
+        Figure(
+            name="worlds",
+            summary="Barriers of the real world and of our model along width or depth, before and after",
+            options=worlds.OPTIONS,
+            draw=worlds.draw,
+        ),
+        Figure(
+            name="label_noise",
+            summary="Losses, errors and barriers of networks trained on wrong labels",
+            options=label_noise.OPTIONS,
+            draw=label_noise.draw,
         ),
         Figure(
             name="annealing_scaling",

@@ -80,6 +80,12 @@ def comparable(kinds: Iterable[Kind], by: str) -> tuple[set[Kind], list[str]]:
     return several, told
 
 
+def by_size(means: Mapping[Kind, Mean | None], by: str) -> list[tuple[float, Mean]]:
+    """The points of a line from the smallest on; those without a mean are left out."""
+    points = [(float(getattr(kind, by)), mean) for kind, mean in means.items() if mean is not None]
+    return sorted(points, key=_size)
+
+
 def draw_grid(
     grid: Sequence[Sequence[Panel | None]],
     looks: Mapping[Any, Look],
@@ -88,6 +94,7 @@ def draw_grid(
     by: str,
     *,
     shared_heights: bool = True,
+    shared_sizes: bool = False,
     logarithmic: Callable[[Panel], bool] = lambda _: False,
 ) -> Any:
     """A matplotlib ``Figure`` of rows of panels, with a logarithmic horizontal axis of base 2.
@@ -99,18 +106,20 @@ def draw_grid(
         told: The caption.
         by: ``width`` or ``depth``.
         shared_heights: Whether the panels of a row have one vertical scale.
+        shared_sizes: Whether they have one horizontal scale.
         logarithmic: Whether a panel's vertical axis is logarithmic.
     """
     titles = [panel.title for row in grid for panel in row if panel]
     wide = max(map(len, grid))
     figure, axes_of = sheet(len(grid), wide, entries, told, titles=titles, between_inches=_BETWEEN_INCHES)
     for panels, line in zip(grid, axes_of, strict=True):
+        of_row = _sizes([panel for panel in panels if panel])
         for panel, axes in zip([*panels, *[None] * (wide - len(panels))], line, strict=True):
             if panel is None:
                 hide(axes)
                 continue
             draw_lines(axes, _apart(panel.lines), looks)
-            sizes = sorted({int(size) for points in panel.lines.values() for size, _ in points})
+            sizes = of_row if shared_sizes else _sizes([panel])
             if sizes:
                 low, high = sizes[0] / 2**0.5, sizes[-1] * 2**0.5
                 if by == "depth":
@@ -120,10 +129,11 @@ def draw_grid(
                 axes.set_yscale("log")
             name_axes(axes, by.capitalize(), panel.height, panel.title)
         shown = [(panel, axes) for panel, axes in zip(panels, line, strict=False) if panel]
-        if shared_heights and shown:
+        together = [shown] if shared_heights else [[one] for one in shown if not logarithmic(one[0])]
+        for group in together:
             _share_heights(
-                [axes for _, axes in shown],
-                [mean for panel, _ in shown for points in panel.lines.values() for _, mean in points],
+                [axes for _, axes in group],
+                [mean for panel, _ in group for points in panel.lines.values() for _, mean in points],
             )
     return figure
 
@@ -153,3 +163,12 @@ def _share_heights(axes_of_row: Sequence[Any], means: Sequence[Mean]) -> None:
 def in_rows(panels: Sequence[Panel], wide: int) -> list[list[Panel | None]]:
     """Panels in rows of ``wide`` places."""
     return [list(panels[start : start + wide]) for start in range(0, len(panels), wide)]
+
+
+def _sizes(panels: Sequence[Panel]) -> list[int]:
+    """All sizes in panels."""
+    return sorted({int(size) for panel in panels for points in panel.lines.values() for size, _ in points})
+
+
+def _size(point: tuple[float, Mean]) -> float:
+    return point[0]

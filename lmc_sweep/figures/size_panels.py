@@ -25,6 +25,7 @@ def draw_lines(axes: Any, lines: Mapping[str, Points], looks: Mapping[str, Look]
             elinewidth=0.8,
             capsize=1.5,
             clip_on=False,
+            zorder=3,
             **looks[name].drawn(linewidth=0.9),
         )
 

@@ -126,11 +126,13 @@ def panels(figure: Any) -> dict[str, Any]:
 
 
 def points(axes: Any) -> list[list[list[float]]]:
-    """Points of every line of means, in the order of drawing; sizes rounded, as lines lie side by side."""
+    """Points of every line of means, in the order of drawing, each at its tick: lines lie side by side."""
+    ticks = np.asarray(axes.get_xticks())
     found = []
     for bars in axes.containers:
         x, y = (np.asarray(values, dtype=float) for values in bars.lines[0].get_data(orig=True))
-        found.append([[round(size), round(height, 6)] for size, height in zip(x, y, strict=True)])
+        at = [int(ticks[np.abs(np.log(ticks / size)).argmin()]) for size in x]
+        found.append([[size, round(float(height), 6)] for size, height in zip(at, y, strict=True)])
     return found
 
 
