@@ -18,6 +18,7 @@ from lmc_sweep.errors import DamageError, StoreError
 from lmc_sweep.execution.causes import classify
 from lmc_sweep.planning.items import Item
 from lmc_sweep.redaction import redact
+from lmc_sweep.store.terms import require_same
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -59,6 +60,8 @@ class Task:
     """Name of this attempt: the batch's id, a dash, and the attempt's number."""
     code: str = ""
     """Versions that the worker must have (``execution.code.fingerprint``); empty: any."""
+    marker: bytes = b""
+    """What the marker of the store says that the driver writes to; empty: any."""
 
     @property
     def machine(self) -> Machine:
@@ -136,6 +139,7 @@ def execute(task: Task) -> Receipt:
         if task.import_path and task.import_path not in sys.path:
             sys.path.insert(0, task.import_path)
         store = open_store(task.store_uri)
+        _require_the_drivers(store, task)
         from lmc_sweep.store.schema import TABLE_OF_KIND
 
         ids = store.ids(task.kind)
@@ -170,6 +174,12 @@ def execute(task: Task) -> Receipt:
     )
 
 
+def _require_the_drivers(store: Store, task: Task) -> None:
+    """Raises StoreError unless the store is the one that the driver writes to."""
+    if task.marker:
+        require_same(replace(store.terms, marker=task.marker))
+
+
 def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
     """Runs the items as one stack; halves them when that fails for a reason that may lie in one of them.
 
@@ -180,12 +190,15 @@ def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
     try:
         body(store, task.items, task.machine)
     except (Exception, SystemExit) as error:  # the task boundary: whatever went wrong is recorded as text
+        if isinstance(error, SystemExit) and _is_told_to_end(error):
+            raise
         if isinstance(error, DamageError):
             account.damaged.add(error.path)
         elif isinstance(error, StoreError):
             raise  # no item is to blame, and none of the others would fare better
         elif classify(error) == "device_error":
             raise  # the process is of no use any more, to none of the others either
+        _require_the_drivers(store, task)  # what another store lacks is no item's fault
         if len(task.items) == 1:
             account.failures.append(failure_of(task, error))
             return
@@ -196,6 +209,11 @@ def _run(store: Store, task: Task, account: _Account, body: Body) -> None:
     middle = len(task.items) // 2
     _run(store, replace(task, items=task.items[:middle]), account, body)
     _run(store, replace(task, items=task.items[middle:]), account, body)
+
+
+def _is_told_to_end(error: SystemExit) -> bool:
+    """Whether it is Ray that ends this process, as it does on SIGTERM (checked on Ray 2.60)."""
+    return hasattr(error, "ray_terminate_msg")
 
 
 def failure_of(task: Task, error: BaseException) -> ItemFailure:

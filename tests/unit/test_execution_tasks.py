@@ -86,6 +86,19 @@ def test_code_that_exits_fails_like_code_that_raises(task: Task, monkeypatch: py
     ]
 
 
+def test_a_process_that_is_told_to_end_does(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray raises SystemExit on SIGTERM: no item has failed by that."""
+
+    def ended(store: Store, items: Sequence[Any], machine: object) -> None:
+        told = SystemExit(1)
+        told.ray_terminate_msg = "The process receives a SIGTERM."  # type: ignore[attr-defined]
+        raise told
+
+    monkeypatch.setitem(bodies.BODIES, "network", ended)
+    with pytest.raises(SystemExit):
+        execute(task)
+
+
 @dataclass
 class Refusing:
     """Raises in code that Python wrote: the file of its ``__init__`` is called "<string>"."""
