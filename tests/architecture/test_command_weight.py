@@ -83,6 +83,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "merge",
         "query",
         "plot",
+        "compare",
         "align",
         "spec",
         "export",
