@@ -103,9 +103,8 @@ def raised_in_user_code(error: BaseException) -> bool:
 
 def _known_folders() -> list[Path]:
     """Our own packages, the standard library, and whatever is installed beside it."""
-    import lmc_sweep
-    import workers
+    import workers.specs
 
-    ours = [Path(package.__file__ or "").absolute().parent for package in (lmc_sweep, workers)]
+    ours = [Path(__file__).absolute().parents[1], Path(workers.specs.__file__).absolute().parent]
     installed = [Path(path) for path in sysconfig.get_paths().values()]
     return [*ours, *installed, *(Path(prefix) / "lib" for prefix in (sys.prefix, sys.base_prefix))]

@@ -88,6 +88,7 @@ class Driver:
             sweep=plan.sweep.name,
             run_id=self.run_id,
             code=fingerprint(),
+            marker=store.terms.marker,
         )
 
     @property

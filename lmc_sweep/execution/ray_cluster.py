@@ -6,6 +6,8 @@ Decisions that come from what Ray does:
 - A local cluster gets a random token in the environment of this process and its children, so that nobody
   else on the machine can run code in it and no token file is left in the home directory. The environment
   is put back at the end.
+- Ray puts the working directory first on its workers' path, where a folder called ``lmc_sweep`` (a clone of
+  the repository, say) hides an editable installation. So the place of our packages is on that path too.
 - Started by ``uv run``, Ray would rebuild the environment on every worker; that hook is switched off.
 - When the head's service (GCS) is gone, a call that needs it blocks, and Ray ends this process after a
   minute. So its port is tried before each such call.
@@ -23,6 +25,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lmc_sweep.errors import SweepError
@@ -37,6 +40,7 @@ EMPTY_SECONDS = 60.0
 """A cluster without any machine for so long is gone."""
 SHUTDOWN_SECONDS = 20.0
 _OWN_TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+_PATH = "PYTHONPATH"
 _ALL_DEVICES = "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"
 
 
@@ -59,7 +63,7 @@ class RayCluster:
             SweepError: If the cluster is not there or refuses us.
         """
         self.is_own = address == "local"
-        self._environment = {name: os.environ.get(name) for name in _OWN_TOKEN}
+        self._environment = {name: os.environ.get(name) for name in (*_OWN_TOKEN, _PATH)}
         before = _children() if self.is_own else set()
         try:
             self.ray = _connect(address, uses_gpus)
@@ -120,12 +124,17 @@ class RayCluster:
                     os.kill(process, signal.SIGKILL)
 
     def _restore_environment(self) -> None:
-        """Takes a private cluster's token out of this process."""
+        """Takes a private cluster's token and path out of this process."""
         for name, value in self._environment.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _place() -> str:
+    """The folder that holds our packages."""
+    return str(Path(__file__).absolute().parents[2])
 
 
 def gone() -> ExecutorGone:
@@ -170,6 +179,7 @@ def _connect(address: str, uses_gpus: bool) -> Any:
     if address == "local":
         os.environ.setdefault(_ALL_DEVICES, "1")
         os.environ.update(zip(_OWN_TOKEN, ("token", _token()), strict=True))
+        os.environ[_PATH] = os.pathsep.join(filter(None, (os.environ.get(_PATH), _place())))
         options |= {
             "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "include_dashboard": False,

@@ -195,3 +195,19 @@ def test_a_batch_that_is_delivered_twice_is_there_once(
     assert sorted(item.id for task in tasks for item in task.items) == ids
     assert [] == opened.nondeterminism()
     assert measured_tables(finished)["networks"] == measured_tables(store)["networks"]
+
+
+def test_a_worker_blames_no_item_for_another_store(finished: Path, tmp_path: Path) -> None:
+    """Where another store has taken the place of the driver's, a batch ends for that cause alone."""
+    shutil.copytree(finished, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    sweep = parse_sweep(SWEEP.format(store=store.path), overrides=["barriers.interpolation.alphas=5"])
+    batch = make_plan(sweep, store, 1).batches[0]
+    task = Task(store_uri=str(store.path), kind=batch.kind, items=batch.items, marker=store.terms.marker)
+    store.path.rename(tmp_path / "away")
+    Store.create(store.path)
+    (failure,) = execute(task).failures
+    assert ("store", True) == (failure.cause, "another store" in failure.message)
+    shutil.rmtree(store.path)
+    (tmp_path / "away").rename(store.path)
+    assert sorted(item.id for item in batch.items) == sorted(execute(task).done)

@@ -281,7 +281,7 @@ def test_a_torn_network_record_is_trained_again_before_it_is_read(tmp_path: Path
 def test_a_store_that_refuses_commits_is_not_blamed_on_items(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk stops the run in order once patience ends: nothing is halved or failed; a rerun mends it."""
+    """A full disk stops the run in order once patience ends: nothing is halved or failed; again mends it."""
     from lmc_sweep.errors import StoreError
     from lmc_sweep.execution import bodies, patience
 
