@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.execution.causes import CAUSES
+from lmc_sweep.planning.held_back import FAILS_EVERY_TIME
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -55,6 +56,17 @@ class FailureGroup:
     """The most that any of them took."""
     num_held: int
     """Items that a run leaves alone until they are released."""
+    num_released: int = 0
+    """Items that ``lmc-sweep retry`` released, and that no run has tried since."""
+
+    @property
+    def is_of_user_code(self) -> bool:
+        """Whether what raised is the user's own, and has to be there to be repeated."""
+        return self.cause in FAILS_EVERY_TIME
+
+    def command(self, store: str) -> str:
+        """The command that repeats one of them."""
+        return repro_command(store, self.item_ids[0], user_code=self.is_of_user_code)
 
     def as_json(self, store: str) -> dict[str, Any]:
         """Plain data: an entry of ``failures`` in ``lmc-sweep status --json``."""
@@ -66,8 +78,9 @@ class FailureGroup:
             "item_ids": list(self.item_ids[:3]),
             "num_items": len(self.item_ids),
             "num_held": self.num_held,
+            "num_released": self.num_released,
             "attempts": self.attempts,
-            "reproduce": f"lmc-sweep repro {shlex.quote(store)} {self.item_ids[0]}",
+            "reproduce": self.command(store),
         }
 
 
@@ -96,6 +109,12 @@ def open_failures(store: Store, sweep: str | None = None) -> list[OpenFailure]:
     ]
 
 
+def repro_command(store: str, item_id: str, *, user_code: bool) -> str:
+    """The command that computes an item again; for code of the user's own, with the leave to import it."""
+    allowed = " --user-code" if user_code else ""
+    return f"lmc-sweep repro {shlex.quote(store)} {item_id}{allowed}"
+
+
 def literal(text: str) -> str:
     """A text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
@@ -112,7 +131,8 @@ def grouped(failures: list[OpenFailure]) -> list[FailureGroup]:
             *key,
             item_ids=tuple(dict.fromkeys(item for failure in of_group for item in failure.item_ids)),
             attempts=max(failure.attempts for failure in of_group),
-            num_held=len({item for f in of_group if f.is_held for item in f.item_ids}),
+            num_held=len(held := {item for f in of_group if f.is_held for item in f.item_ids}),
+            num_released=len({item for f in of_group if f.released for item in f.item_ids} - held),
         )
         for key, of_group in found.items()
     ]

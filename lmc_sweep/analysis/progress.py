@@ -142,13 +142,14 @@ class SweepStatus:
             "run_id": run.run_id,
             "state": run.state,
             "alive": alive,
+            "gone": run.is_gone,
             "cancel_requested": run.run_id in self.cancelled,
             "stop_reason": run.stop_reason,
             "heard_seconds_ago": None if silent is None else round(silent, 1),
             "beat": run.beat,
             "executor": run.executor or None,
             "elapsed_seconds": run.elapsed_seconds,
-            "running": [batch.as_json() for batch in run.running] if alive else [],
+            "running": [batch.as_json() for batch in run.running] if alive and not self.is_complete else [],
             "slowest": [batch.as_json() for batch in run.slowest],
         }
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lmc_sweep.store import processes
+
 ALIVE_STATES = ("running", "stopping")
 """What a run says while it works; when it ends in order, it says ``stopped`` or ``finished``."""
 
@@ -57,11 +59,16 @@ class KindAdvice:
 
 @dataclass(frozen=True)
 class RunAdvice:
-    """What one run says of itself. Whatever it does not say, or not well, is None or empty."""
+    """What one run says of itself. Whatever it does not say, or not well, is None or empty.
+
+    Attributes:
+        is_gone: Whether it said that it goes on, and its process, on this machine, has ended.
+    """
 
     run_id: str
     state: str = "unknown"
     stop_reason: str | None = None
+    is_gone: bool = False
     updated_at: float | None = None
     beat: int | None = None
     elapsed_seconds: float | None = None
@@ -76,8 +83,8 @@ class RunAdvice:
 
     @property
     def claims_to_be_alive(self) -> bool:
-        """Whether the last that it said was not that it has ended."""
-        return self.state in ALIVE_STATES
+        """Whether the last that it said was not that it has ended, and nothing shows that it has."""
+        return self.state in ALIVE_STATES and not self.is_gone
 
     @property
     def patience_seconds(self) -> float:
@@ -96,9 +103,11 @@ class RunAdvice:
 
 def read_advice(told: Mapping[str, Any]) -> RunAdvice:
     """The advice in one entry of ``Store.read_runs``; whatever cannot be believed is left out."""
+    state = _text(told.get("state")) or "unknown"
     return RunAdvice(
         run_id=_text(told.get("run_id")),
-        state=_text(told.get("state")) or "unknown",
+        state=state,
+        is_gone=state in ALIVE_STATES and processes.is_gone(told.get("process")),
         stop_reason=_text(told.get("stop_reason")) or None,
         updated_at=_seconds(told.get("updated_at")),
         beat=_count(told.get("beat")),

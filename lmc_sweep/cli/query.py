@@ -53,7 +53,7 @@ def query_command(
 
     opened = Store(store)
     for problem in opened.problems():
-        say(console(), f"set aside: {problem.path}: {problem.reason}")
+        say(console(), f"left out: {problem.path}: {problem.reason}")
     if sql is None:
         _list_tables()
         return

@@ -26,6 +26,7 @@ def status_parts(status: SweepStatus, store: str) -> list[Part]:
     """Everything there is to say of one sweep, in the order in which it is read."""
     return [
         f"Sweep {status.sweep}: {status.state}{_heard(status)}",
+        *silence_lines(status),
         *_unplanned(status),
         *_runs(status),
         _counts(status),
@@ -59,9 +60,9 @@ def _unplanned(status: SweepStatus) -> list[str]:
 
 def aside_lines(problems: list[tuple[str, str]], findings: list[str]) -> list[str]:
     """Files that are left out of every result, and results that disagree."""
-    lines = [f"set aside: {path}: {reason}" for path, reason in problems[:_SHOWN_FILES]]
+    lines = [f"left out: {path}: {reason}" for path, reason in problems[:_SHOWN_FILES]]
     if len(problems) > _SHOWN_FILES:
-        lines.append(f"... and {len(problems) - _SHOWN_FILES} more files set aside")
+        lines.append(f"... and {len(problems) - _SHOWN_FILES} more files left out")
     lines += [f"nondeterminism: {finding}" for finding in findings[:_SHOWN_FILES]]
     if len(findings) > _SHOWN_FILES:
         lines.append(f"... and {len(findings) - _SHOWN_FILES} more results that disagree")
@@ -72,19 +73,32 @@ def _heard(status: SweepStatus) -> str:
     """Since when the run that speaks for the sweep is at work, and when it was last heard of."""
     run = status.newest
     silent = status.silent_seconds(run)
+    if status.is_complete:
+        return ""
     if run.run_id in status.alive:
         gone = f", {duration(run.elapsed_seconds)} gone" if run.elapsed_seconds is not None else ""
         return gone + (f", last heard of {duration(silent)} ago" if silent is not None else "")
-    if run.claims_to_be_alive and silent is not None and not status.is_complete:
-        return f" (its last run was heard of {duration(silent)} ago, and had not ended)"
-    if run.stop_reason and not status.is_complete:
+    if run.is_gone:
+        return " (its last run was killed or crashed)"
+    if run.stop_reason:
         return f" (its last run ended: {run.stop_reason})"
     return ""
 
 
+def silence_lines(status: SweepStatus) -> list[str]:
+    """What it means that a run that had not ended is not heard of; nothing where that is not so."""
+    run = status.newest
+    silent = status.silent_seconds(run)
+    if status.is_complete or run.run_id in status.alive or not run.claims_to_be_alive or silent is None:
+        return []
+    return [f"No heartbeat for {duration(silent)}: the run is gone, or it cannot write to the store."]
+
+
 def _runs(status: SweepStatus) -> list[str]:
     """The runs at work by name where they are several, or were asked to stop; else where the one is."""
-    lines = []
+    lines: list[str] = []
+    if status.is_complete:
+        return lines
     several = len(status.alive_runs) > 1
     if several:
         lines.append(f"{len(status.alive_runs)} runs at once:")
@@ -105,7 +119,7 @@ def _counts(status: SweepStatus) -> Table:
     optional: dict[str, list[Any]] = {
         "failed": [k.failed or "" for k in kinds.values()],
         "blocked": [k.blocked or "" for k in kinds.values()],
-        "rate": [rate(k.rate_per_second) for k in kinds.values()],
+        "rate": ["" if status.is_complete else rate(k.rate_per_second) for k in kinds.values()],
     }
     shown = {name: values for name, values in optional.items() if any(values)}
     rows = [
@@ -125,7 +139,7 @@ def _outlook(status: SweepStatus) -> list[str]:
     if estimated and measured:
         ratio = measured / estimated
         compared = "as estimated" if 0.95 < ratio < 1.05 else f"{ratio:.2g} times the estimate"
-        subject = "So far it" if status.alive_runs else "The last run"
+        subject = "So far it" if status.alive_runs and not status.is_complete else "The last run"
         lines.append(
             f"{subject} took {duration(measured)} of worker time: {compared} ({duration(estimated)})."
         )
@@ -134,8 +148,9 @@ def _outlook(status: SweepStatus) -> list[str]:
 
 def _batches(status: SweepStatus) -> list[str]:
     """What runs now, the longest first; and what took longest."""
+    at_work = [] if status.is_complete else status.alive_runs
     running = sorted(
-        (batch for run in status.alive_runs for batch in run.running), key=lambda batch: -(batch.seconds or 0)
+        (batch for run in at_work for batch in run.running), key=lambda batch: -(batch.seconds or 0)
     )
     lines = ["Running now:"] if running else []
     lines += [f"  {_batch(batch)}" for batch in running[:_SHOWN_BATCHES]]
@@ -156,13 +171,21 @@ def _batch(batch: BatchAdvice) -> str:
 
 
 def _attempts(status: SweepStatus) -> list[str]:
-    """Attempts that were lost and made again, by cause."""
+    """Attempts that were lost and made again, by cause; of a complete sweep, that there were some."""
     from lmc_sweep.execution.causes import CAUSES
 
-    if not status.attempts:
+    made_again = {
+        name: count
+        for name, count in status.attempts.items()
+        if name not in CAUSES or CAUSES[name].max_attempts != 1
+    }
+    if not made_again:
         return []
-    lines = ["Attempts that were lost, and made again where that helps:"]
-    for name, count in status.attempts.items():
+    if status.is_complete:
+        lost = sum(made_again.values())
+        return [f"{lost} {'attempt was' if lost == 1 else 'attempts were'} lost on the way, and made again."]
+    lines = ["Attempts that were lost, and made again:"]
+    for name, count in made_again.items():
         meaning = f": {CAUSES[name].meaning}" if name in CAUSES else ""
         lines.append(f"  {count} {name}{meaning}")
     return lines
@@ -176,17 +199,23 @@ def _failures(status: SweepStatus, store: str) -> list[str]:
     if len(status.failures) > _SHOWN_FAILURES:
         lines.append(f"... and {len(status.failures) - _SHOWN_FAILURES} more causes")
     if status.num_held:
-        lines.append(f"{status.num_held} of the failed items are not tried again until they are released:")
+        items = "1 failed item is" if status.num_held == 1 else f"{status.num_held} failed items are"
+        lines.append(f"{items} not tried again until released:")
         lines.append(f"  lmc-sweep retry {shlex.quote(store)}")
     return lines
 
 
 def _failure(group: FailureGroup, store: str) -> list[str]:
-    """One cause of failures in two lines."""
+    """One cause of failures: what, the command that shows it, and whether it waits for a run."""
     what = f"{counted(len(group.item_ids), group.kind)} failed"
     attempts = f" after {group.attempts} attempts" if group.attempts > 1 else ""
     message = clipped(group.message, _SHOWN_CHARACTERS)
-    return [
+    where = ", in the directory of your module" if group.is_of_user_code else ""
+    lines = [
         f"{what}{attempts}: {group.error_type}: {message} ({group.cause})",
-        f"  to see it: lmc-sweep repro {shlex.quote(store)} {group.item_ids[0]}",
+        f"  to see it{where}: {group.command(store)}",
     ]
+    if group.num_released:
+        which = "released" if group.num_released == len(group.item_ids) else f"{group.num_released} released"
+        lines.append(f"  {which}: a run tries them again")
+    return lines

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from lmc_sweep.errors import StoreError
+from lmc_sweep.store import processes
 from lmc_sweep.store.store import Store
 
 ALIVE_SECONDS = 30.0
@@ -66,4 +67,4 @@ class Companions:
     def _is_alive(self, told: dict[str, object]) -> bool:
         updated = told.get("updated_at")
         heard = isinstance(updated, int | float) and abs(self._wall() - updated) < ALIVE_SECONDS
-        return heard and told.get("state") == "running"
+        return heard and told.get("state") == "running" and not processes.is_gone(told.get("process"))

@@ -14,7 +14,7 @@ from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.tally import Tally, shown_batch
 from lmc_sweep.planning.plan import Plan
 from lmc_sweep.planning.resizing import AIM_SECONDS
-from lmc_sweep.store import sweeps
+from lmc_sweep.store import processes, sweeps
 from lmc_sweep.store.store import Store
 
 BEAT_SECONDS = 1.0
@@ -31,6 +31,7 @@ class Heartbeat:
     def __init__(self, plan: Plan, store: Store, executor: Executor, run_id: str, clock: Clock) -> None:
         self._plan, self._store, self._run_id, self._clock = plan, store, run_id, clock
         self._description = executor.description
+        self._process = processes.described()
         self._start = clock.now()
         self._last_beat: float | None = None
         self._last_told: float | None = None
@@ -75,6 +76,8 @@ class Heartbeat:
             "num_slots": dict(slots),
             "is_reversed": is_reversed,
         }
+        if self._process is not None:
+            told["process"] = self._process
         try:
             if first:
                 sweeps.prune_runs(self._store.path, sweep, KEPT_RUNS - 1)

@@ -180,7 +180,7 @@ def test_failures_are_grouped_by_cause(store: Store) -> None:
     assert [("user_error", 2, 2, 1), ("deadline", 1, 0, 4)] == [
         (entry["cause"], entry["num_items"], entry["num_held"], entry["attempts"]) for entry in told
     ]
-    assert ("bad", "lmc-sweep repro runs/s c") == (told[0]["message"], told[0]["reproduce"])
+    assert ("bad", "lmc-sweep repro runs/s c --user-code") == (told[0]["message"], told[0]["reproduce"])
 
 
 def test_failures_of_another_sweep_count_where_it_asks_for_the_item(store: Store) -> None:
