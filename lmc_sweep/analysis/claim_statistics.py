@@ -101,7 +101,7 @@ def _side_ratio(points: Points) -> Draws:
 
 def _need(points: Points, num_points: int) -> None:
     if len(points.x) < num_points:
-        raise UndefinedError(f"it takes {num_points} points, and there are {len(points.x)}")
+        raise UndefinedError(f"it takes {num_points} points, not {len(points.x)}")
 
 
 def _ratio(over: Draws, under: Draws) -> Draws:
@@ -113,7 +113,7 @@ def _ratio(over: Draws, under: Draws) -> Draws:
 def _pearson(x: Float64[ndarray, " points"], y: Float64[ndarray, "draws points"]) -> Draws:
     """Pearson's correlation of every draw; not a number where nothing varies."""
     if len(x) < 3:
-        raise UndefinedError(f"it takes 3 points, and there are {len(x)}")
+        raise UndefinedError(f"it takes 3 points, not {len(x)}")
     of_x, of_y = x - x.mean(), y - y.mean(1, keepdims=True)
     return _ratio(of_y @ of_x, np.sqrt((of_x**2).sum() * (of_y**2).sum(1)))
 

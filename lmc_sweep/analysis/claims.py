@@ -49,6 +49,7 @@ class Claim:
         where: Figure, table or section.
         claim: What is claimed, in a sentence.
         statistic: Name of one of STATISTICS; None only where ``lacks`` says why nothing measures it.
+        measure: What the statistic is here, in words.
         query: One SELECT that gives the columns part, x, pair, value, and what else the statistic needs.
         accept: Bounds of the statistic. Without them, the printed values and their tolerance are the bounds.
         tolerance: Of printed values, as a fraction of them.
@@ -65,6 +66,7 @@ class Claim:
     where: str
     claim: str
     statistic: str | None = None
+    measure: str | None = None
     query: str | None = None
     accept: Accept | None = None
     tolerance: float | None = None
@@ -154,6 +156,8 @@ def _claim(entry: Any, path: str) -> Claim:
         raise Refusal(path, f"{claim.name} needs either 'query', or 'lacks' to say why nothing measures it")
     if claim.query is None:
         return claim
+    if claim.measure is None:
+        raise Refusal(path, f"{claim.name} needs 'measure': what its statistic is, in words")
     if claim.statistic not in STATISTICS:
         raise Refusal(f"{path}.statistic", unknown("statistic", claim.statistic, STATISTICS, "statistics"))
     for name in _PLACEHOLDER.findall(claim.query):

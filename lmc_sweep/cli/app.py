@@ -15,6 +15,7 @@ from lmc_sweep import __version__
 from lmc_sweep.cli import (
     align,
     cancel,
+    claims,
     compact,
     compare,
     datasets,
@@ -57,6 +58,7 @@ for module in (
     query,
     plot,
     compare,
+    claims,
     align,
     spec,
     export,

@@ -22,6 +22,7 @@ def claims_text(**changes: str) -> str:
         "where": "figure 1",
         "claim": "It is low",
         "statistic": "mean",
+        "measure": "the mean",
         "accept": "{at_most: 0.1}",
         "query": f'"{QUERY}"',
         **changes,
@@ -60,6 +61,7 @@ def test_printed_values_with_a_tolerance_are_bounds() -> None:
         ({"name": "Low one"}, "must be lower-case letters, digits and _"),
         ({"printed": "[{part: a, x: 1, value: 2}]"}, "with statistic mean, it has no x"),
         ({"where": ""}, "where"),
+        ({"measure": ""}, "low needs 'measure'"),
         ({"claim": "a: b: c"}, "not valid YAML"),
     ],
 )

@@ -1,0 +1,80 @@
+"""Stores that say what a test wants of a claim: rows of barriers, alignments and networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from store_rows import row
+
+from lmc_sweep.store.store import Store
+
+IDENTITY = {"method": "identity"}
+GREEDY = {"method": "functional_difference", "assignment": "greedy"}
+
+
+def annealing(steps: int = 50000, objective: str = "midpoint_error") -> dict[str, Any]:
+    """The options of an annealing, as the paper's files ask for it."""
+    fixed = {"method": "simulated_annealing", "start": "random", "num_examples": None}
+    return {**fixed, "objective": objective, "steps": steps}
+
+
+def line(
+    value: float,
+    dataset: str = "mnist",
+    architecture: str = "mlp",
+    width: int = 64,
+    depth: int = 1,
+    method: Mapping[str, Any] = IDENTITY,
+    world: str = "real",
+    gap: float = 0.0,
+    noise: float = 0.0,
+    errors: tuple[float, float] = (0.0, 0.02),
+    size: int = 2,
+    num_pairs: int = 5,
+) -> dict[str, Any]:
+    """Pairs of one cell after one method: their mean midpoint barrier, and how far the highest is above it.
+
+    ``errors`` are those of the cell's networks, on train and test; ``size`` is of the groups aligned.
+    """
+    return dict(locals())
+
+
+def store_of(path: Path, lines: Sequence[Mapping[str, Any]]) -> Store:
+    """A store that holds these lines, barriers of loss twice as high as those of error."""
+    store = Store.create(path)
+    tables: dict[str, dict[str, dict[str, Any]]] = {"networks": {}, "alignments": {}, "barriers": {}}
+    for told in lines:
+        for pair in range(told["num_pairs"]):
+            _add(tables, told, pair)
+    weights = store.write_tensors("networks", {"w": torch.ones(1, 2)})
+    for network in tables["networks"].values():
+        network["checkpoint"] = weights
+    for table, rows in tables.items():
+        store.commit(table, list(rows.values()))
+    return store
+
+
+def _add(tables: dict[str, dict[str, dict[str, Any]]], told: Mapping[str, Any], pair: int) -> None:
+    keys = ("dataset", "architecture", "width", "depth")
+    cell = {**{key: told[key] for key in keys}, "label_noise": told["noise"]}
+    cell["cell_id"] = "-".join(str(value) for value in cell.values())
+    pair_id = f"{cell['cell_id']}-{told['world']}-{told['size']}-{pair}"
+    aligned = {"world": told["world"], "method": told["method"]["method"], "pair_id": pair_id}
+    aligned["method_json"] = json.dumps(told["method"], sort_keys=True)
+    name = f"{pair_id}-{aligned['method_json']}"
+    train, test = told["errors"]
+    network = {**cell, "train_error": train, "test_error": test, "save_at": None, "row": 0}
+    tables["networks"][cell["cell_id"]] = row("networks", cell["cell_id"], **network)
+    networks = [f"{cell['cell_id']}-{member}" for member in range(told["size"])]
+    tables["alignments"][name] = row(
+        "alignments", name, cell_id=cell["cell_id"], networks=networks, **aligned
+    )
+    middle = told["value"] * (1 + 0.02 * (pair - 2))
+    heights = {"error_midpoint_barrier": middle, "error_barrier": middle + told["gap"]}
+    heights |= {f"loss{key.removeprefix('error')}": 2 * height for key, height in heights.items()}
+    whole = {"split": "train", "correction": "none", "layers": None, "save_at": None, "alignment_id": name}
+    tables["barriers"][name] = row("barriers", name, **cell, **aligned, **heights, **whole)
