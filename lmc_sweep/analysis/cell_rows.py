@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -122,19 +122,37 @@ def read_barriers(store: Store, sweep: str | None, question: BarrierQuestion) ->
 
     Those of worlds real and model, of whole networks at the end of their training.
     """
+    rows = read_columns(store, sweep, question, question.column)
+    return finest(cell_barrier(row, value) for row, value in rows)
+
+
+def most_networks(store: Store, sweep: str | None, correction: str) -> int:
+    """How many networks were aligned at a time where that gave the most pairs; 2 without any."""
+    questions = {
+        number: BarrierQuestion(correction=correction, num_networks=number)
+        for (number,) in store.alignments().project("len(networks)").distinct().fetchall()
+    }
+    counts = {
+        number: len({row.pair for row in read_barriers(store, sweep, question)})
+        for number, question in sorted(questions.items())
+    }
+    return max(counts, key=lambda number: counts[number], default=2)
+
+
+def read_columns(
+    store: Store, sweep: str | None, question: BarrierQuestion, column: str
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Rows of ``barriers`` that ``question`` asks for, each with its value in ``column``."""
     asked = None if sweep is None else store.item_ids(sweep, "barrier")
     members = dict(store.alignments().project("alignment_id, len(networks)").fetchall())
     barriers = store.barriers().filter(
         "layers IS NULL AND save_at IS NULL AND world IN ('real', 'model')"
         f" AND correction = {_literal(question.correction)}"
     )
-    columns = ("barrier_id", "alignment_id", *KIND_COLUMNS, *ROW_COLUMNS, question.column)
-    found = [
-        cell_barrier(dict(zip(columns, row, strict=True)), row[-1])
-        for row in barriers.project(", ".join(columns)).fetchall()
-        if (asked is None or row[0] in asked) and members.get(row[1]) == question.num_networks
-    ]
-    return finest(found)
+    columns = ("barrier_id", "alignment_id", *KIND_COLUMNS, *ROW_COLUMNS, column)
+    for row in barriers.project(", ".join(columns)).fetchall():
+        if (asked is None or row[0] in asked) and members.get(row[1]) == question.num_networks:
+            yield dict(zip(columns, row, strict=True)), row[-1]
 
 
 def cell_barrier(row: Mapping[str, Any], value: float | None) -> CellBarrier:

@@ -22,6 +22,7 @@ QUANTITY = Option(
 AT = Option("at", "midpoint", "height at alpha 1/2, or the largest over all alphas", ("midpoint", "supremum"))
 CORRECTION = Option("correction", "none", "what was done to interpolated networks before they were measured")
 NETWORKS = Option("networks", "2", "networks that were aligned at a time")
+MOST_NETWORKS = Option("networks", "most", "networks that were aligned at a time; most: what has most pairs")
 WHAT = (QUANTITY, AT, CORRECTION, NETWORKS)
 WORLD = Option(
     "world", "real", "pairs trained apart, or a network and its own permutation", ("real", "model")
@@ -47,7 +48,8 @@ def settled_of_store(
             labels = set(method_labels(text for _, text in rows).values())
             asked = [given[option]] if given[option] in labels else named(given[option])
             _refuse(figure, "method", asked, sorted(names), also=labels)
-    if not values.get("networks", "2").isdigit():
+    most = any(option is MOST_NETWORKS for option in options) and values["networks"] == "most"
+    if not most and not values["networks"].isdigit():
         raise SweepError(f"{figure}: networks is a whole number, not {values['networks']!r}")
     return values
 

@@ -11,7 +11,17 @@ from lmc_sweep.figures.saving import save
 from lmc_sweep.store.store import Store
 from tests.support.cell_rows import barrier_columns, commit, network_columns, words
 
-OF_THE_PAPER = ("barrier_width", "barrier_depth", "difficulty", "train_test", "worlds", "label_noise")
+OF_THE_PAPER = (
+    "barrier_width",
+    "barrier_depth",
+    "difficulty",
+    "train_test",
+    "worlds",
+    "label_noise",
+    "histograms",
+    "curves",
+    "scatter",
+)
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
