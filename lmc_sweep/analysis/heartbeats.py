@@ -29,6 +29,12 @@ class Heartbeats:
         """Runs at work as of the last look, with the seconds since their last new heartbeat was seen."""
         self.undecided: frozenset[str] = frozenset()
         """Runs that may be at work: they say so, but long ago by their clock, and were seen only lately."""
+        self.silent: dict[str, float] = {}
+        """Runs that were at work and fell silent, with the seconds since their last new heartbeat."""
+        self.last_life: float | None = None
+        """The instant of the last new heartbeat that was seen of a run at work; None before the first."""
+        self.has_ended = False
+        """Whether the last of the runs that were seen at work said that it has ended."""
 
     def look(self, runs: Sequence[RunAdvice], now: float, instant: float) -> None:
         """Takes in what runs say now.
@@ -37,10 +43,12 @@ class Heartbeats:
             now: Seconds since 1970 by this machine's clock: decides on a run that is seen first.
             instant: Seconds of a clock that never jumps: decides how long a run has been silent.
         """
-        alive, undecided = {}, set()
+        alive, silenced, undecided = {}, {}, set()
         for run in runs:
             if not run.claims_to_be_alive:
-                self._heard.pop(run.run_id, None)
+                known = self._heard.pop(run.run_id, None)
+                if known is not None and known.believed and not run.is_gone:
+                    self.has_ended = True
                 continue
             mark = run.updated_at if run.beat is None else float(run.beat)
             known = self._heard.get(run.run_id)
@@ -52,6 +60,10 @@ class Heartbeats:
             silent = instant - known.since
             if known.believed and silent < run.patience_seconds:
                 alive[run.run_id] = silent
-            elif not known.believed and silent < UNDECIDED_SECONDS:
+            elif known.believed:
+                silenced[run.run_id] = silent
+            elif silent < UNDECIDED_SECONDS:
                 undecided.add(run.run_id)
-        self.alive, self.undecided = alive, frozenset(undecided)
+        if alive:
+            self.last_life, self.has_ended = instant - min(alive.values()), False
+        self.alive, self.silent, self.undecided = alive, silenced, frozenset(undecided)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.failures import FailureGroup, OpenFailure, grouped, held_items, literal, open_failures
@@ -59,6 +59,7 @@ class SweepStatus:
         cancelled: The ids of those that were asked to stop.
         attempts: Attempts that did not bring their results, by cause, over all runs.
         now: When this was put together, in seconds since 1970.
+        silent: The ids of those that were watched falling silent, with the seconds since.
     """
 
     sweep: str
@@ -70,6 +71,7 @@ class SweepStatus:
     cancelled: frozenset[str]
     attempts: dict[str, int]
     now: float
+    silent: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -78,7 +80,8 @@ class SweepStatus:
 
     def silent_seconds(self, run: RunAdvice) -> float | None:
         """Seconds since a run was last heard of."""
-        return self.alive.get(run.run_id, run.silent_seconds(self.now))
+        watched = {**self.silent, **self.alive}
+        return watched.get(run.run_id, run.silent_seconds(self.now))
 
     @property
     def newest(self) -> RunAdvice:

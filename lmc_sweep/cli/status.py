@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 2.0
 LINE_SECONDS = 10.0  # between the lines of --watch where there is no terminal
+LIFELESS_SECONDS = 30.0
+"""Watching ends after so long without a run at work: one that starts its cluster says nothing meanwhile."""
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +36,7 @@ def status_command(
     store: StorePath,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Look again every two seconds until all is done or nothing runs."),
+        typer.Option("--watch", help="Look every two seconds until all is done, or nothing runs for 30 s."),
     ] = False,
     sweep: SweepName = None,
     as_json: AsJson = False,
@@ -47,10 +50,10 @@ def status_command(
     from lmc_sweep.store.store import Store
 
     out = console()
-    opened = Store(store)
     if watch:
-        _watch(out, opened, store, sweep, as_json)
+        _watch(out, _awaited(out, store, sweep), store, sweep, as_json)
         return
+    opened = Store(store)
     statuses = _statuses(opened, sweep)
     if as_json:
         typer.echo(json.dumps(_as_json(opened, store, statuses), indent=2))
@@ -97,21 +100,46 @@ def _as_json(store: Store, named: str, statuses: list[SweepStatus]) -> list[dict
     return [{**status.as_json(named), **whole} for status in statuses]
 
 
+def _awaited(out: Console, named: str, sweep: str | None) -> Store:
+    """The store, as soon as it is there and holds the sweep, or one at all."""
+    from lmc_sweep.cli.console import say
+    from lmc_sweep.store.marker import may_become
+    from lmc_sweep.store.store import Store
+
+    said = ""
+    while True:
+        if may_become(named):
+            told = f"{named}: there is no store here yet. Waiting for one; Ctrl-C ends this."
+        else:
+            store = Store(named)
+            names = store.sweeps()
+            if names if sweep is None else sweep in names:
+                return store
+            missing = "no sweep" if sweep is None else f"no sweep {sweep!r}"
+            known = f" (it holds {', '.join(names)})" if names else ""
+            told = f"{named}: {missing} in this store yet{known}. Waiting; Ctrl-C ends this."
+        if told != said:
+            say(out, told)
+            said = told
+        time.sleep(WATCH_SECONDS)
+
+
 def _watch(out: Console, store: Store, named: str, sweep: str | None, as_json: bool) -> None:
-    """Looks again and again; ends when all is complete, or when nothing runs."""
+    """Looks again and again; ends when all is complete, or when nothing has run for a while."""
     from rich.live import Live
 
     from lmc_sweep.cli.console import say
-    from lmc_sweep.cli.status_lines import compact_line
+    from lmc_sweep.cli.status_lines import compact_line, silence_lines
 
     seen: dict[str, Heartbeats] = {}
+    begun = time.monotonic()
     shown = -LINE_SECONDS
     in_place = out.is_terminal and not as_json
     with Live(console=out, auto_refresh=False) if in_place else nullcontext() as live:
         while True:
             start = time.monotonic()
             statuses = _look(store, sweep, seen)
-            over = _is_over(statuses, seen)
+            over = _is_over(statuses, seen, begun, start)
             if live is not None:
                 live.update(_group(_parts(store, named, statuses)), refresh=True)
             elif as_json:
@@ -125,6 +153,9 @@ def _watch(out: Console, store: Store, named: str, sweep: str | None, as_json: b
             took = time.monotonic() - start
             time.sleep(max(WATCH_SECONDS, 2 * took))  # a large store on a slow disk is left in peace
     if not as_json and not all(status.is_complete for status in statuses):
+        for status in () if live is not None else statuses:  # on a terminal it stands in the last picture
+            for line in silence_lines(status):
+                say(out, line)
         say(out, "No run is alive. The same lmc-sweep run carries on from here.")
 
 
@@ -138,16 +169,23 @@ def _look(store: Store, sweep: str | None, seen: dict[str, Heartbeats]) -> list[
     for name in sweep_names(store, sweep):
         beats = seen.setdefault(name, Heartbeats())
         beats.look([read_advice(told) for told in store.read_runs(name)], time.time(), time.monotonic())
-        statuses.append(sweep_status(store, name, beats.alive))
+        statuses.append(replace(sweep_status(store, name, beats.alive), silent=beats.silent))
     return statuses
 
 
-def _is_over(statuses: list[SweepStatus], seen: dict[str, Heartbeats]) -> bool:
-    """Whether there is nothing more to see: all is there, or nobody is at work on what is not."""
-    return all(
-        status.is_complete or not (seen[status.sweep].alive or seen[status.sweep].undecided)
-        for status in statuses
-    )
+def _is_over(statuses: list[SweepStatus], seen: dict[str, Heartbeats], begun: float, now: float) -> bool:
+    """Whether there is nothing more to see: all is there, or nobody is at work on what is not.
+
+    Args:
+        begun: When watching began; by the same clock as ``now``.
+    """
+    left = [seen[status.sweep] for status in statuses if not status.is_complete]
+    if any(beats.alive or beats.undecided for beats in left):
+        return False
+    if any(beats.has_ended for beats in left):
+        return True
+    last_life = max((beats.last_life for beats in left if beats.last_life is not None), default=begun)
+    return not left or now - last_life >= LIFELESS_SECONDS
 
 
 def _group(parts: list[Part]) -> Any:
@@ -155,4 +193,6 @@ def _group(parts: list[Part]) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    return Group(*(Text(part) if isinstance(part, str) else part for part in parts))
+    from lmc_sweep.cli.console import printable
+
+    return Group(*(Text(printable(part)) if isinstance(part, str) else part for part in parts))

@@ -8,12 +8,12 @@ import uuid
 from pathlib import Path
 
 from lmc_sweep.errors import StoreError
-from lmc_sweep.store.layout import FOLDERS, MARKER
+from lmc_sweep.store.layout import FOLDERS, MARKER, local_path
 from lmc_sweep.store.publish import publish, sync_directory
 from lmc_sweep.store.schema import SCHEMA_VERSION
 
 _FORMAT = "lmc_sweep store"
-_HOW_TO_MAKE = "`lmc-sweep run SWEEP.yaml --store {path}` makes one"
+_HOW_TO_MAKE = "`lmc-sweep run SWEEP.yaml --store {path}` makes a new one"
 
 
 def check(root: Path) -> bytes:
@@ -27,7 +27,10 @@ def check(root: Path) -> bytes:
         elif root.exists() and not root.is_dir():
             told = "is a file, not a store. Name a directory"
         else:
-            told = f"there is no store. {_HOW_TO_MAKE.format(path=root)}"
+            told = (
+                "there is no store here. If there should be one, its disk may not be mounted; "
+                f"{_HOW_TO_MAKE.format(path=root)}"
+            )
         raise StoreError(f"{root}: {told}.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{root / MARKER}: cannot be read: {error}") from error
@@ -40,6 +43,18 @@ def check(root: Path) -> bytes:
             "Update lmc-sweep."
         )
     return content
+
+
+def may_become(uri: str | Path) -> bool:
+    """Whether there is no store, and one may be made there: nothing stands in its way, or it is under way."""
+    root = local_path(uri)
+    try:
+        names = {entry.name for entry in root.iterdir()}
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return MARKER not in names and all(name.startswith(".") or name in FOLDERS for name in names)
 
 
 def make(root: Path) -> None:

@@ -13,7 +13,7 @@ from store_rows import row
 
 from lmc_sweep.cli import cancel, status
 from lmc_sweep.cli.status_lines import status_parts
-from lmc_sweep.errors import SweepError
+from lmc_sweep.errors import StoreError, SweepError
 from lmc_sweep.store.store import Store
 
 RUN = "a" * 32
@@ -94,8 +94,59 @@ def test_watching_ends_when_the_run_falls_silent(store: Store, monkeypatch: pyte
     clock = Clock([lambda: tell(store, 2)])
     lines = watched(store, clock, monkeypatch)
     assert "No run is alive. The same lmc-sweep run carries on from here." == lines[-1]
-    assert "s: not running; barriers 1/2" in lines[-2]
+    assert "No heartbeat for 30 s: the run is gone, or it cannot write to the store." == lines[-2]
+    assert "s: not running; barriers 1/2" in lines[-3]
     assert 30 <= clock.seconds <= 36
+
+
+def test_watching_waits_while_a_resumed_run_starts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last run was stopped, and the next one needs a while to its first heartbeat: watching goes on."""
+    tell(store, 9, state="stopped")
+    store.write_progress("s", "b" * 32, {"state": "stopped", "updated_at": 1.0})
+    again = {"state": "running", "updated_at": 1_800_000_020.0, "beat": 1}
+    done = [row("barriers", "b")]
+    steps: list[Any] = [lambda: None] * 9
+    steps += [lambda: store.write_progress("s", "c" * 32, again), lambda: store.commit("barriers", done)]
+    lines = watched(store, Clock(steps), monkeypatch)
+    assert ["t=20 s: running; barriers 1/2; ETA not known yet", "t=22 s: complete; barriers 2/2"] == lines[
+        -2:
+    ]
+
+
+def test_watching_ends_at_once_when_the_run_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was seen at work and has stopped in order leaves nothing to wait for."""
+    tell(store, 1)
+    clock = Clock([lambda: tell(store, 2), lambda: tell(store, 3, state="stopped")])
+    assert (
+        "No run is alive. The same lmc-sweep run carries on from here."
+        == watched(store, clock, monkeypatch)[-1]
+    )
+    assert 4.0 == clock.seconds
+
+
+def test_watching_waits_for_a_store_and_its_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is not there yet, one that is being made, one without the sweep: each is waited for."""
+    path = tmp_path / "later"
+
+    def record() -> None:
+        Store(path).record_sweep("t", "name: t\n", [("barrier", "a")])
+
+    clock = Clock([lambda: (path / "records").mkdir(parents=True), lambda: Store.create(path), record])
+    monkeypatch.setattr(status, "time", clock)
+    text = io.StringIO()
+    found = status._awaited(Console(file=text, width=200), str(path), "t")
+    assert (path, 6.0) == (found.path, clock.seconds)
+    assert [
+        f"{path}: there is no store here yet. Waiting for one; Ctrl-C ends this.",
+        f"{path}: no sweep 't' in this store yet. Waiting; Ctrl-C ends this.",
+    ] == text.getvalue().splitlines()
+
+
+def test_watching_refuses_what_is_no_store(tmp_path: Path) -> None:
+    """A folder of somebody else's is not waited for."""
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(StoreError, match="is not a store"):
+        status._awaited(Console(file=io.StringIO()), str(tmp_path), None)
 
 
 def test_watching_on_a_terminal_redraws_in_place(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
