@@ -95,6 +95,8 @@ def compare_command(
 
     found = similarity(rows, allowed, seed)
     out = console()
+    for problem in opened.problems():
+        say(out, f"set aside: {problem.path}: {problem.reason}")
     for note in (*unfinished, *found.missing):
         say(out, note)
     if not any(one.num_cells or one.num_solved_cells for one in found.overall):
