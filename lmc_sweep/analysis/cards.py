@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.claims import At, Claim, Quantity, Split
@@ -121,6 +122,8 @@ def _rows(store: Store, claim: Claim, query: str) -> list[dict[str, Any]]:
     for row in rows:
         if any(row[name] is None for name in COLUMNS[:3]):
             raise SweepError(f"claim {claim.name}: its query gives a row without part, x or pair: {row}")
+        if not all(isinstance(row[name], int | float | Decimal | None) for name in ("x", "value")):
+            raise SweepError(f"claim {claim.name}: x and value must be numbers, not those of {row}")
         if row.get("side") is not None and row["side"] not in SIDES:
             raise SweepError(f"claim {claim.name}: side must be 'first' or 'second', not {row['side']!r}")
     return rows

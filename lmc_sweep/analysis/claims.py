@@ -112,9 +112,7 @@ def load_claims(path: Path) -> ClaimsFile:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         told = getattr(error, "strerror", None) or "no text in UTF-8"
-        raise SweepError(
-            f"{path}: cannot be read ({told}). Name a file of claims: --claims configs/entezari/claims.yaml"
-        ) from None
+        raise SweepError(f"{path}: cannot be read ({told}). Name a file of claims: --claims FILE") from None
     return parse_claims(text, str(path))
 
 

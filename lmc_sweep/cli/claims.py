@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lmc_sweep.analysis.claims import Claim, ClaimsFile
 
 PAPER = Path("configs/entezari/claims.yaml")
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Format(StrEnum):
@@ -86,8 +87,9 @@ def claims_command(
     from lmc_sweep.cli import claims_lines
     from lmc_sweep.store.store import Store
 
-    file = told.load_claims(claims)
-    asked = _asked(file, only or [], claims)
+    path = claims if claims != PAPER or PAPER.is_file() else CHECKOUT / PAPER
+    file = told.load_claims(path)
+    asked = _asked(file, only or [], path)
     opened = Store(store)
     if sweep is not None and sweep not in opened.sweeps():
         known = ", ".join(opened.sweeps()) or "none"

@@ -88,6 +88,7 @@ HOLDS: dict[str, Lines] = {
     "worlds_before": two_worlds(0.3, 0.31),
     "worlds_before_deep": two_worlds(0.8, 0.81, **VGG),
     "worlds_after": two_worlds(0.2, 0.19, method=annealing()),
+    "worlds_after_five": two_worlds(0.2, 0.19, method=SA2, **FIVE),
     "worlds_over_cells": many_cells([(0.1, 0.1), (0.4, 0.42), (0.6, 0.58), (0.2, 0.2)]),
     "annealing_five": before_after(0.4, 0.38, SA2, **FIVE),
     "annealing_two": before_after(0.4, 0.1, annealing()),
@@ -113,6 +114,7 @@ FAILS: dict[str, Lines] = {
     "worlds_before": two_worlds(0.3, 0.1),
     "worlds_before_deep": two_worlds(0.8, 0.5, **VGG),
     "worlds_after": two_worlds(0.2, 0.05, method=annealing()),
+    "worlds_after_five": two_worlds(0.2, 0.05, method=SA2, **FIVE),
     "worlds_over_cells": many_cells([(0.6, 0.1), (0.2, 0.42), (0.1, 0.58), (0.4, 0.2)]),
     "annealing_five": before_after(0.4, 0.1, SA2, **FIVE),
     "annealing_two": before_after(0.4, 0.4, annealing()),
@@ -203,6 +205,7 @@ def test_a_sweep_narrows_what_counts(tmp_path: Path) -> None:
         ("SELECT 1 AS part", "gives no column x, pair, value"),
         ("COPY barriers TO 'file.csv'", "only SELECT"),
         ("SELECT nothing FROM {barriers}", "nothing"),
+        ("SELECT 'a' AS part, 'b' AS x, 'a' AS pair, 1 AS value", "must be numbers"),
         ("SELECT NULL AS part, 1 AS x, 'a' AS pair, 1 AS value", "without part, x or pair"),
     ],
 )
