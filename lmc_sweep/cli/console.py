@@ -6,9 +6,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barriers"}
-
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 PIPE_COLUMNS = 200
 
@@ -21,7 +22,15 @@ def console() -> Console:
 
 def say(out: Console, text: str) -> None:
     """Prints a line as it is; the terminal wraps it, nothing else does."""
-    out.print(text, soft_wrap=True, markup=False)
+    out.print(printable(text), soft_wrap=True, markup=False)
+
+
+def printable(text: str) -> str:
+    """A text whose control characters are written out: to a terminal they are commands.
+
+    Names of files, messages and ids may be those of a stranger's store.
+    """
+    return text.translate(_CONTROLS)
 
 
 def duration(seconds: float | None) -> str:
@@ -93,9 +102,10 @@ def size(num_bytes: float) -> str:
 
 def table(title: str, columns: list[str], rows: list[list[Any]]) -> Table:
     """A plain table; every column but the first is aligned to the right."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    heading = Text(printable(title)) if title else None  # a string would be read as markup, as cells
+    made = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for position, name in enumerate(columns):
         made.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
     for row in rows:
-        made.add_row(*[str(cell) for cell in row])
+        made.add_row(*[Text(printable(str(cell))) for cell in row])
     return made
