@@ -32,6 +32,7 @@ class BatchAdvice:
         estimated_seconds: How long it was expected to take.
         attempt: From 1.
         what: What its items are, in words.
+        deadline_seconds: At what age it is asked to end.
     """
 
     key: str
@@ -41,6 +42,7 @@ class BatchAdvice:
     estimated_seconds: float | None
     attempt: int | None
     what: str
+    deadline_seconds: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, as in ``progress.json``."""
@@ -79,6 +81,7 @@ class RunAdvice:
     executor: str = ""
     kinds: dict[str, KindAdvice] = field(default_factory=dict)
     running: tuple[BatchAdvice, ...] = ()
+    num_queued: int = 0
     slowest: tuple[BatchAdvice, ...] = ()
 
     @property
@@ -119,6 +122,7 @@ def read_advice(told: Mapping[str, Any]) -> RunAdvice:
         executor=_text(told.get("executor")),
         kinds={name: _kind(entry) for name, entry in _mapping(told.get("kinds")).items()},
         running=_batches(told.get("running")),
+        num_queued=_count(told.get("queued")) or 0,
         slowest=_batches(told.get("slowest")),
     )
 
@@ -144,6 +148,7 @@ def _batches(told: Any) -> tuple[BatchAdvice, ...]:
             estimated_seconds=_seconds(entry.get("estimated_seconds")),
             attempt=_count(entry.get("attempt")),
             what=_text(entry.get("what")),
+            deadline_seconds=_seconds(entry.get("deadline_seconds")),
         )
         for entry in entries
         if entry

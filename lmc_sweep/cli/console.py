@@ -70,6 +70,18 @@ def eta(seconds: float | None, low: float | None = None, high: float | None = No
     return f"ETA {about(seconds)} ({number if most.endswith(f' {unit}') else least} to {most})"
 
 
+def times(seconds: float | None, estimated: float | None, deadline: float | None = None) -> str:
+    """A batch's age and what was expected; its deadline too, once that is well past: 35 s of about 2 s."""
+    expected = f" of about {about(estimated)}" if estimated else ""
+    is_late = deadline is not None and seconds is not None and seconds > 2 * (estimated or 0.0) + 10
+    return f"{duration(seconds)}{expected}{f', deadline {about(deadline)}' if deadline and is_late else ''}"
+
+
+def two_digits(number: float) -> str:
+    """A number in two digits without an exponent: 0.035, 2.7, 140."""
+    return f"{float(f'{number:.2g}'):.10f}".rstrip("0").rstrip(".")
+
+
 def rate(per_second: float | None) -> str:
     """A rate in the unit in which it is no small fraction: 3.2/s, 12/min, 4.5/h; empty for none."""
     if not per_second:

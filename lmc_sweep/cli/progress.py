@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from lmc_sweep.cli.console import KIND_NAMES, about, clipped, counted, duration, eta, rate, say, table
+from lmc_sweep.cli.console import KIND_NAMES, clipped, counted, duration, eta, rate, say, table, times
 from lmc_sweep.cli.plan_lines import left_out_lines
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class ConsoleReporter:
         lines = [
             f"{duration(progress.elapsed_seconds)} gone, "
             f"{eta(progress.eta_seconds, progress.eta_low_seconds, progress.eta_high_seconds)}, "
-            f"{progress.running} batches running",
+            f"{running(progress)}",
             *(f"  {clipped(batch_line(batch), 100)}" for batch in progress.longest[:SHOWN_BATCHES]),
             *([f"Lost, and made again where that helps: {_lost(progress)}"] if progress.attempts else []),
         ]
@@ -130,16 +130,22 @@ def progress_line(progress: Progress) -> str:
         f"lost: {_lost(progress)}" if progress.attempts else "",
         rates,
         eta(progress.eta_seconds, progress.eta_low_seconds, progress.eta_high_seconds),
-        f"longest of {progress.running}: {batch_line(progress.longest[0])}" if progress.longest else "",
+        f"{running(progress)}, longest {batch_line(progress.longest[0])}" if progress.longest else "",
     ]
     return "; ".join(part for part in parts if part)
 
 
 def batch_line(batch: BatchProgress) -> str:
     """One batch that runs: its age, what was expected, what it is."""
-    expected = f" of about {about(batch.estimated_seconds)}" if batch.estimated_seconds else ""
+    timing = times(batch.seconds, batch.estimated_seconds, batch.deadline_seconds)
     again = f" (attempt {batch.attempt})" if batch.attempt > 1 else ""
-    return f"{duration(batch.seconds)}{expected}, {counted(batch.num_items, batch.kind)}: {batch.what}{again}"
+    return f"{timing}, {counted(batch.num_items, batch.kind)}: {batch.what}{again}"
+
+
+def running(progress: Progress) -> str:
+    """How many batches run, and how many wait for a slot."""
+    queued = f", {progress.queued} queued" if progress.queued else ""
+    return f"{progress.running} {'batch' if progress.running == 1 else 'batches'} running{queued}"
 
 
 def _bar(part: int, whole: int) -> str:

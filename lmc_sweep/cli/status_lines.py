@@ -5,7 +5,18 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from lmc_sweep.cli.console import KIND_NAMES, about, clipped, counted, duration, eta, rate, table
+from lmc_sweep.cli.console import (
+    KIND_NAMES,
+    about,
+    clipped,
+    counted,
+    duration,
+    eta,
+    rate,
+    table,
+    times,
+    two_digits,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,6 +31,8 @@ _SHOWN_BATCHES = 5
 _SHOWN_FAILURES = 8
 _SHOWN_FILES = 8
 _SHOWN_CHARACTERS = 300  # of an error's message
+_COMPARED_SECONDS = 5.0  # of estimated work, below which start-up is all that a ratio would tell
+_FAR_BEYOND = 10.0  # times its estimate
 
 
 def status_parts(status: SweepStatus, store: str) -> list[Part]:
@@ -136,9 +149,9 @@ def _outlook(status: SweepStatus) -> list[str]:
     if status.alive_runs and not status.is_complete:
         lines.append(eta(run.eta_seconds, run.eta_low_seconds, run.eta_high_seconds))
     estimated, measured = status.estimated_seconds, status.measured_seconds
-    if estimated and measured:
+    if estimated and measured and estimated >= _COMPARED_SECONDS:
         ratio = measured / estimated
-        compared = "as estimated" if 0.95 < ratio < 1.05 else f"{ratio:.2g} times the estimate"
+        compared = "as estimated" if 0.95 < ratio < 1.05 else f"{two_digits(ratio)} times the estimate"
         subject = "So far it" if status.alive_runs and not status.is_complete else "The last run"
         lines.append(
             f"{subject} took {duration(measured)} of worker time: {compared} ({duration(estimated)})."
@@ -152,22 +165,40 @@ def _batches(status: SweepStatus) -> list[str]:
     running = sorted(
         (batch for run in at_work for batch in run.running), key=lambda batch: -(batch.seconds or 0)
     )
-    lines = ["Running now:"] if running else []
+    queued = sum(run.num_queued for run in status.alive_runs)
+    lines = [f"Running now{f' ({queued} more queued)' if queued else ''}:"] if running else []
     lines += [f"  {_batch(batch)}" for batch in running[:_SHOWN_BATCHES]]
     if len(running) > _SHOWN_BATCHES:
         lines.append(f"  ... and {len(running) - _SHOWN_BATCHES} more")
+    lines += _late(running)
     slowest = status.newest.slowest[:3]
     lines += ["Slowest so far:"] if slowest else []
     return lines + [f"  {_batch(batch)}" for batch in slowest]
 
 
+def _late(running: list[BatchAdvice]) -> list[str]:
+    """That batches may hang, and when that ends."""
+    late = [
+        (batch.deadline_seconds - batch.seconds)
+        for batch in running
+        if batch.seconds and batch.deadline_seconds
+        if batch.seconds > max(_FAR_BEYOND * (batch.estimated_seconds or 0.0), _FAR_BEYOND)
+    ]
+    if not late:
+        return []
+    if len(late) == 1:
+        return [f"1 batch is far beyond its estimate; its deadline is in {about(max(late[0], 0.0))}."]
+    soon = about(max(min(late), 0.0))
+    return [f"{len(late)} batches are far beyond their estimates; the first deadline is in {soon}."]
+
+
 def _batch(batch: BatchAdvice) -> str:
     """One batch: its age, what was expected, what it is."""
-    expected = f" of about {about(batch.estimated_seconds)}" if batch.estimated_seconds else ""
+    timing = times(batch.seconds, batch.estimated_seconds, batch.deadline_seconds)
     items = counted(batch.num_items, batch.kind) if batch.num_items else KIND_NAMES.get(batch.kind, "")
     what = f": {clipped(batch.what, 60)}" if batch.what else ""
     again = f" (attempt {batch.attempt})" if (batch.attempt or 1) > 1 else ""
-    return f"{duration(batch.seconds)}{expected}, {items}{what}{again}"
+    return f"{timing}, {items}{what}{again}"
 
 
 def _attempts(status: SweepStatus) -> list[str]:

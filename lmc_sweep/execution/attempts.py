@@ -10,11 +10,12 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from lmc_sweep.execution.executor import Executor
+from lmc_sweep.execution.pace import Rest
 from lmc_sweep.execution.work import DEADLINE_FACTOR, Work
 
 ESTIMATES_PER_DEADLINE = 10.0
@@ -48,9 +49,28 @@ class InFlight:
     """Whether every slot was taken when it was submitted."""
     room: int
     """Slots that it takes."""
+    part: float
+    """The same as a part of all there are for its kind."""
+    due: float
+    """When it is asked to end."""
+    began: float | None = None
+    """Since when it has a slot, as far as can be told from here; None while it queues."""
     phase: Phase = Phase.RUNNING
     is_started: bool = True
     """Whether a worker was known to have begun it when it was asked to end."""
+
+    def age(self, now: float) -> float:
+        """Seconds that it has had a slot."""
+        return 0.0 if self.began is None else now - self.began
+
+    @property
+    def deadline_age(self) -> float | None:
+        """At what age it is asked to end."""
+        return None if self.began is None else self.due - self.began
+
+    def time_left(self, now: float, expected: float) -> float:
+        """Seconds that it will take still: past its time, a quarter of its age."""
+        return max(expected - self.age(now), self.age(now) / 4)
 
 
 def deadline_seconds(work: Work, scale: float, shortest: float) -> float:
@@ -72,6 +92,9 @@ class Attempts:
         self.room: Counter[str] = Counter()
         """Slots that are taken, by kind."""
         self._by_key: dict[str, InFlight] = {}
+        self._queued: dict[str, InFlight] = {}
+        self._taken = 0.0
+        """Part of all slots that those have which began."""
         self._looks: list[tuple[float, int, str]] = []
         self._serial = itertools.count()
 
@@ -81,6 +104,7 @@ class Attempts:
     def begin(self, work: Work, now: float, deadline: float, num_slots: int) -> InFlight:
         """Books an attempt that is about to be submitted."""
         kind = work.batch.kind
+        was_queued, room = self.room.total() >= num_slots, max(1, min(work.share, num_slots))
         latest = max((entry.since + entry.deadline_seconds for entry in self._by_key.values()), default=now)
         entry = InFlight(
             key=work.key,
@@ -88,31 +112,69 @@ class Attempts:
             since=now,
             deadline_seconds=deadline,
             grace_seconds=max(latest - now, 0.0),
-            was_queued=self.room.total() >= num_slots,
-            room=max(1, min(work.share, num_slots)),
+            was_queued=was_queued,
+            room=room,
+            part=room / max(num_slots, 1),
+            due=max(latest, now) + deadline if was_queued else now + deadline,
         )
         self._by_key[entry.key] = entry
+        self._queued[entry.key] = entry
         self.room[kind] += entry.room
+        self._promote(now)
         self._look(entry, now + deadline)
         return entry
 
-    def end(self, key: str) -> InFlight | None:
+    @property
+    def num_queued(self) -> int:
+        """Those that wait for a slot."""
+        return len(self._queued)
+
+    def end(self, key: str, now: float) -> InFlight | None:
         """Takes out an attempt that ended; None for one that nobody waits for any more."""
         entry = self._by_key.pop(key, None)
         if entry is not None:
             self.room[entry.work.batch.kind] -= entry.room
+            if self._queued.pop(key, None) is None:
+                self._taken -= entry.part
+            elif entry.began is None:
+                entry.began = entry.since  # it had a slot after all: since when, nobody knows
+            self._promote(now)
         return entry
 
-    def longest(self, count: int) -> list[InFlight]:
-        """Those that have been in flight longest."""
-        return heapq.nsmallest(count, self._by_key.values(), key=lambda entry: entry.since)
+    def _promote(self, now: float) -> None:
+        """Lets the oldest that queue have the slots that are free; one always runs."""
+        while self._queued:
+            entry = next(iter(self._queued.values()))
+            if len(self._queued) == len(self._by_key):
+                self._taken = 0.0
+            elif self._taken + entry.part > 1 + 1e-9:
+                return
+            del self._queued[entry.key]
+            self._taken += entry.part
+            entry.began = now
 
-    def seconds_left(self, now: float, scales: Sequence[float]) -> dict[str, float]:
-        """Seconds that what runs is expected to take still, by kind; ``scales`` are those of the groups."""
-        left: dict[str, float] = dict.fromkeys(self.room, 0.0)
+    def longest(self, count: int) -> list[InFlight]:
+        """Those that have had a slot longest."""
+        running = (entry for entry in self._by_key.values() if entry.began is not None)
+        return heapq.nsmallest(count, running, key=lambda entry: entry.began or 0.0)
+
+    def seconds_left(
+        self, now: float, scales: Sequence[float], overheads: Mapping[str, float]
+    ) -> dict[str, Rest]:
+        """What is in flight, by kind.
+
+        Args:
+            scales: Of each group.
+            overheads: Seconds that a batch of each kind takes beyond its scaled estimate.
+        """
+        left: dict[str, Rest] = {}
         for entry in self._by_key.values():
-            expected = scales[entry.work.group] * entry.work.batch.seconds
-            left[entry.work.batch.kind] += max(expected - (now - entry.since), 0.0)
+            batch = entry.work.batch
+            expected = scales[entry.work.group] * batch.seconds + overheads.get(batch.kind, 0.0)
+            seconds, so_far = entry.time_left(now, expected), left.get(batch.kind, Rest())
+            left[batch.kind] = Rest(
+                so_far.seconds + seconds, max(so_far.longest_seconds, seconds), so_far.num_batches + 1
+            )
         return left
 
     def press(self, now: float, executor: Executor) -> list[InFlight]:
@@ -132,22 +194,25 @@ class Attempts:
                 entry.phase = phase
                 executor.cancel(key, force=force)
 
-    def forget_all(self, executor: Executor) -> None:
+    def forget_all(self, now: float, executor: Executor) -> None:
         """Waits for nothing any more."""
         for key in list(self._by_key):
             executor.forget(key)
-            self.end(key)
+            self.end(key, now)
 
     def drop_all(self) -> None:
         """Waits for nothing any more; the executor is not told, since it is gone."""
         self._by_key.clear()
+        self._queued.clear()
         self.room.clear()
+        self._taken = 0.0
 
     def _step(self, entry: InFlight, now: float, executor: Executor) -> Phase:
         if entry.phase is Phase.RUNNING:
             started = executor.is_started(entry.key)
             if entry.grace_seconds and (entry.was_queued or not started):
-                self._look(entry, now + entry.grace_seconds)
+                entry.due = now + entry.grace_seconds
+                self._look(entry, entry.due)
                 entry.grace_seconds = 0.0
                 return entry.phase
             entry.is_started = started
@@ -161,7 +226,7 @@ class Attempts:
         else:
             entry.phase = Phase.FORGOTTEN
             executor.forget(entry.key)
-            self.end(entry.key)
+            self.end(entry.key, now)
         return entry.phase
 
     def _look(self, entry: InFlight, when: float) -> None:

@@ -252,7 +252,7 @@ class Driver:
 
     def _complete(self, completion: Completion) -> None:
         """Books an attempt that ended; one that was given up for lost is not waited for any more."""
-        entry = self._attempts.end(completion.key)
+        entry = self._attempts.end(completion.key, self._clock.now())
         if entry is None:
             return
         outcome = completion.outcome
@@ -276,6 +276,6 @@ class Driver:
             self._cancelled_at = now
             self._attempts.cancel_all(self._executor, force=False)
         elif now - self._cancelled_at >= CANCEL_FORGET_SECONDS:
-            self._attempts.forget_all(self._executor)
+            self._attempts.forget_all(now, self._executor)
         elif now - self._cancelled_at >= CANCEL_FORCE_SECONDS:
             self._attempts.cancel_all(self._executor, force=True)

@@ -13,7 +13,7 @@ from lmc_sweep.execution.progress import CANCELLED, Progress, StopRequest, advic
 from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.tally import Tally, shown_batch
 from lmc_sweep.planning.plan import Plan
-from lmc_sweep.planning.resizing import AIM_SECONDS
+from lmc_sweep.planning.resizing import AIM_SECONDS, LONGEST_SECONDS
 from lmc_sweep.store import processes, sweeps
 from lmc_sweep.store.store import Store
 
@@ -21,6 +21,11 @@ BEAT_SECONDS = 1.0
 TELL_SECONDS = 0.25
 SHOWN_RUNNING = 10
 KEPT_RUNS = 10
+
+
+def number_of(num_left: int, seconds: float) -> float:
+    """About how many batches so many seconds of work make: what is too long will be split."""
+    return seconds / AIM_SECONDS if seconds > LONGEST_SECONDS * num_left else float(num_left)
 
 
 class Heartbeat:
@@ -96,17 +101,26 @@ class Heartbeat:
     ) -> Progress:
         """How far the run is now."""
         now = self._clock.now()
-        scales = pace.scales()
+        scales, overheads = pace.scales(), pace.overheads(slots)
         left = [max(schedule.seconds.get(group, 0.0), 0.0) for group in range(len(scales))]
-        batches = [scale * seconds / AIM_SECONDS for scale, seconds in zip(scales, left, strict=True)]
-        eta = pace.eta(left, batches, attempts.seconds_left(now, scales), slots)
+        batches = [
+            number_of(schedule.num_left[group], scale * seconds)
+            for group, (scale, seconds) in enumerate(zip(scales, left, strict=True))
+        ]
+        eta = pace.eta(left, batches, attempts.seconds_left(now, scales, overheads), slots)
         longest = [
-            shown_batch(entry, now - entry.since, scales[entry.work.group] * entry.work.batch.seconds)
+            shown_batch(
+                entry,
+                entry.age(now),
+                scales[entry.work.group] * entry.work.batch.seconds + overheads[entry.work.batch.kind],
+                entry.deadline_age,
+            )
             for entry in attempts.longest(SHOWN_RUNNING)
         ]
         return Progress(
             kinds=tally.kinds(pace),
-            running=len(attempts),
+            running=len(attempts) - attempts.num_queued,
+            queued=attempts.num_queued,
             elapsed_seconds=now - self._start,
             eta_seconds=eta.seconds if eta else None,
             eta_low_seconds=eta.low_seconds if eta else None,

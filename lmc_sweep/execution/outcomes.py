@@ -105,7 +105,7 @@ class Outcomes:
         """
         cause, now = known(failure.cause), self._clock.now()
         work = entry.work.only(failure.item_ids)
-        self._recorder.ended(failure, work.number, now - entry.since)
+        self._recorder.ended(failure, work.number, entry.age(now))
         if cause.name == "version":
             stop_in_order(self._stop, self._reporter, failure.message)
             return

@@ -37,11 +37,13 @@ class BatchProgress:
     kind: str
     num_items: int
     seconds: float
-    """Since it was submitted; of one that has ended, worker seconds."""
+    """Since it got a slot; of one that has ended, worker seconds."""
     estimated_seconds: float
     attempt: int
     what: str
     """Data set, architecture, and what is done with it, in words."""
+    deadline_seconds: float | None = None
+    """At what age one that runs is asked to end."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Progress:
 
     kinds: dict[str, KindProgress]
     running: int
-    """Batches in flight."""
+    """Batches that have a slot."""
     elapsed_seconds: float
     eta_seconds: float | None
     eta_low_seconds: float | None = None
@@ -59,6 +61,8 @@ class Progress:
     """The batches that have run longest, of those that run."""
     slowest: tuple[BatchProgress, ...] = ()
     """The slowest batches of those that have ended."""
+    queued: int = 0
+    """Batches that were submitted and wait for a slot."""
     attempts: Mapping[str, int] = field(default_factory=dict)
     """Attempts that did not bring their results, by cause."""
 
@@ -133,17 +137,15 @@ def advice(plan: Plan, progress: Progress, stop: StopRequest, is_over: bool) -> 
             for kind, k in progress.kinds.items()
         },
         "running": [_shown(batch) for batch in progress.longest],
+        "queued": progress.queued,
         "slowest": [_shown(batch) for batch in progress.slowest],
         "attempts": dict(progress.attempts),
     }
 
 
 def _shown(batch: BatchProgress) -> dict[str, object]:
-    return {
-        **asdict(batch),
-        "seconds": round(batch.seconds, 3),
-        "estimated_seconds": round(batch.estimated_seconds, 3),
-    }
+    shown = {name: value for name, value in asdict(batch).items() if value is not None}
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in shown.items()}
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -28,6 +28,8 @@ class Schedule:
         self.is_reversed = False
         self.seconds: defaultdict[int, float] = defaultdict(float)
         """Estimated seconds of what has not been taken, by group."""
+        self.num_left: Counter[int] = Counter()
+        """Batches that have not been taken, by group."""
         self.kind_of_group: list[str] = []
         self._serial = itertools.count()
         self._groups: dict[tuple[object, ...], int] = {}
@@ -46,6 +48,7 @@ class Schedule:
                 self.add(work)
                 continue
             self.seconds[work.group] += batch.seconds
+            self.num_left[work.group] += 1
             self._missing[position] = (work, missing)
             for required in missing:
                 self._waiting[required].append(position)
@@ -61,11 +64,13 @@ class Schedule:
     def add(self, work: Work) -> None:
         """Makes work ready, for the first time or again."""
         self.seconds[work.group] += work.batch.seconds
+        self.num_left[work.group] += 1
         self._make_ready(work)
 
     def add_later(self, work: Work, due: float) -> None:
         """Adds work that must not start before a time."""
         self.seconds[work.group] += work.batch.seconds
+        self.num_left[work.group] += 1
         heapq.heappush(self._paused, (due, next(self._serial), work))
 
     def release(self, now: float) -> float | None:
@@ -130,6 +135,7 @@ class Schedule:
         """Makes ready what can run of work that waits no more; returns the ids of what cannot."""
         batch = work.batch
         self.seconds[work.group] -= batch.seconds
+        self.num_left[work.group] -= 1
         able = tuple(item for item in batch.items if not self._is_blocked(item))
         if able:
             share = len(able) / len(batch.items)
@@ -169,6 +175,7 @@ class Schedule:
         kind = work.batch.kind
         self._num_ready[kind] -= 1
         self.seconds[group] -= work.batch.seconds
+        self.num_left[group] -= 1
         if entries:
             heapq.heappush(self._heads[kind], (*entries[0][:2], group))
         else:

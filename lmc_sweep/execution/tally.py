@@ -73,8 +73,10 @@ class Tally:
         return tuple(shown for _, _, shown in sorted(self._slowest, reverse=True))
 
 
-def shown_batch(entry: InFlight, seconds: float, expected_seconds: float) -> BatchProgress:
-    """An attempt as people are shown it."""
+def shown_batch(
+    entry: InFlight, seconds: float, expected_seconds: float, deadline: float | None = None
+) -> BatchProgress:
+    """An attempt as people are shown it; ``deadline`` is the age at which it is asked to end."""
     batch = entry.work.batch
     return BatchProgress(
         key=entry.key,
@@ -84,6 +86,7 @@ def shown_batch(entry: InFlight, seconds: float, expected_seconds: float) -> Bat
         estimated_seconds=expected_seconds,
         attempt=entry.work.number,
         what=words(batch.items[0]),
+        deadline_seconds=deadline,
     )
 
 

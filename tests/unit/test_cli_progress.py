@@ -75,7 +75,7 @@ def test_a_line_tells_all_that_matters() -> None:
     assert (
         "[4 min 10 s] networks 40/40, alignments 30/80; 2 failed; 4 blocked; lost: 2 worker_died; "
         "15/min alignments; ETA 12 min (8 to 20 min); "
-        "longest of 3: 3 min 20 s of about 2 min, 16 networks: digits, mlp 64x1 (attempt 2)"
+        "3 batches running, longest 3 min 20 s of about 2 min, 16 networks: digits, mlp 64x1 (attempt 2)"
     ) == progress_line(PROGRESS)
 
 

@@ -171,7 +171,7 @@ def test_what_has_ended_lends_nobody_its_time(tmp_path: Path) -> None:
     attempts = Attempts()
     long = attempts.begin(Work(batches[0]), 0.0, 36_000.0, num_slots=1)
     attempts.begin(Work(batches[1]), 0.0, 300.0, num_slots=1)
-    attempts.end(long.key)
+    attempts.end(long.key, 0.0)
     assert 200.0 == attempts.begin(Work(batches[2]), 100.0, 300.0, num_slots=1).grace_seconds
 
 
@@ -236,6 +236,6 @@ def test_what_is_noted_of_ended_attempts_is_dropped(tmp_path: Path) -> None:
     batch = Batch("network", tuple(plan.items["network"][:1]), 1.0)
     attempts = Attempts()
     for number in range(10_000):
-        attempts.end(attempts.begin(Work(batch, number=number), 0.0, 300.0, num_slots=2).key)
+        attempts.end(attempts.begin(Work(batch, number=number), 0.0, 300.0, num_slots=2).key, 0.0)
     assert (0, True) == (len(attempts), len(attempts._looks) < 100)
     assert [] == attempts.press(1e9, PretendedExecutor(done))
