@@ -154,7 +154,7 @@ def _remove_name(source: Path, kept: Path) -> None:
     """
     if not os.path.samestat(source.lstat(), kept.lstat()):
         return
-    aside = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}.tmp")
+    aside = source.with_name(f".{source.name}.{uuid.uuid4().hex}.tmp")  # unfinished, if we die here
     source.rename(aside)
     if not os.path.samestat(aside.lstat(), kept.lstat()):
         with contextlib.suppress(FileExistsError):
