@@ -126,17 +126,13 @@ def read_barriers(store: Store, sweep: str | None, question: BarrierQuestion) ->
     return finest(cell_barrier(row, value) for row, value in rows)
 
 
-def most_networks(store: Store, sweep: str | None, correction: str) -> int:
-    """How many networks were aligned at a time where that gave the most pairs; 2 without any."""
-    questions = {
-        number: BarrierQuestion(correction=correction, num_networks=number)
-        for (number,) in store.alignments().project("len(networks)").distinct().fetchall()
-    }
-    counts = {
-        number: len({row.pair for row in read_barriers(store, sweep, question)})
-        for number, question in sorted(questions.items())
-    }
-    return max(counts, key=lambda number: counts[number], default=2)
+def pairs_by_networks(store: Store, sweep: str | None, correction: str) -> dict[int, int]:
+    """How many networks were aligned at a time, to the pairs that were measured so; those with most first."""
+    counts = {}
+    for (number,) in store.alignments().project("len(networks)").distinct().fetchall():
+        question = BarrierQuestion(correction=correction, num_networks=number)
+        counts[number] = len({row.pair for row in read_barriers(store, sweep, question)})
+    return dict(sorted(counts.items(), key=lambda count: (-count[1], count[0])))
 
 
 def read_columns(

@@ -16,8 +16,8 @@ from lmc_sweep.analysis.cell_rows import (
     CellBarrier,
     Kind,
     grouped,
-    most_networks,
     on_same_pairs,
+    pairs_by_networks,
     read_barriers,
 )
 from lmc_sweep.analysis.indirect import indirect_barriers
@@ -59,21 +59,30 @@ Heights = Mapping[str, Sequence[float]]
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled_of_store("histograms", OPTIONS, options, store)
-    number = values["networks"]
+    number, notes = values["networks"], []
     if number == "most":
-        number = str(most_networks(store, sweep, values["correction"]))
+        counts = pairs_by_networks(store, sweep, values["correction"])
+        most, *others = [str(number) for number, pairs in counts.items() if pairs] or ["2"]
+        number = most
+        notes = [f"Not shown: pairs of {' and '.join(others)} networks aligned at a time (networks=...)."]
+        notes = notes if others else []
     question = question_of({**values, "networks": number})
     rows = of_methods(read_barriers(store, sweep, question), values["methods"])
-    return drawing(rows, question, split=values["split"], world=values["world"])
+    return drawing(rows, question, split=values["split"], world=values["world"], notes=notes)
 
 
 def drawing(
-    rows: Sequence[CellBarrier], question: BarrierQuestion, *, split: str = "train", world: str = "real"
+    rows: Sequence[CellBarrier],
+    question: BarrierQuestion,
+    *,
+    split: str = "train",
+    world: str = "real",
+    notes: Sequence[str] = (),
 ) -> Any:
     """A row of panels for each kind of network: direct barriers, and indirect ones where there are any."""
     asked = [row for row in rows if row.world == world and row.split == split]
     same, num_dropped = on_same_pairs(asked)
-    told = [*diverged(asked), *dropped_pairs(num_dropped)]
+    told = [*diverged(asked), *dropped_pairs(num_dropped), *notes]
     if not same:
         return nothing([lacking(question, world=world, split=split), *told])
     by_kind = grouped(same, lambda row: row.kind)

@@ -117,6 +117,7 @@ def test_histograms_show_the_grouping_with_most_pairs(tmp_path: Path) -> None:
 
     assert "3 pairs in 1 cell" in words(draw("histograms", store))
     assert "3 networks aligned at a time" in words(draw("histograms", store))
+    assert "Not shown: pairs of 2 networks aligned at a time" in words(draw("histograms", store))
     assert "1 pair in 1 cell" in words(draw("histograms", store, options={"networks": "2"}))
 
 

@@ -23,6 +23,7 @@ OF_THE_PAPER = (
     "scatter",
 )
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+VERSIONS = sorted(path.name for path in GOLDEN.glob("store_v*"))
 
 
 @pytest.mark.parametrize("name", OF_THE_PAPER)
@@ -36,15 +37,19 @@ def test_an_empty_store_draws_what_is_missing(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", OF_THE_PAPER)
-@pytest.mark.parametrize("version", sorted(path.name for path in GOLDEN.glob("store_v*")))
-def test_stores_of_every_version_are_drawn(tmp_path: Path, version: str, name: str) -> None:
-    """Columns that an old store lacks are empty, and each figure draws and is saved in each format."""
-    figure = draw(name, Store(GOLDEN / version))
+@pytest.mark.parametrize("version", VERSIONS)
+def test_stores_of_every_version_are_drawn(version: str, name: str) -> None:
+    """Columns that an old store lacks are empty, and each figure draws."""
+    assert words(draw(name, Store(GOLDEN / version)))
 
-    assert words(figure)
-    for ending in ("png", "svg", "pdf"):
-        save(figure, tmp_path / f"{name}.{ending}")
-        assert 1000 < (tmp_path / f"{name}.{ending}").stat().st_size
+
+@pytest.mark.parametrize("name", OF_THE_PAPER)
+def test_each_figure_is_written(tmp_path: Path, name: str) -> None:
+    """A drawing of a store becomes a file."""
+    path = tmp_path / f"{name}.svg"
+    save(draw(name, Store(GOLDEN / VERSIONS[-1])), path)
+
+    assert path.read_text().startswith("<?xml")
 
 
 @pytest.mark.parametrize("name", OF_THE_PAPER)
