@@ -139,9 +139,24 @@ def _read(text: str) -> Any:
     import yaml
 
     try:
+        _refuse_double_keys(yaml.compose(text, yaml.SafeLoader))
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:  # the second of a list that holds itself
         raise Refusal("", f"not valid YAML: {' '.join(str(error).split())[:200]}") from None
+
+
+def _refuse_double_keys(node: Any) -> None:
+    """Refuses a mapping in which a key stands twice, of which YAML would take the last in silence."""
+    if getattr(node, "id", None) == "sequence":
+        for entry in node.value:
+            _refuse_double_keys(entry)
+    elif getattr(node, "id", None) == "mapping":
+        seen: set[str] = set()
+        for key, entry in node.value:
+            if str(key.value) in seen:
+                raise Refusal("", f"line {key.start_mark.line + 1}: key {shown(key.value)} stands twice")
+            seen.add(str(key.value))
+            _refuse_double_keys(entry)
 
 
 def _claim(entry: Any, path: str) -> Claim:

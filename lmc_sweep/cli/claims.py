@@ -85,6 +85,7 @@ def claims_command(
     from lmc_sweep.analysis import claims as told
     from lmc_sweep.analysis.cards import View, card
     from lmc_sweep.cli import claims_lines
+    from lmc_sweep.cli.console import console, say
     from lmc_sweep.store.store import Store
 
     path = claims if claims != PAPER or PAPER.is_file() else CHECKOUT / PAPER
@@ -94,6 +95,8 @@ def claims_command(
     if sweep is not None and sweep not in opened.sweeps():
         known = ", ".join(opened.sweeps()) or "none"
         raise SweepError(f"{store}: no sweep {sweep!r} here. Known sweeps: {known}")
+    for problem in opened.problems():
+        say(console(), f"set aside: {problem.path}: {problem.reason}")
     view = View(quantity.value, at.value, split.value)
     cards = [card(opened, claim, view, sweep) for claim in asked]
     if format_ is Format.json:

@@ -79,6 +79,14 @@ def test_a_name_stands_once() -> None:
         parse_claims(text + text.partition("claims:\n")[2])
 
 
+def test_a_key_stands_once() -> None:
+    """A claim with two tolerances is refused at the second: YAML would take it in silence."""
+    with pytest.raises(SweepError, match=r"line 6: key 'accept' stands twice"):
+        parse_claims(
+            "source: s\nclaims:\n  - name: c\n    where: w\n    accept: {}\n    accept: {at_most: 1}\n"
+        )
+
+
 def test_a_missing_file_is_told_with_the_remedy(tmp_path: Path) -> None:
     """A file that is not there, and a folder, are refused in one line."""
     for path in (tmp_path / "none.yaml", tmp_path):
