@@ -30,6 +30,8 @@ def compact_command(
 
     Results stay the same. Safe to interrupt, safe beside running sweeps and queries; running it again
     finishes what was cut short, and does little where there is little to gain.
+
+      lmc-sweep compact runs/small
     """
     from lmc_sweep.cli.console import console, say, size, table
     from lmc_sweep.store.compaction import compact

@@ -36,6 +36,8 @@ def merge_command(
     kept and reported as nondeterminism. A sweep of the same name with another text comes in under a new
     name. Safe to interrupt, and beside running sweeps: the same command carries on. Exit code 1 if something
     of STORE_B was left out because it is damaged.
+
+      lmc-sweep merge runs/small /mnt/other/runs/small
     """
     from lmc_sweep.store.merging import merge
     from lmc_sweep.store.store import Store

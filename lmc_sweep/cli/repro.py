@@ -24,7 +24,9 @@ _SHOWN_MATCHES = 5
 UserCode = Annotated[
     bool,
     typer.Option(
-        "--user-code", help="Import modules that the store names, from the working directory; else refused."
+        "--user-code",
+        help="Import the modules that the store names, from the working directory. Not unasked: a store may "
+        "come from a stranger, and importing runs code.",
     ),
 ]
 
@@ -50,7 +52,12 @@ def repro_command(
       lmc-sweep repro runs/quickstart 1f3a9c
     """
     from lmc_sweep.execution.failed_items import failed_item
-    from lmc_sweep.execution.recomputation import recompute, require_allowed, scratch_store
+    from lmc_sweep.execution.recomputation import (
+        recompute,
+        require_allowed,
+        require_importable,
+        scratch_store,
+    )
     from lmc_sweep.planning.reconstruction import items_of
     from lmc_sweep.store.store import Store
 
@@ -63,11 +70,16 @@ def repro_command(
     require_allowed(item, user_code)
     with scratch_store() as scratch:
         start = time.perf_counter()
+        _announce(item, as_json)
         try:
             recompute(opened, scratch, item, user_code=user_code, device=_device(opened, item, kind))
+        except KeyboardInterrupt as stop:
+            _show_interruption(item, stop, time.perf_counter() - start)
+            raise typer.Exit(130) from None
         except Exception as error:  # the task boundary: what a failed item raises is what is asked for
             if kind is not None and isinstance(error, StoreError):
                 raise
+            require_importable(item, error)
             _show_failure(item, error, as_json)
             raise typer.Exit(1) from None
         seconds = time.perf_counter() - start
@@ -81,6 +93,32 @@ def repro_command(
         _show(told)
     if told["verdict"] == "differs":
         raise typer.Exit(1)
+
+
+def _announce(item: Item, as_json: bool) -> None:
+    """What is run now, for people: it may take long, or hang."""
+    if as_json:
+        return
+    from lmc_sweep.cli.console import console, say
+    from lmc_sweep.execution.tally import words
+
+    say(
+        console(),
+        f"Running {item.kind} {item.id} here ({words(item)}). Ctrl-C ends it and says where it was.",
+    )
+
+
+def _show_interruption(item: Item, stop: KeyboardInterrupt, seconds: float) -> None:
+    """Where an item was when it was interrupted: the innermost line that is not of an installed package."""
+    import traceback
+
+    from lmc_sweep.cli.console import console, duration, say
+    from lmc_sweep.execution.causes import is_installed
+
+    frames = traceback.extract_tb(stop.__traceback__)
+    chosen = [frame for frame in frames if not is_installed(frame.filename)] or frames
+    where = f"{chosen[-1].filename}, line {chosen[-1].lineno}, in {chosen[-1].name}: {chosen[-1].line}"
+    say(console(), f"{item.kind} {item.id}: interrupted after {duration(seconds)} at {where}")
 
 
 def _find(store: Store, prefix: str) -> tuple[str | None, str]:

@@ -19,7 +19,10 @@ def retry_command(
     store: StorePath,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID ...]", help="Items or failures, or how their ids begin; without, all."),
+        typer.Argument(
+            metavar="ID",
+            help="Items or failures, or how their ids begin (4 characters or more); without, all.",
+        ),
     ] = None,
     sweep: SweepName = None,
 ) -> None:
@@ -27,6 +30,8 @@ def retry_command(
 
     A run tries lost workers, full memory and the like again by itself. An exception of a module or function
     of your own would only be raised again: once you have changed it, release its failures here.
+
+      lmc-sweep retry runs/small
     """
     from lmc_sweep.analysis.failures import grouped
     from lmc_sweep.cli.console import clipped, console, counted, say
@@ -46,4 +51,5 @@ def retry_command(
             say(out, f"Released {counted(len(group.item_ids), group.kind)} of sweep {name}: {cause}")
     for name in sorted({failure.sweep for failure in released}):
         path, quoted = f"{store.rstrip('/')}/sweeps/{name}/sweep.yaml", shlex.quote(store)
-        say(out, f"They are tried again by: lmc-sweep run {shlex.quote(path)} --store {quoted}")
+        command = f"lmc-sweep run {shlex.quote(path)} --store {quoted}"
+        say(out, f"Tried again, in the directory of your module, by: {command}")

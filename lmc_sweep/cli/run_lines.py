@@ -45,15 +45,21 @@ def print_summary(result: RunResult) -> None:
 
 def _endings(result: RunResult, store: str) -> list[str]:
     """How a run ended, what it could not do, and what carries on."""
+    from lmc_sweep.execution.causes import CAUSES
+
     assert result.progress is not None
     counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in result.progress.kinds.items())
     ending = "Interrupted" if result.interrupted else "Stopped" if result.stop_reason else "Finished"
     lines = [f"{ending} after {duration(result.seconds)}: {counts}. Store: {store}"]
     if result.stop_reason and not result.interrupted:
         lines.append(f"Stopped because: {result.stop_reason}")
-    lost = ", ".join(f"{count} {cause}" for cause, count in result.progress.attempts.items())
+    lost = ", ".join(
+        f"{count} {cause}"
+        for cause, count in result.progress.attempts.items()
+        if cause not in CAUSES or CAUSES[cause].max_attempts != 1
+    )
     if lost:
-        lines.append(f"Attempts that were lost, and made again where that helps: {lost}.")
+        lines.append(f"Attempts that were lost, and made again: {lost}.")
     if result.failures:
         lines += _failed(result, store)
     if result.interrupted or result.stop_reason:
@@ -63,35 +69,43 @@ def _endings(result: RunResult, store: str) -> list[str]:
 
 def _failed(result: RunResult, store: str) -> list[str]:
     """The failures of this run, with the commands that show, repeat and release them."""
+    from lmc_sweep.analysis.failures import repro_command
     from lmc_sweep.execution.causes import CAUSES
 
     assert result.progress is not None
     kinds, plan = result.progress.kinds.items(), result.plan
     failed = sum(k.failed - len(plan.held_back[kind]) for kind, k in kinds)
     blocked = sum(k.blocked - len(plan.blocked[kind]) for kind, k in kinds)
-    quoted, first = shlex.quote(store), result.failures[0].item_ids[0]
+    quoted, first = shlex.quote(store), result.failures[0]
+    own = first.cause in CAUSES and not CAUSES[first.cause].again
+    again = repro_command(store, first.item_ids[0], user_code=own)
+    where = ", in the directory of your module" if own else ", here"
     held = sum(len(f.item_ids) for f in result.failures if f.cause in CAUSES and not CAUSES[f.cause].again)
     items = "1 item" if failed == 1 else f"{failed} items"
+    waiting = f", {blocked} more {'waits' if blocked == 1 else 'wait'} for what failed" if blocked else ""
     lines = [
         *_failed_items(result.failures),
-        f"{items} failed, {blocked} more wait for them; the rest is stored. By cause: "
-        f"lmc-sweep status {quoted}. One of them again, here: lmc-sweep repro {quoted} {first}",
+        f"{items} failed{waiting}; the rest is stored. By cause: lmc-sweep status {quoted}",
+        f"One of them again{where}: {again}",
     ]
     if held:
         lines.append(
-            f"{held} of them failed in code of your own, and are not tried again until they are released: "
+            f"{held} of them failed in code of your own, not tried again until released: "
             f"lmc-sweep retry {quoted}"
         )
     return lines
 
 
 def _failed_items(failures: tuple[ItemFailure, ...]) -> list[str]:
-    """One line per failure: kind, cause, and the items, a long list cut short."""
-    lines = []
-    for failure in failures[:SHOWN_FAILURES]:
-        ids = ", ".join(failure.item_ids[:3]) + (", ..." if len(failure.item_ids) > 3 else "")
+    """One line per kind and cause, the most frequent first: how many items, the first ids, the error."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for failure in failures:
         cause = f"{failure.error_type}: {clipped(failure.message, _SHOWN_CHARACTERS)}"
-        lines.append(f"failed: {counted(len(failure.item_ids), failure.kind)} ({ids}): {cause}")
-    if len(failures) > SHOWN_FAILURES:
-        lines.append(f"... and {len(failures) - SHOWN_FAILURES} more failures")
+        groups.setdefault((failure.kind, cause), []).extend(failure.item_ids)
+    lines = []
+    for (kind, cause), found in sorted(groups.items(), key=lambda entry: -len(entry[1]))[:SHOWN_FAILURES]:
+        ids = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+        lines.append(f"failed: {counted(len(found), kind)} ({ids}): {cause}")
+    if len(groups) > SHOWN_FAILURES:
+        lines.append(f"... and {len(groups) - SHOWN_FAILURES} more causes")
     return lines

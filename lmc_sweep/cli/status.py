@@ -45,6 +45,14 @@ def status_command(
 
     Read from the store itself, so it works from any machine that reads the store, with the driver alive
     or dead.
+
+    done: has a result; failed: has none, and an error is recorded; blocked: waits for one that failed.
+    A heartbeat is the sign of life that a run leaves in the store every second.
+
+    A failed item runs again, here, by lmc-sweep repro; what is held back is released by lmc-sweep retry; a
+    run is stopped by lmc-sweep cancel.
+
+      lmc-sweep status runs/small --watch
     """
     from lmc_sweep.cli.console import console, say
     from lmc_sweep.store.store import Store

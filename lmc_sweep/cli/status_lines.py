@@ -241,10 +241,10 @@ def _failure(group: FailureGroup, store: str) -> list[str]:
     what = f"{counted(len(group.item_ids), group.kind)} failed"
     attempts = f" after {group.attempts} attempts" if group.attempts > 1 else ""
     message = clipped(group.message, _SHOWN_CHARACTERS)
-    where = ", in the directory of your module" if group.is_of_user_code else ""
+    where = ", in the directory of your module:\n   " if group.is_of_user_code else ":"
     lines = [
         f"{what}{attempts}: {group.error_type}: {message} ({group.cause})",
-        f"  to see it{where}: {group.command(store)}",
+        f"  to see it{where} {group.command(store)}",
     ]
     if group.num_released:
         which = "released" if group.num_released == len(group.item_ids) else f"{group.num_released} released"

@@ -49,6 +49,8 @@ def verify_command(
     Every record and every file of tensors that one names is read in full and compared with the hash in its
     name. Exit code 0 if all results are sound, 1 if something costs results, or a barrier measured again
     differs. What --repair sets aside counts as missing: the next run computes it again.
+
+      lmc-sweep verify runs/small --sample 5
     """
     from lmc_sweep.cli import verify_lines
     from lmc_sweep.cli.console import console

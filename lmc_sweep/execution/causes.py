@@ -101,6 +101,17 @@ def raised_in_user_code(error: BaseException) -> bool:
     )
 
 
+def is_installed(name: str) -> bool:
+    """Whether the file of a stack frame belongs to an installed package, to Python itself, or is none."""
+    file = Path(name).absolute()
+    python = [Path(path) for path in (sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"])]
+    return (
+        name.startswith("<")
+        or not _INSTALLED.isdisjoint(file.parts)
+        or any(file.is_relative_to(folder) for folder in python)
+    )
+
+
 def _known_folders() -> list[Path]:
     """Our own packages, the standard library, and whatever is installed beside it."""
     import workers.specs

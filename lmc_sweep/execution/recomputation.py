@@ -106,6 +106,19 @@ def require_allowed(item: Item, user_code: bool) -> None:
         )
 
 
+def require_importable(item: Item, error: Exception) -> None:
+    """Raises StoreError where an error is that a module which the item names is not to be found here."""
+    cause = error.__cause__ or error
+    named = user_names(kind_of(item))
+    if isinstance(cause, ModuleNotFoundError):
+        for name in named:
+            module = name.partition(":")[0]
+            if cause.name and (module == cause.name or module.startswith(f"{cause.name}.")):
+                raise StoreError(
+                    f"{cause.name} is not importable from here: run this in the directory that holds it"
+                ) from error
+
+
 @contextlib.contextmanager
 def scratch_store() -> Iterator[Store]:
     """An empty store in a temporary folder, which goes with it."""

@@ -16,7 +16,8 @@ from lmc_sweep.errors import SweepError
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
-_SHORTEST_PREFIX = 6
+SHORTEST_PREFIX = 4
+"""Characters of an id that are enough to name it, as for ``lmc-sweep repro``."""
 
 
 def release(store: Store, sweep: str | None = None, ids: Sequence[str] = ()) -> list[OpenFailure]:
@@ -32,6 +33,8 @@ def release(store: Store, sweep: str | None = None, ids: Sequence[str] = ()) -> 
     chosen = [failure for failure in found if not ids or any(_names(one, failure) for one in ids)]
     for one in ids:
         if not any(_names(one, failure) for failure in found) and not _has_result(store, one):
+            if len(one) < SHORTEST_PREFIX:
+                raise SweepError(f"{one!r}: give at least {SHORTEST_PREFIX} characters of an id")
             where = f"sweep {sweep}" if sweep else "any sweep"
             raise SweepError(
                 f"{store.path}: no failure of {where} is of item {one!r}, or has that id. "
@@ -46,8 +49,13 @@ def release(store: Store, sweep: str | None = None, ids: Sequence[str] = ()) -> 
 
 def _names(text: str, failure: OpenFailure) -> bool:
     """Whether a text is the id of a failure or of one of its items, or how one of those begins."""
-    known = (failure.failure_id, *failure.item_ids)
-    return text in known or (len(text) >= _SHORTEST_PREFIX and any(one.startswith(text) for one in known))
+    known = _ids(failure)
+    return text in known or (len(text) >= SHORTEST_PREFIX and any(one.startswith(text) for one in known))
+
+
+def _ids(failure: OpenFailure) -> tuple[str, ...]:
+    """The id of a failure and those of its items."""
+    return failure.failure_id, *failure.item_ids
 
 
 def _has_result(store: Store, item_id: str) -> bool:

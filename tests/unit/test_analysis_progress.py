@@ -230,6 +230,22 @@ def test_only_what_is_named_is_released(store: Store) -> None:
     assert [("e",)] == [one.item_ids for one in release(store, "s", ["e"])]
     with pytest.raises(ValueError, match="is of item 'nothing', or has that id"):
         release(store, "s", ["nothing"])
+    with pytest.raises(ValueError, match="at least 4 characters"):
+        release(store, "s", ["not"])
+
+
+def test_released_failures_are_told_until_a_run_tries_them(store: Store) -> None:
+    """A group counts what was released; a new failure of the same item ends that."""
+
+    def told() -> tuple[int, int]:
+        (group, _) = sweep_status(store, "s", now=NOW).failures
+        return group.num_held, group.num_released
+
+    assert (1, 0) == told()
+    release(store, None, ["c"])
+    assert (0, 1) == told()
+    store.commit("failures", [failure("c")])
+    assert (1, 0) == told()
 
 
 def test_failures_without_a_class_are_tried_again(store: Store) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lmc_sweep.cli.repro import _show_failure
+from lmc_sweep.cli.repro import _show_failure, _show_interruption
+from lmc_sweep.errors import StoreError
+from lmc_sweep.execution import recomputation
 
 SECRET = "sup3rs3cret"
 
@@ -26,3 +29,44 @@ def test_the_error_of_an_item_is_told_without_secrets(
     shown = "".join(capsys.readouterr())
     assert "no access with *** to https://***@bucket/x" in shown
     assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("mynets", "mynets is not importable from here: run this in the directory that holds it"),
+        ("somebody", None),
+    ],
+)
+def test_a_module_that_is_elsewhere_is_no_failure(
+    missing: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the module which the item names is not here says nothing of the item; what it imports does."""
+    item: Any = SimpleNamespace(kind="network", id="0123abcd")
+    monkeypatch.setattr(recomputation, "kind_of", lambda item: item)
+    monkeypatch.setattr(recomputation, "user_names", lambda kind: ("mynets.wide:build",))
+    error = ValueError("mynets.wide:build: cannot import mynets.wide")
+    error.__cause__ = ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+    if told is None:
+        recomputation.require_importable(item, error)
+        return
+    with pytest.raises(StoreError) as raised:
+        recomputation.require_importable(item, error)
+    assert told == str(raised.value)
+
+
+def test_an_interruption_says_where_the_item_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """The innermost line that is of no installed package is told: the user's own, within what it called."""
+    item: Any = SimpleNamespace(kind="network", id="0123abcd")
+
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    try:
+        statistics.mean(map(interrupt, (1,)))  # type: ignore[type-var]
+    except KeyboardInterrupt as stop:
+        _show_interruption(item, stop, 3.0)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "network 0123abcd: interrupted after 3.0 s at" in told
+    assert "test_cli_repro.py" in told
+    assert "in interrupt: raise KeyboardInterrupt" in told

@@ -48,6 +48,23 @@ def test_failures_are_told_with_what_to_do(tmp_path: Path, capsys: pytest.Captur
     print_summary(result)
     told = " ".join(capsys.readouterr().err.split())
     waiting = result.num_failed - 1
-    assert f"1 item failed, {waiting} more wait for them" in told
-    assert f"lmc-sweep repro {tmp_path / 's'} {victim}" in told
+    assert f"1 item failed, {waiting} more wait for what failed" in told
+    command = f"lmc-sweep repro {tmp_path / 's'} {victim} --user-code"
+    assert f"One of them again, in the directory of your module: {command}" in told
+    assert "Attempts that were lost" not in told
     assert f"lmc-sweep retry {tmp_path / 's'}" in told
+
+
+def test_failures_of_one_cause_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two items that raise the same stand together with their number and ids."""
+    plan, _ = pretended_plan(tmp_path)
+    victims = {item.id for item in plan.items["network"][:2]}
+    run = pretended_run(
+        tmp_path, PretendedExecutor(lambda task, attempt: failing(task, victims, "user_error")), plan=plan
+    )
+    run.run()
+    result = RunResult(plan, Store(tmp_path / "s"), run.progress(), False, None, 3.0, tuple(run.failures))
+    print_summary(result)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert line.startswith("failed: 2 networks (")
+    assert all(victim in line for victim in victims)
