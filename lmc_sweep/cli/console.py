@@ -73,6 +73,7 @@ def eta(seconds: float | None, low: float | None = None, high: float | None = No
 def times(seconds: float | None, estimated: float | None, deadline: float | None = None) -> str:
     """A batch's age and what was expected; its deadline too, once that is well past: 35 s of about 2 s."""
     expected = f" of about {about(estimated)}" if estimated else ""
+    expected = " of less than 1 s" if estimated and estimated < 0.5 else expected
     is_late = deadline is not None and seconds is not None and seconds > 2 * (estimated or 0.0) + 10
     return f"{duration(seconds)}{expected}{f', deadline {about(deadline)}' if deadline and is_late else ''}"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
 from rich.console import Console
 
 from lmc_sweep.cli.console import about, eta, rate
-from lmc_sweep.cli.progress import ConsoleReporter, progress_line
+from lmc_sweep.cli.progress import ConsoleReporter, progress_line, running
 from lmc_sweep.execution.progress import BatchProgress, KindProgress, Progress
 from lmc_sweep.execution.task import ItemFailure
 
@@ -77,6 +78,12 @@ def test_a_line_tells_all_that_matters() -> None:
         "15/min alignments; ETA 12 min (8 to 20 min); "
         "3 batches running, longest 3 min 20 s of about 2 min, 16 networks: digits, mlp 64x1 (attempt 2)"
     ) == progress_line(PROGRESS)
+
+
+def test_what_queues_is_not_told_as_running() -> None:
+    """Batches that wait for a slot are counted by themselves."""
+    queued = dataclasses.replace(PROGRESS, running=1, queued=2, longest=())
+    assert "1 batch running, 2 queued" == running(queued)
 
 
 def test_a_terminal_shows_what_runs() -> None:

@@ -190,6 +190,46 @@ def test_every_line_of_ours_fits_into_80_columns(store: Store) -> None:
     assert [] == [line for line in lines if len(line) > 80]
 
 
+def told_lines(store: Store) -> list[str]:
+    """The lines of the status, without its table."""
+    from lmc_sweep.analysis.progress import sweep_status
+
+    parts = status_parts(sweep_status(store, "s", now=1_800_000_002.0), "store")
+    return [part for part in parts if isinstance(part, str)]
+
+
+def test_a_batch_far_beyond_its_estimate_is_told_with_its_deadline(store: Store) -> None:
+    """What may hang is named, with the time until it is ended; one that is a little late is not."""
+    late = {"key": "k-1", "kind": "barrier", "num_items": 8, "seconds": 60.0, "estimated_seconds": 2.0}
+    soon = {**late, "key": "k-2", "seconds": 3.0, "deadline_seconds": 300.0}
+    running = [{**late, "deadline_seconds": 300.0}, soon]
+    tell(store, 1, updated_at=1_800_000_000.0, running=running, queued=2)
+    lines = told_lines(store)
+    assert "Running now (2 more queued):" in lines
+    assert "  60 s of about 2 s, deadline 5 min, 8 barriers" in lines
+    assert "  3.0 s of about 2 s, 8 barriers" in lines
+    assert "1 batch is far beyond its estimate; its deadline is in 4 min." in lines
+
+
+@pytest.mark.parametrize(
+    ("estimated", "measured", "told"),
+    [
+        (0.01, 3.0, None),
+        (10.0, 1400.0, "140 times"),
+        (10.0, 0.35, "0.035 times"),
+        (1000.0, 990.0, "as estimated"),
+    ],
+)
+def test_a_ratio_is_told_in_plain_figures_where_it_says_something(
+    store: Store, estimated: float, measured: float, told: str | None
+) -> None:
+    """Two digits without an exponent; of an estimate below five seconds there is no ratio."""
+    kinds = {"barrier": {"estimated_seconds": estimated, "measured_seconds": measured}}
+    tell(store, 1, updated_at=1_800_000_000.0, kinds=kinds)
+    lines = [line for line in told_lines(store) if "of worker time" in line]
+    assert ([told in line for line in lines] if told else lines) == ([True] if told else [])
+
+
 def test_cancel_asks_runs_that_claim_to_be_alive(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     """A silent run is asked, too; one that has ended, and a folder that is no run's, are left alone."""
     tell(store, 1)
