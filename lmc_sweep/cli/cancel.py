@@ -53,10 +53,14 @@ def cancel_command(
 
 def _alive_runs(store: Store, sweep: str) -> list[RunAdvice]:
     """Runs that have not said that they ended; a silent one may only be cut off, and is asked, too."""
+    return [run for run in _runs(store, sweep) if run.claims_to_be_alive]
+
+
+def _runs(store: Store, sweep: str) -> list[RunAdvice]:
+    """All runs of a sweep that left advice."""
     from lmc_sweep.analysis.run_advice import read_advice
 
-    runs = (read_advice(told) for told in store.read_runs(sweep))
-    return [run for run in runs if run.claims_to_be_alive]
+    return [read_advice(told) for told in store.read_runs(sweep)]
 
 
 def _heard(run: RunAdvice) -> str:
@@ -82,10 +86,13 @@ def _wait(out: Console, store: Store, asked: list[tuple[str, str]]) -> None:
         for name, beats in seen.items():
             beats.look(_alive_runs(store, name), time.time(), time.monotonic())
         for name, run_id in tuple(left):
-            claims = run_id in {run.run_id for run in _alive_runs(store, name)}
+            told = {run.run_id: run for run in _runs(store, name)}
+            claims = run_id in told and told[run_id].claims_to_be_alive
             if claims and (run_id in seen[name].alive or run_id in seen[name].undecided):
                 continue
-            ending = "has not been heard of any more: it is gone" if claims else "has stopped"
+            is_killed = run_id in told and told[run_id].is_gone
+            ended = "was killed or crashed" if is_killed else "has stopped"
+            ending = "has not been heard of any more: it is gone" if claims else ended
             say(out, f"Sweep {name}: run {run_id[:8]} {ending} ({duration(time.monotonic() - start)}).")
             left.remove((name, run_id))
         if left:

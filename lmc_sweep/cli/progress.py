@@ -110,7 +110,7 @@ class ConsoleReporter:
             f"{eta(progress.eta_seconds, progress.eta_low_seconds, progress.eta_high_seconds)}, "
             f"{running(progress)}",
             *(f"  {clipped(batch_line(batch), 100)}" for batch in progress.longest[:SHOWN_BATCHES]),
-            *([f"Lost, and made again where that helps: {_lost(progress)}"] if progress.attempts else []),
+            *([f"Lost, and made again: {lost}"] if (lost := _lost(progress)) else []),
         ]
         return Group(table("", ["", "", "done", "rate", ""], rows), Text("\n".join(lines)))
 
@@ -127,7 +127,7 @@ def progress_line(progress: Progress) -> str:
         f"[{duration(progress.elapsed_seconds)}] {counts}",
         f"{failed} failed" if failed else "",
         f"{blocked} blocked" if blocked else "",
-        f"lost: {_lost(progress)}" if progress.attempts else "",
+        f"lost: {lost}" if (lost := _lost(progress)) else "",
         rates,
         eta(progress.eta_seconds, progress.eta_low_seconds, progress.eta_high_seconds),
         f"{running(progress)}, longest {batch_line(progress.longest[0])}" if progress.longest else "",
@@ -155,5 +155,11 @@ def _bar(part: int, whole: int) -> str:
 
 
 def _lost(progress: Progress) -> str:
-    """Attempts without results, by cause."""
-    return ", ".join(f"{count} {cause}" for cause, count in progress.attempts.items())
+    """Attempts without results, by cause; not of causes after which none is made again."""
+    from lmc_sweep.execution.causes import CAUSES
+
+    return ", ".join(
+        f"{count} {cause}"
+        for cause, count in progress.attempts.items()
+        if cause not in CAUSES or CAUSES[cause].max_attempts != 1
+    )

@@ -58,7 +58,7 @@ def show(
     elif requeued is None:
         movable = sum(finding.is_movable for finding in found.findings)
         command = f"lmc-sweep verify {shlex.quote(str(store.path))} --repair"
-        told = f"{command} sets {movable} files aside" if movable else ""
+        told = f"{command} sets {movable} {'file' if movable == 1 else 'files'} aside" if movable else ""
         say(out, f"Not all results are sound. {told}".strip())
 
 

@@ -58,7 +58,7 @@ def verify(store: Store, watch: Watcher = lambda read, total: None) -> Verificat
         *_environments(store, held),
         *_sweeps(store),
         *_repeated(store, held),
-        *_strays(lying, named),
+        *_strays(lying, named, {bad.path for bad in held.bad}),
     ]
     return Verification(
         findings=tuple(sorted(findings, key=lambda one: (list(KINDS).index(one.kind), one.path))),
@@ -202,13 +202,17 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _strays(lying: strays.Strays, named: set[str]) -> Iterator[Finding]:
-    """What no result needs: told, never an error."""
+def _strays(lying: strays.Strays, named: set[str], told_of: set[str]) -> Iterator[Finding]:
+    """What no result needs: told, never an error; what was told of among the records is not told again."""
     orphans = tuple(stray for stray in lying.artifacts if stray.path not in named)
     for kind, found, told in (
         ("orphan", orphans, "no record names it"),
         ("temporary", lying.temporaries, "left by a writer, live or dead"),
-        ("foreign", lying.foreign, "not written by this program"),
+        (
+            "foreign",
+            tuple(one for one in lying.foreign if one.path not in told_of),
+            "not written by this program",
+        ),
         ("quarantine", lying.quarantined, "set aside earlier"),
     ):
         for one in found:
