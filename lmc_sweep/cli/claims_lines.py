@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from lmc_sweep.analysis.verdicts import Part
 
 WIDTH = 80
-_COLUMNS = "  {:<23.23} {:>10.10} {:>7.7}  {:<27.27} {}"
+LONGEST_NAME = 20  # of a part that stands in the line of its figures
+_COLUMNS = "  {:<20} {:>13} {:>7}  {:<27} {}"
 
 
 def as_text(source: str, cards: Sequence[Card], show_query: bool) -> str:
@@ -83,7 +84,11 @@ def _card_lines(card: Card, show_query: bool) -> Iterator[str]:
 def _part_lines(part: Part) -> Iterator[str]:
     printed = "" if part.printed is None else f"{part.printed:.3g}"
     verdict = "-" if part.verdict == "not measured" else part.verdict
-    line = _COLUMNS.format(_name(part), _accepted(part), printed, _measured(part), verdict)
+    name = _name(part)
+    if len(name) > LONGEST_NAME:
+        yield f"  {name}"
+        name = ""
+    line = _COLUMNS.format(name, _accepted(part), printed, _measured(part), verdict)
     yield line.rstrip()
     if part.why:
         yield from (f"  {line}" for line in _wrapped(f"not measured: {part.why}"))
@@ -101,7 +106,8 @@ def _accepted(part: Part) -> str:
         return f"<= {part.high:.3g}"
     if not math.isfinite(part.high):
         return f">= {part.low:.3g}"
-    return f"{part.low:.3g}-{part.high:.3g}" if part.low >= 0 else f"{part.low:.3g}..{part.high:.3g}"
+    between = "-" if part.low >= 0 else ".."
+    return f"{part.low:.3g}{between}{part.high:.3g}"
 
 
 def _measured(part: Part) -> str:
