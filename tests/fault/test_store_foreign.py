@@ -107,6 +107,14 @@ def test_nulls_where_none_can_be_are_told_by_verification(store: Store, tmp_path
     assert {"a", "b", "foreign"} == Store(store.path).ids("barrier")
 
 
+def test_a_file_of_nobody_is_told_of_once(store: Store) -> None:
+    """Whether it lies among the records or elsewhere, verification lists it once."""
+    for path in ("records/barriers/notes.txt", "notes.txt"):
+        (store.path / path).write_text("x")
+    found = [finding.path for finding in verify(Store(store.path)).findings if finding.kind == "foreign"]
+    assert ["notes.txt", "records/barriers/notes.txt"] == found
+
+
 def test_records_without_rows_are_no_work(tmp_path: Path) -> None:
     """Files that hold no row at all are not merged, and beside others they go."""
     store = Store.create(tmp_path / "store")
