@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lmc_sweep.cli.arguments import StorePath, SweepName
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("retry")(retry_command)
+    app.command("retry", cls=_WithoutType)(retry_command)
+
+
+class _WithoutType(TyperCommand):
+    """The command whose help shows ``[ID]...`` without ``<list[str]>``, which tells people nothing."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for parameter in self.params:
+            if parameter.name == "ids":
+                parameter.display_type_rich = lambda ctx: None  # type: ignore[attr-defined]
 
 
 def retry_command(
