@@ -19,6 +19,7 @@ from lmc_sweep.figures.cell_options import (
     question_of,
     settled_of_store,
     splits_of,
+    unfinished,
     without_interval,
 )
 from lmc_sweep.figures.search_options import counted
@@ -47,7 +48,13 @@ def draw_by(figure: str, by: str, store: Store, sweep: str | None, options: Mapp
     question = question_of(values)
     rows = read_barriers(store, sweep, question)
     return drawing(
-        rows, question, by=by, splits=splits_of(values), world=values["world"], method=values["method"]
+        rows,
+        question,
+        by=by,
+        splits=splits_of(values),
+        world=values["world"],
+        method=values["method"],
+        notes=unfinished(store, sweep),
     )
 
 
@@ -59,11 +66,12 @@ def drawing(
     splits: Sequence[str] = ("train", "test"),
     world: str = "real",
     method: str = "identity",
+    notes: Sequence[str] = (),
 ) -> Any:
     """A panel for each data set and split, a line for each family and size that is not on the axis."""
     of_world = [row for row in rows if row.world == world and row.split in splits]
-    found, label, notes = of_method(of_world, method)
-    told = [*diverged(found), *notes]
+    found, label, variants = of_method(of_world, method)
+    told = [*diverged(found), *variants, *notes]
     measured = [row for row in found if row.value is not None]
     kinds, left_out = comparable((row.kind for row in measured), by)
     kinds = {kind for kind in kinds if getattr(kind, by) is not None}

@@ -166,6 +166,17 @@ def lacking(question: BarrierQuestion, *, world: str = "", method: str = "", spl
     return f"Not shown: no barriers {' '.join(filter(None, told))} here."
 
 
+def unfinished(store: Store, sweep: str | None, kind: str = "barrier") -> list[str]:
+    """A sentence on what a sweep asks for and has not measured so far."""
+    if sweep is None:
+        return []
+    asked = store.item_ids(sweep, kind)
+    number = len(asked - store.ids(kind))
+    return (
+        [f"Not shown: {number:,} of the sweep's {len(asked):,} {kind}s, not there so far."] if number else []
+    )
+
+
 def diverged(rows: Sequence[CellBarrier]) -> list[str]:
     """A sentence on barriers without a value."""
     number = sum(row.value is None for row in rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, grouped, on_same_pairs
@@ -18,6 +18,7 @@ from lmc_sweep.figures.cell_options import (
     methods_in_order,
     of_methods,
     settled_of_store,
+    unfinished,
 )
 from lmc_sweep.figures.looks import Look, method_looks
 from lmc_sweep.figures.options import Option
@@ -44,14 +45,27 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     )
     curves = read_curves(store, sweep, question)
     kept = of_methods(list(curves), values["methods"])
-    return drawing({row: curves[row] for row in kept}, question, split=values["split"], world=values["world"])
+    return drawing(
+        {row: curves[row] for row in kept},
+        question,
+        split=values["split"],
+        world=values["world"],
+        notes=unfinished(store, sweep),
+    )
 
 
-def drawing(curves: Curves, question: BarrierQuestion, *, split: str = "train", world: str = "real") -> Any:
+def drawing(
+    curves: Curves,
+    question: BarrierQuestion,
+    *,
+    split: str = "train",
+    world: str = "real",
+    notes: Sequence[str] = (),
+) -> Any:
     """A panel for each kind of network: the mean over pairs with its band, for each method."""
     asked = [row for row in curves if row.world == world and row.split == split]
     same, num_dropped = on_same_pairs(asked)
-    told = dropped_pairs(num_dropped)
+    told = [*dropped_pairs(num_dropped), *notes]
     if not same:
         return nothing([lacking(question, world=world, split=split), *told])
     by_kind = grouped(same, lambda row: row.kind)

@@ -31,6 +31,7 @@ from lmc_sweep.figures.cell_options import (
     of_method,
     question_of,
     settled_of_store,
+    unfinished,
 )
 from lmc_sweep.figures.heat_map import draw_heat_map, name_inches, row_inches
 from lmc_sweep.figures.looks import family_looks
@@ -59,6 +60,7 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         split=values["split"],
         world=values["world"],
         method=values["method"],
+        notes=unfinished(store, sweep),
     )
 
 
@@ -70,11 +72,12 @@ def drawing(
     split: str = "train",
     world: str = "real",
     method: str = "identity",
+    notes: Sequence[str] = (),
 ) -> Any:
     """Test error and barrier by network and data set, and the one against the other."""
     of_world = [row for row in rows if row.world == world and row.split == split]
-    found, label, notes = of_method(of_world, method)
-    told = [*diverged(found), *notes]
+    found, label, variants = of_method(of_world, method)
+    told = [*diverged(found), *variants, *notes]
     points = cell_points(found, networks)
     clean = [point for point in points if point.kind.label_noise == 0] or points
     if len(clean) < len(points):
@@ -121,13 +124,22 @@ def drawing(
 
 
 def _rows_of_map(points: Sequence[CellPoint]) -> tuple[list[Kind], list[str]]:
-    """The networks that were trained on the most data sets, the widest first; a sentence on the others."""
+    """Networks that were trained on the most data sets, of every family; a sentence on the others."""
     datasets = {
         kind: {point.kind.dataset for point in of_kind}
         for kind, of_kind in grouped(points, lambda point: line_of(point.kind, "dataset")).items()
     }
     several = [kind for kind, found in datasets.items() if len(found) > 1] or list(datasets)
-    order = sorted(several, key=lambda kind: (-len(datasets[kind]), -(kind.width or 0), line_order(kind)))
+    # Of each family the shallowest first, each depth at its widest: no family takes all the rows.
+    places: dict[Kind, int] = {}
+    for of_family in grouped(sorted(several, key=line_order), lambda kind: kind.architecture).values():
+        widest = {
+            kind: rank
+            for of_depth in grouped(of_family, lambda kind: kind.depth).values()
+            for rank, kind in enumerate(reversed(of_depth))
+        }
+        places |= {kind: place for place, kind in enumerate(sorted(of_family, key=lambda kind: widest[kind]))}
+    order = sorted(several, key=lambda kind: (-len(datasets[kind]), places[kind], line_order(kind)))
     shown = sorted(order[:_MOST_ROWS], key=line_order)
     number = len(datasets) - len(shown)
     told = [f"Not in the heat maps: {counted(number, 'further kind')} of network."] if number else []

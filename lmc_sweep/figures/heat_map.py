@@ -11,6 +11,7 @@ from lmc_sweep.figures.sheet import TICK_POINTS, text_inches, wrapped
 
 _ROW_INCHES = 0.3
 _NAME_INCHES = 0.95
+_NAME_POINTS = 6.3
 _DARK = 0.55
 """Share of the scale above which numbers are white."""
 
@@ -45,8 +46,8 @@ def draw_heat_map(
             continue
         color = "white" if value > _DARK * highest * 1.15 else "#222222"
         axes.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=TICK_POINTS, color=color)
-    names = [] if rows is None else ["\n".join(wrapped(name, _NAME_INCHES, TICK_POINTS)) for name in rows]
-    axes.set_yticks(range(len(names)), names)
+    names = [] if rows is None else ["\n".join(wrapped(name, _NAME_INCHES, _NAME_POINTS)) for name in rows]
+    axes.set_yticks(range(len(names)), names, fontsize=_NAME_POINTS)
     slanted = _slanted(columns)
     axes.set_xticks(
         range(len(columns)),

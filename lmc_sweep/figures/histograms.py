@@ -37,6 +37,7 @@ from lmc_sweep.figures.cell_options import (
     of_methods,
     question_of,
     settled_of_store,
+    unfinished,
 )
 from lmc_sweep.figures.looks import method_looks
 from lmc_sweep.figures.search_options import counted, dropped_pairs
@@ -66,6 +67,7 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         number = most
         notes = [f"Not shown: pairs of {' and '.join(others)} networks aligned at a time (networks=...)."]
         notes = notes if others else []
+    notes += unfinished(store, sweep)
     question = question_of({**values, "networks": number})
     rows = of_methods(read_barriers(store, sweep, question), values["methods"])
     return drawing(rows, question, split=values["split"], world=values["world"], notes=notes)

@@ -33,6 +33,7 @@ from lmc_sweep.figures.cell_options import (
     pairs_at_points,
     question_of,
     settled_of_store,
+    unfinished,
     without_interval,
 )
 from lmc_sweep.figures.looks import Look, size_looks
@@ -61,6 +62,7 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         world=values["world"],
         method=values["method"],
         by=values["by"],
+        notes=unfinished(store, sweep),
     )
 
 
@@ -73,12 +75,13 @@ def drawing(
     world: str = "real",
     method: str = "identity",
     by: str = "width",
+    notes: Sequence[str] = (),
 ) -> Any:
     """A row of panels for each data set and family: losses, errors, barriers; a line for each noise."""
     of_world = [row for row in rows if row.world == world and row.split == split]
-    found, label, notes = of_method(of_world, method)
+    found, label, variants = of_method(of_world, method)
     known = [network for network in networks if network.figures["train_loss"] is not None]
-    told = [*diverged(found), *notes]
+    told = [*diverged(found), *variants, *notes]
     if len(known) < len(networks):
         told.append(f"Not shown: {counted(len(networks) - len(known), 'network')} that diverged.")
     measured = [row for row in found if row.value is not None]

@@ -23,6 +23,7 @@ from lmc_sweep.figures.cell_options import (
     of_methods,
     question_of,
     settled_of_store,
+    unfinished,
 )
 from lmc_sweep.figures.looks import Look, family_looks, size_looks
 from lmc_sweep.figures.options import Option
@@ -38,6 +39,8 @@ POINTS = Option(
 OPTIONS = (*WHAT, SPLIT, METHODS, POINTS)
 CONTROLS = ("identity", "random")
 _MOST_COLORS = 7
+_MANY = 400
+"""Points from which on markers are small."""
 _GRAY = "#5b5b5b"
 # Below this the axes are linear, above logarithmic, as in the density plot.
 _LINEAR_BELOW = 1e-2
@@ -58,7 +61,8 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     values = settled_of_store("scatter", OPTIONS, options, store)
     question = question_of(values)
     rows = of_methods(read_barriers(store, sweep, question), values["methods"])
-    return drawing(rows, question, split=values["split"], points=values["points"])  # type: ignore[arg-type]
+    points: PointsBy = values["points"]  # type: ignore[assignment]
+    return drawing(rows, question, split=values["split"], points=points, notes=unfinished(store, sweep))
 
 
 def drawing(
@@ -67,10 +71,11 @@ def drawing(
     *,
     split: str = "train",
     points: PointsBy = "rank",
+    notes: Sequence[str] = (),
 ) -> Any:
     """Four panels of the same points: open before, filled after a search."""
     asked = [row for row in rows if row.split == split]
-    told = diverged(asked)
+    told = [*diverged(asked), *notes]
     found = dots(asked, points)
     worlds = {row.world for row in asked}
     if not found:
@@ -152,6 +157,7 @@ def _panel(axes: Any, found: Sequence[Dot], name: str, of: Callable[[Kind], Any]
     looks = (
         family_looks([(label, label) for label in labels]) if name == "family" else dict(size_looks(labels))
     )
+    size = 3.6 if len(found) < _MANY else 2.4
     for label in labels:
         for searched in (False, True):
             shown = [d for d in found if names.get(of(d.kind)) == label and d.searched is searched]
@@ -160,7 +166,7 @@ def _panel(axes: Any, found: Sequence[Dot], name: str, of: Callable[[Kind], Any]
                 [dot.real for dot in shown],
                 [dot.model for dot in shown],
                 **look.drawn(
-                    linestyle="none", markersize=3.6, markeredgewidth=0.6, alpha=0.8, clip_on=False, zorder=3
+                    linestyle="none", markersize=size, markeredgewidth=0.6, alpha=0.8, clip_on=False, zorder=3
                 ),
             )
     handles = [

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.cell_rows import CellNetwork, grouped, network_mean, read_networks
+from lmc_sweep.figures.cell_options import unfinished
 from lmc_sweep.figures.looks import Look
 from lmc_sweep.figures.options import Option, settled
 from lmc_sweep.figures.search_options import counted
@@ -39,13 +40,14 @@ _GRAY = "#5b5b5b"
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled("train_test", OPTIONS, options)
-    return drawing(read_networks(store, sweep), by=values["by"])
+    return drawing(read_networks(store, sweep), by=values["by"], notes=unfinished(store, sweep, "network"))
 
 
-def drawing(networks: Sequence[CellNetwork], *, by: str = "width") -> Any:
+def drawing(networks: Sequence[CellNetwork], *, by: str = "width", notes: Sequence[str] = ()) -> Any:
     """A row of panels for each data set: error and loss, train filled and test open."""
     known = [network for network in networks if network.figures["train_loss"] is not None]
     kinds, told = comparable((network.kind for network in known), by)
+    told += notes
     if len(known) < len(networks):
         told = [f"Not shown: {counted(len(networks) - len(known), 'network')} that diverged.", *told]
     if not kinds:

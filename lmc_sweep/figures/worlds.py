@@ -30,6 +30,7 @@ from lmc_sweep.figures.cell_options import (
     pairs_at_points,
     question_of,
     settled_of_store,
+    unfinished,
     without_interval,
 )
 from lmc_sweep.figures.looks import Look
@@ -60,17 +61,23 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     values = settled_of_store("worlds", OPTIONS, options, store)
     question = question_of(values)
     rows = of_methods(read_barriers(store, sweep, question), values["methods"])
-    return drawing(rows, question, split=values["split"], by=values["by"])
+    notes = unfinished(store, sweep)
+    return drawing(rows, question, split=values["split"], by=values["by"], notes=notes)
 
 
 def drawing(
-    rows: Sequence[CellBarrier], question: BarrierQuestion, *, split: str = "train", by: str = "width"
+    rows: Sequence[CellBarrier],
+    question: BarrierQuestion,
+    *,
+    split: str = "train",
+    by: str = "width",
+    notes: Sequence[str] = (),
 ) -> Any:
     """A row of panels for each data set, a column for each method, two lines for each kind of network."""
     asked = [row for row in rows if row.split == split]
     same, num_dropped = on_same_pairs(asked)
     kinds, told = comparable((row.kind for row in same), by)
-    told = [*diverged(asked), *dropped_pairs(num_dropped), *told]
+    told = [*diverged(asked), *dropped_pairs(num_dropped), *told, *notes]
     if not kinds:
         return nothing([lacking(question, split=split), *told])
     shown = [row for row in same if row.kind in kinds]

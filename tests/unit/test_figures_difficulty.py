@@ -93,3 +93,18 @@ def test_networks_of_one_data_set_alone_are_points_and_not_rows() -> None:
     assert 1 == len(panels(figure)["Test error"].get_yticklabels())
     assert 3 == len(panels(figure)[""].lines[0].get_xdata())
     assert "Not in the heat maps: 1 further kind of network." in words(figure)
+
+
+def test_no_family_takes_all_rows_of_the_heat_maps() -> None:
+    """Of twelve widths of one family and one of another, ten rows show both, the widest kept."""
+    parts = [cells({"digits": 0.1, "mnist": 0.2}, width=2**k) for k in range(2, 14)]
+    parts.append(cells({"digits": 0.1, "mnist": 0.2}, architecture="vgg", width=16, depth=11))
+    figure = drawing(
+        [row for rows, _ in parts for row in rows], [one for _, more in parts for one in more], QUESTION
+    )
+
+    names = [label.get_text().replace("\n", " ") for label in panels(figure)["Test error"].get_yticklabels()]
+    assert 10 == len(names)
+    assert "vgg, width 16, depth 11" in names
+    assert "mlp, width 8192, depth 1" in names
+    assert "mlp, width 4, depth 1" not in names

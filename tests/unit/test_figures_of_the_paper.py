@@ -70,3 +70,17 @@ def test_networks_that_all_diverged_are_no_error(tmp_path: Path, name: str) -> N
     commit(store, [{**barrier_columns(), **none}], [{**network_columns(seed), **figures} for seed in (0, 1)])
 
     assert "Not shown" in words(draw(name, store))
+
+
+@pytest.mark.parametrize("name", OF_THE_PAPER)
+def test_a_sweep_that_still_runs_says_what_is_not_there(tmp_path: Path, name: str) -> None:
+    """Of three items asked for, two have no result."""
+    store = Store.create(tmp_path / "store")
+    commit(store, [barrier_columns(alphas=[0.0, 0.5, 1.0])], [network_columns()])
+    (network,) = store.ids("network")
+    items = [("network", network), ("barrier", "b0")]
+    items += [(kind, f"missing{k}") for kind in ("network", "barrier") for k in (1, 2)]
+    store.record_sweep("half", "name: half", items)
+
+    kind = "networks" if name == "train_test" else "barriers"
+    assert f"Not shown: 2 of the sweep's 3 {kind}, not there so far." in words(draw(name, store, "half"))
