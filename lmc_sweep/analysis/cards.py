@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.analysis.claims import At, Claim, Quantity, Split
 from lmc_sweep.analysis.verdicts import NO_SUCH, Part, Verdict, judged, overall
 from lmc_sweep.errors import SweepError
+from lmc_sweep.store.sql_text import literal
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -98,8 +99,7 @@ def _of_sweep(kind: str, sweep: str | None) -> str:
     """A further condition: that the sweep's newest plan asks for the row."""
     if sweep is None:
         return ""
-    name = sweep.replace("'", "''")
-    asked = f"SELECT item_id FROM sweep_items WHERE sweep = '{name}' AND kind = '{kind}'"
+    asked = f"SELECT item_id FROM sweep_items WHERE sweep = {literal(sweep)} AND kind = '{kind}'"
     return f" AND {kind}_id IN ({asked})"
 
 

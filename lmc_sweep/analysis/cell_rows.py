@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from lmc_sweep.analysis.intervals import Mean, mean_with_interval
+from lmc_sweep.store.sql_text import literal
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -143,7 +144,7 @@ def read_columns(
     members = dict(store.alignments().project("alignment_id, len(networks)").fetchall())
     barriers = store.barriers().filter(
         "layers IS NULL AND save_at IS NULL AND world IN ('real', 'model')"
-        f" AND correction = {_literal(question.correction)}"
+        f" AND correction = {literal(question.correction)}"
     )
     columns = ("barrier_id", "alignment_id", *KIND_COLUMNS, *ROW_COLUMNS, column)
     for row in barriers.project(", ".join(columns)).fetchall():
@@ -226,8 +227,3 @@ def network_mean(rows: Sequence[CellNetwork], figure: str) -> Mean | None:
 
 def _kind(row: Mapping[str, Any]) -> Kind:
     return Kind(*(row[name] for name in KIND_COLUMNS))
-
-
-def _literal(text: str) -> str:
-    """An SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.execution.causes import CAUSES
 from lmc_sweep.planning.held_back import FAILS_EVERY_TIME
+from lmc_sweep.store.sql_text import literal
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -115,13 +116,8 @@ def repro_command(store: str, item_id: str, *, user_code: bool) -> str:
     return f"lmc-sweep repro {shlex.quote(store)} {item_id}{allowed}"
 
 
-def literal(text: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def grouped(failures: list[OpenFailure]) -> list[FailureGroup]:
-    """Failures of one sweep by what they have in common, the largest group first."""
+    """Failures of one sweep by what they have in common, the largest group first, equal ones by name."""
     found: dict[tuple[str, str, str, str], list[OpenFailure]] = {}
     for failure in failures:
         first_line = failure.message.splitlines()[0] if failure.message else ""
@@ -136,7 +132,7 @@ def grouped(failures: list[OpenFailure]) -> list[FailureGroup]:
         )
         for key, of_group in found.items()
     ]
-    return sorted(groups, key=lambda group: -len(group.item_ids))
+    return sorted(groups, key=lambda g: (-len(g.item_ids), g.kind, g.cause, g.error_type, g.message))
 
 
 def held_items(failures: list[OpenFailure]) -> dict[str, set[str]]:

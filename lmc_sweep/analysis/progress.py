@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lmc_sweep.analysis.failures import FailureGroup, OpenFailure, grouped, held_items, literal, open_failures
+from lmc_sweep.analysis.failures import FailureGroup, OpenFailure, grouped, held_items, open_failures
 from lmc_sweep.analysis.run_advice import RunAdvice, read_advice
+from lmc_sweep.store.sql_text import literal
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from lmc_sweep.store.sql_text import literal
+
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
@@ -127,8 +129,8 @@ def read(
     asked = None if sweep is None else store.item_ids(sweep, "barrier")
     is_of_layers = "layers IS NOT NULL" if of_layers else "layers IS NULL"
     barriers = store.barriers().filter(
-        f"{is_of_layers} AND split = {_literal(question.split)}"
-        f" AND correction = {_literal(question.correction)} AND world = {_literal(question.world)}"
+        f"{is_of_layers} AND split = {literal(question.split)}"
+        f" AND correction = {literal(question.correction)} AND world = {literal(question.world)}"
     )
     columns = (*BARRIER_COLUMNS, question.column)
     rows = [dict(zip(columns, row, strict=True)) for row in barriers.project(", ".join(columns)).fetchall()]
@@ -199,8 +201,3 @@ def same_pairs(rows: Sequence[Searched]) -> tuple[list[Searched], int]:
             of_pair.add(row.method_json)
     complete = {key for key, found in seen.items() if found == methods[key[0]]}
     return [row for row in rows if (row.place, row.pair) in complete], len(seen) - len(complete)
-
-
-def _literal(text: str) -> str:
-    """An SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"

@@ -21,11 +21,12 @@ import pyarrow.parquet as pq
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout, records
-from lmc_sweep.store.parquet_sql import literals, todays_columns
+from lmc_sweep.store.parquet_sql import todays_columns
 from lmc_sweep.store.publish import make_directory, reveal, stage
 from lmc_sweep.store.record_files import Generation, generation_metadata
 from lmc_sweep.store.schema import Table
 from lmc_sweep.store.sorted_rows import HASHES, Sums, connected, sorted_rows
+from lmc_sweep.store.sql_text import literals
 from lmc_sweep.store.terms import Terms
 from lmc_sweep.store.tiers import FULL_BYTES, FULL_ROWS, Merge
 

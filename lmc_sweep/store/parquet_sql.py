@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from lmc_sweep.store.schema import TIME, Column, Table
 
@@ -15,12 +15,6 @@ def todays_columns(table: Table, present: Collection[str]) -> list[str]:
 def null_column(column: Column) -> str:
     """A column that no file has yet."""
     return f"NULL::{column.sql_type} AS {column.name}"
-
-
-def literals(values: Iterable[str]) -> str:
-    """A list of SQL string literals."""
-    quoted = ["'" + value.replace("'", "''") + "'" for value in values]
-    return f"[{', '.join(quoted)}]" if quoted else "[]::VARCHAR[]"
 
 
 def _shown(column: Column) -> str:

@@ -22,7 +22,7 @@ Bytes = bytes | bytearray | memoryview
 _DISCARDS = 3
 
 # What file systems without hard links answer to link(): FAT and some network and FUSE mounts.
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
 def publish(
@@ -186,7 +186,7 @@ def _link(temporary: Path, path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         if not path.exists():
             temporary.replace(path)

@@ -7,7 +7,6 @@ second name and the removal of the first; killed between them, the next repair f
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import itertools
 import os
@@ -22,11 +21,10 @@ from lmc_sweep.store import artifact_checks, layout, records
 from lmc_sweep.store.findings import Finding
 from lmc_sweep.store.inspection import GoodRecord, inputs_of, read_record
 from lmc_sweep.store.provenance import description_problem
-from lmc_sweep.store.publish import make_directory, sync_directory
+from lmc_sweep.store.publish import NO_LINKS, make_directory, sync_directory
 from lmc_sweep.store.schema import TABLES
 
 _ROWS_PER_FILE = 5000
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
 def repair(root: Path, findings: Iterable[Finding]) -> dict[str, str]:
@@ -140,7 +138,7 @@ def _give_name(source: Path, target: Path) -> bool:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         source.rename(target)
         return False

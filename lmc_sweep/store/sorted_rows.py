@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lmc_sweep.store.parquet_sql import literals, todays_columns
+from lmc_sweep.store.parquet_sql import todays_columns
 from lmc_sweep.store.schema import Table
+from lmc_sweep.store.sql_text import literal, literals
 from lmc_sweep.store.tiers import Merge
 
 HASHES = 1 << 64
@@ -71,7 +72,7 @@ def sorted_rows(
     for first, last in _passes(connection, source, order[0], merge.num_rows):
         relation = connection.sql(
             f"SELECT {names}, hash({names}) AS _hash FROM {source} "
-            f"WHERE {order[0]} BETWEEN {_literal(first)} AND {_literal(last)} ORDER BY {', '.join(order)}"
+            f"WHERE {order[0]} BETWEEN {literal(first)} AND {literal(last)} ORDER BY {', '.join(order)}"
         )
         for batch in relation.to_arrow_reader(rows_at_once):
             waiting.append(_in_schema(table, batch))
@@ -131,11 +132,6 @@ def _order(table: Table) -> list[str]:
         return ["sweep", "plan_id", "kind", "item_id"]
     names = ("cell_id", "world", "method", table.key)
     return [name for name in names if name in table.by_name]
-
-
-def _literal(text: str) -> str:
-    """A text as an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _in_schema(table: Table, batch: Any) -> Any:

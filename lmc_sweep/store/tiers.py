@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from lmc_sweep.store.listing import Listing, Place
 from lmc_sweep.store.nondeterminism import compared_columns, differences
-from lmc_sweep.store.parquet_sql import literals
 from lmc_sweep.store.record_files import RecordFile
 from lmc_sweep.store.rows import read
+from lmc_sweep.store.sql_text import literals
 
 FULL_ROWS = 250_000
 FULL_BYTES = 100_000_000

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lmc_sweep.store.listing import Listing
-from lmc_sweep.store.parquet_sql import literals, null_column, todays_columns
+from lmc_sweep.store.parquet_sql import null_column, todays_columns
 from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES, Table
+from lmc_sweep.store.sql_text import literals
 
 _SETTINGS: dict[str, Any] = {
     "autoinstall_known_extensions": False,
