@@ -26,8 +26,8 @@ from lmc_sweep.store.store import Store
 
 NODES = (1, 2, 4, 8)
 CPUS_PER_NODE = 2
-SLEEP_SECONDS = 0.5
-ROUNDS = 20
+SLEEP_SECONDS = 1.0
+ROUNDS = 15
 """Batches of each slot."""
 LEAST_SHARE = 0.9
 

@@ -31,6 +31,9 @@ from lmc_sweep.store import layout, sweeps
 _KINDS: tuple[Kind, ...] = ("network", "alignment", "barrier")
 _MESSAGE_CHARACTERS = 1000
 
+MANY_TASKS = 16
+"""In flight, beyond which one more question, for all that have ended, costs less than it spares."""
+
 
 class RayExecutor:
     """Runs tasks on Ray."""
@@ -161,7 +164,7 @@ class RayExecutor:
             time.sleep(timeout if self._waiting else 0)
             return []
         ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)
-        if ready:
+        if ready and len(self._tasks) > MANY_TASKS:
             ready, _ = self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
         return [self._completion(reference) for reference in ready]
 
