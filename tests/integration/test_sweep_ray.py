@@ -49,11 +49,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _nothing_left_behind() -> Iterator[None]:
-    """No process that a test started outlives it."""
+    """No process that a test started outlives it; what earlier tests started is not its own."""
+    before = set(psutil.Process().children(recursive=True))
     yield
     deadline = time.monotonic() + 20
     while left := [
-        p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE
+        p
+        for p in psutil.Process().children(recursive=True)
+        if p not in before and p.status() != psutil.STATUS_ZOMBIE
     ]:
         assert time.monotonic() < deadline, f"still running: {left}"
         time.sleep(0.2)
