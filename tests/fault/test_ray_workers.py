@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -14,9 +15,7 @@ import psutil
 import pytest
 from ray_machines import SWEEP, busy, end, in_peace, left, lives, processes, records, title, wait_until
 
-from lmc_sweep.config import parse_sweep
-from lmc_sweep.execution import driver, ray_executor, ray_worker
-from lmc_sweep.execution.run import run
+from lmc_sweep.execution import ray_worker
 from lmc_sweep.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
@@ -123,30 +122,45 @@ def test_a_worker_that_comes_back_after_its_deadline_changes_nothing(
     assert [] == Store(tmp_path / "store").nondeterminism()
 
 
+def run_apart(folder: Path, change: str) -> dict[str, Any]:
+    """What becomes of the sweep in a process of its own, in which ``change`` was made to the program.
+
+    Ray keeps how a process proves itself for good, and other tests of this process may have settled that.
+    """
+    program = f"""
+import json
+from lmc_sweep.config import parse_sweep
+from lmc_sweep.execution import driver, ray_executor
+from lmc_sweep.execution.run import run
+{change}
+result = run(parse_sweep({SWEEP!r}), store="store")
+lost = dict(result.progress.attempts) if result.progress else None
+print(json.dumps({{"exit_code": result.exit_code, "lost": lost, "stop_reason": result.stop_reason}}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+    assert 0 == done.returncode, done.stderr[-3000:]
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
 def test_workers_are_recycled_and_nothing_is_lost(
-    tmp_path: Path, undisturbed: Path, measured_tables: Tables, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, undisturbed: Path, measured_tables: Tables
 ) -> None:
     """Processes that are replaced after a few tasks bring the same tables, without one lost attempt."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ray_executor, "MAX_CALLS", 40)
-    result = run(parse_sweep(SWEEP), store=str(tmp_path / "store"))
-    assert (0, {}) == (result.exit_code, dict(result.progress.attempts) if result.progress else None)
-    monkeypatch.undo()
+    told = run_apart(tmp_path, "ray_executor.MAX_CALLS = 40")
+    assert (0, {}) == (told["exit_code"], told["lost"])
     assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
 
 
-def test_other_versions_on_workers_stop_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_versions_on_workers_stop_the_sweep(tmp_path: Path) -> None:
     """A driver whose torch is not that of the workers ends with 1 and one line that names both versions."""
-    ours = ray_worker.code.fingerprint()
-    other = ours.replace("torch ", "torch 0.", 1)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(driver, "fingerprint", lambda: other)
-    result = run(parse_sweep(SWEEP), store=str(tmp_path / "store"))
-    monkeypatch.undo()
-    assert 1 == result.exit_code
-    assert result.stop_reason is not None
+    other = ray_worker.code.fingerprint().replace("torch ", "torch 0.", 1)
+    told = run_apart(tmp_path, f"driver.fingerprint = lambda: {other!r}")
     version = ray_worker.code.version("torch")
-    assert f"torch 0.{version} against torch {version}" in result.stop_reason
+    assert 1 == told["exit_code"]
+    assert f"torch 0.{version} against torch {version}" in told["stop_reason"]
     assert set() == Store(tmp_path / "store").ids("network")
 
 

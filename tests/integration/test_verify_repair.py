@@ -258,12 +258,7 @@ def test_what_no_result_needs_is_told_and_costs_nothing(path: Path) -> None:
     assert {
         "orphan": [f"networks/{digest}.safetensors"],
         "temporary": ["networks/.x.tmp", "records/barriers/.y.tmp"],
-        "foreign": [
-            "notes.txt",
-            "records/barriers/notes.txt",
-            "records/barriers/notes.txt",
-            "records/notes.txt",
-        ],
+        "foreign": ["notes.txt", "records/barriers/notes.txt", "records/notes.txt"],
     } == {
         kind: [finding.path for finding in found.findings if finding.kind == kind]
         for kind in ("orphan", "temporary", "foreign")

@@ -149,11 +149,20 @@ def end(folder: Path) -> None:
 
 
 def left(folder: Path, seconds: float = 20.0) -> list[str]:
-    """Titles of the processes of the folder that are still there after so many seconds."""
+    """Titles of the processes of the folder that are still there after so many seconds.
+
+    Two agents of Ray's own look for a cluster that was killed for about a minute, and then end.
+    """
     deadline = time.monotonic() + seconds
-    while (found := processes(folder)) and time.monotonic() < deadline:
+    while (found := _without_agents(folder)) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return [title(process) for process in found]
+    return found
+
+
+def _without_agents(folder: Path) -> list[str]:
+    """Titles of the processes of the folder but Ray's agents."""
+    titles = [title(process) for process in processes(folder)]
+    return [one for one in titles if not one.startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent"))]
 
 
 def in_peace(folder: Path) -> Path:
