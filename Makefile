@@ -25,14 +25,14 @@ quickstart: $(READY) ## Forty networks on digits: train, align, interpolate, dra
 	$(BIN)/lmc-sweep run configs/quickstart.yaml
 	$(BIN)/lmc-sweep plot runs/quickstart density --output runs/quickstart/density.png
 
-check: $(READY) ## Format, lint, types, floors, fast tests (under 90 s)
+check: $(READY) ## Format, lint, types, floors, and the tests that need neither Ray nor faults (some minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not slow and not ray and not fault"
 
-test: $(READY) ## The whole test suite (aims at 15 minutes on 2 cores)
+test: $(READY) ## The whole test suite (about half an hour on 2 cores; much of it is waiting for what was broken)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
