@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class TableFormat(StrEnum):
+    """How a result is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class Quantity(StrEnum):
+    """What has a barrier."""
+
+    loss = "loss"
+    error = "error"
+
+
+class At(StrEnum):
+    """Where a barrier's height is taken."""
+
+    supremum = "supremum"
+    midpoint = "midpoint"
+
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.", show_default=False)]
 StorePath = Annotated[

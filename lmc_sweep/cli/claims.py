@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lmc_sweep.cli.arguments import StorePath, SweepName
+from lmc_sweep.cli.arguments import At, Quantity, StorePath, SweepName, TableFormat
 from lmc_sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -17,28 +17,6 @@ if TYPE_CHECKING:
 
 PAPER = Path("configs/entezari/claims.yaml")
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-class Format(StrEnum):
-    """How cards are written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-class Quantity(StrEnum):
-    """Whose barrier."""
-
-    error = "error"
-    loss = "loss"
-
-
-class At(StrEnum):
-    """Where on the segment."""
-
-    midpoint = "midpoint"
-    supremum = "supremum"
 
 
 class Split(StrEnum):
@@ -70,7 +48,9 @@ def claims_command(
     show_query: Annotated[
         bool, typer.Option("--show-query", help="Print the query of each claim under it.")
     ] = False,
-    format_: Annotated[Format, typer.Option("--format", help="How cards are written.")] = Format.table,
+    format_: Annotated[
+        TableFormat, typer.Option("--format", help="How cards are written.")
+    ] = TableFormat.table,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write there instead of standard output.")
     ] = None,
@@ -96,12 +76,12 @@ def claims_command(
         known = ", ".join(opened.sweeps()) or "none"
         raise SweepError(f"{store}: no sweep {sweep!r} here. Known sweeps: {known}")
     for problem in opened.problems():
-        say(console(), f"set aside: {problem.path}: {problem.reason}")
+        say(console(), f"left out: {problem.path}: {problem.reason}")
     view = View(quantity.value, at.value, split.value)
     cards = [card(opened, claim, view, sweep) for claim in asked]
-    if format_ is Format.json:
+    if format_ is TableFormat.json:
         text = claims_lines.as_json(file.source, cards)
-    elif format_ is Format.csv:
+    elif format_ is TableFormat.csv:
         text = claims_lines.as_csv(cards)
     else:
         text = claims_lines.as_text(file.source, cards, show_query)

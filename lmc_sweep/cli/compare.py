@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmc_sweep.cli.arguments import StorePath, SweepName
+from lmc_sweep.cli.arguments import At, Quantity, StorePath, SweepName, TableFormat
 from lmc_sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -19,28 +18,6 @@ SHOWN_CELLS = 200
 # Curves of whole networks at the end of training, in the two worlds that are compared.
 COMPARED = "layers IS NULL AND save_at IS NULL AND world IN ('real', 'model')"
 WATCH = "lmc-sweep status tells what is still to run"
-
-
-class Format(StrEnum):
-    """How the result is written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-class Quantity(StrEnum):
-    """What has a barrier."""
-
-    loss = "loss"
-    error = "error"
-
-
-class Extent(StrEnum):
-    """Where its height is taken."""
-
-    supremum = "supremum"
-    midpoint = "midpoint"
 
 
 def register(app: typer.Typer) -> None:
@@ -55,8 +32,8 @@ def compare_command(
         Quantity, typer.Option("--quantity", help="Barriers of the loss (nats) or of the error (fraction).")
     ] = Quantity.loss,
     at: Annotated[
-        Extent, typer.Option("--at", help="The largest height over all alphas, or the height at 1/2.")
-    ] = Extent.supremum,
+        At, typer.Option("--at", help="The largest height over all alphas, or the height at 1/2.")
+    ] = At.supremum,
     split: Annotated[
         str | None, typer.Option("--split", metavar="NAME", help="Examples that were measured; default: all.")
     ] = None,
@@ -70,7 +47,9 @@ def compare_command(
         ),
     ] = "10%",
     seed: Annotated[int, typer.Option("--seed", help="Of the draws of intervals and p-values.")] = 0,
-    format_: Annotated[Format, typer.Option("--format", help="How the result is written.")] = Format.table,
+    format_: Annotated[
+        TableFormat, typer.Option("--format", help="How the result is written.")
+    ] = TableFormat.table,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write there instead of standard output.")
     ] = None,
@@ -96,7 +75,7 @@ def compare_command(
     found = similarity(rows, allowed, seed)
     out = console()
     for problem in opened.problems():
-        say(out, f"set aside: {problem.path}: {problem.reason}")
+        say(out, f"left out: {problem.path}: {problem.reason}")
     for note in (*unfinished, *found.missing):
         say(out, note)
     if not any(one.num_cells or one.num_solved_cells for one in found.overall):
@@ -107,7 +86,7 @@ def compare_command(
 
 
 def _rows(
-    store: Store, sweep: str | None, quantity: Quantity, at: Extent, split: str | None
+    store: Store, sweep: str | None, quantity: Quantity, at: At, split: str | None
 ) -> tuple[list[Any], list[str]]:
     """Rows as ``similarity`` takes them, and what of the sweep has not been measured."""
     from lmc_sweep.analysis.world_pairs import COLUMNS
@@ -115,7 +94,7 @@ def _rows(
     if sweep is not None and sweep not in store.sweeps():
         known = ", ".join(store.sweeps()) or "none"
         raise SweepError(f"{store.path}: no sweep {sweep!r} here. Known sweeps: {known}")
-    column = f"{quantity}_barrier" if at is Extent.supremum else f"{quantity}_midpoint_barrier"
+    column = f"{quantity}_barrier" if at is At.supremum else f"{quantity}_midpoint_barrier"
     asked = ", ".join(("barrier_id", *COLUMNS, f"{column} AS compared"))
     rows = store.barriers().filter(COMPARED).project(asked).fetchall()
     if not rows:
@@ -140,7 +119,7 @@ def _rows(
     return [row[1:] for row in rows], unfinished
 
 
-def _text(found: Any, format_: Format, limit: int | None) -> str:
+def _text(found: Any, format_: TableFormat, limit: int | None) -> str:
     """The result as text."""
     import csv
     import io
@@ -148,12 +127,12 @@ def _text(found: Any, format_: Format, limit: int | None) -> str:
 
     from lmc_sweep.analysis.similarity_table import similarity_rows
 
-    if format_ is Format.table:
+    if format_ is TableFormat.table:
         from lmc_sweep.cli.compare_lines import compare_lines
 
         return compare_lines(found, limit)
     rows = similarity_rows([*found.overall, *found.cells])
-    if format_ is Format.json:
+    if format_ is TableFormat.json:
         return json.dumps(rows, indent=1, allow_nan=False) + "\n"
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")

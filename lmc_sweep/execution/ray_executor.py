@@ -202,8 +202,8 @@ class RayExecutor:
         if known not in self._handles:
             cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
             self._handles[known] = function.options(
-                num_cpus=_granular(cpus * share),
-                num_gpus=_granular(gpus * share),
+                num_cpus=cpus * share,
+                num_gpus=_whole_above_1(gpus * share),
                 name=kind,
                 label_selector=selector,
             )
@@ -276,8 +276,8 @@ def _times(node: Node, cpus: float, gpus: float) -> float:
     return min([node.cpus / cpus, *([node.gpus / gpus] if gpus else [])])
 
 
-def _granular(amount: float) -> float:
-    """An amount that Ray accepts: GPUs and CPUs are divisible up to 1, and whole above."""
+def _whole_above_1(amount: float) -> float:
+    """GPUs that Ray can give: a part of one, or whole ones."""
     return amount if amount <= 1 else float(int(amount))
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from claimed import annealing, line, store_of
 
-from lmc_sweep.cli.claims import Format, claims_command
+from lmc_sweep.cli.arguments import TableFormat
+from lmc_sweep.cli.claims import claims_command
 from lmc_sweep.errors import SweepError
 
 PAPER = Path(__file__).resolve().parents[2] / "configs" / "entezari" / "claims.yaml"
@@ -61,7 +62,7 @@ def test_the_query_can_be_run_as_it_stands(store: Path, capsys: pytest.CaptureFi
     """The query in the JSON answers with the rows that the verdict was taken from."""
     from lmc_sweep.store.store import Store
 
-    (told,) = json.loads(written(capsys, store, only=["worlds_before"], format_=Format.json))["claims"]
+    (told,) = json.loads(written(capsys, store, only=["worlds_before"], format_=TableFormat.json))["claims"]
     rows = Store(store).answer(told["query"]).to_pylist()
     assert 10 == len(rows) == told["parts"][0]["num_pairs"]
     assert ("holds", 0.8, 1.25) == tuple(told["parts"][0][key] for key in ("verdict", "at_least", "at_most"))
@@ -71,7 +72,7 @@ def test_the_query_can_be_run_as_it_stands(store: Path, capsys: pytest.CaptureFi
 
 def test_csv_has_a_row_for_every_part(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Parts of the paper that the store lacks have rows too, and a claim without parts has one."""
-    rows = list(csv.DictReader(io.StringIO(written(capsys, store, format_=Format.csv))))
+    rows = list(csv.DictReader(io.StringIO(written(capsys, store, format_=TableFormat.csv))))
     assert 15 == sum(row["name"] == "annealing_steps" for row in rows)
     (ensembles,) = [row for row in rows if row["name"] == "ensembles"]
     assert "not measured" == ensembles["verdict"]
