@@ -11,7 +11,7 @@ from numpy import ndarray
 from lmc_sweep.analysis.world_pairs import CellBarriers
 
 NUM_RELABELINGS = 2000
-# Distances that differ by rounding alone are the same.
+# Distances that differ by rounding alone are the same: a share of the largest drawn.
 TIES = 1e-12
 
 
@@ -19,13 +19,21 @@ TIES = 1e-12
 class Distances:
     """Kolmogorov-Smirnov and Wasserstein distance with permutation p-values.
 
-    The first in [0, 1], the second in units of the barrier.
+    Attributes:
+        kolmogorov_smirnov: In [0, 1].
+        p_kolmogorov_smirnov: Mid-p: draws that are as far apart count half.
+        p_kolmogorov_smirnov_plain: They count in full: never too small, in few clusters too large.
+        wasserstein: In units of the barrier.
+        p_wasserstein: As of the first distance.
+        p_wasserstein_plain: Likewise.
     """
 
     kolmogorov_smirnov: float
     p_kolmogorov_smirnov: float
+    p_kolmogorov_smirnov_plain: float
     wasserstein: float
     p_wasserstein: float
+    p_wasserstein_plain: float
 
 
 def distances_between(
@@ -76,17 +84,35 @@ def relabeled(
 
 def world_distances(
     cell: CellBarriers, stream: np.random.Generator, num_draws: int = NUM_RELABELINGS
-) -> Float64[ndarray, "draws 2"]:
-    """Both distances between the worlds of a cell: in the first row as they are, then relabeled."""
+) -> Float64[ndarray, "draws three"]:
+    """Both distances between the worlds of a cell, and that of their means: as they are, then relabeled."""
     real = relabeled(cell, stream, num_draws)
-    return distances_between(cell.values, real, ~real)
+    means = [(cell.values @ side) / side.sum(0) for side in (real, ~real)]
+    return np.column_stack([distances_between(cell.values, real, ~real), np.abs(means[0] - means[1])])
 
 
-def distances(drawn: Float64[ndarray, "draws 2"]) -> Distances:
-    """The first row, and the share of rows (the first included) that are at least as large.
+def distances(drawn: Float64[ndarray, "draws three"]) -> Distances:
+    """The first row, and how rare it is among all (the first included).
+
+    The Kolmogorov-Smirnov distance has few values, and of a few clusters most labelings share one. Among
+    draws of one value the Wasserstein distance, then that of the means, says which is further apart. A
+    p-value is the share of draws further apart plus half the share of those that still are as far (mid-p,
+    Lancaster 1961): at least two are, the labels as they are and all of them exchanged.
 
     Args:
         drawn: ``world_distances`` of a cell, or their mean over cells.
     """
-    at_least = (drawn >= drawn[0] - TIES).mean(0)
-    return Distances(float(drawn[0, 0]), float(at_least[0]), float(drawn[0, 1]), float(at_least[1]))
+    smirnov = _rarity(drawn)
+    moved = _rarity(drawn[:, 1:])
+    return Distances(float(drawn[0, 0]), *smirnov, float(drawn[0, 1]), *moved)
+
+
+def _rarity(drawn: Float64[ndarray, "draws columns"]) -> tuple[float, float]:
+    """Mid-p and plain p of the first row, rows being ordered by their columns from left to right."""
+    further = np.zeros(len(drawn), dtype=bool)
+    tied = np.ones(len(drawn), dtype=bool)
+    for column in drawn.T:
+        ahead, same = column - column[0], TIES * column.max()
+        further |= tied & (ahead > same)
+        tied &= np.abs(ahead) <= same
+    return float(further.mean() + tied.mean() / 2), float((further | tied).mean())

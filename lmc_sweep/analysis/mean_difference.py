@@ -75,22 +75,30 @@ def influences(cell: CellBarriers) -> Influences:
 
     exactly where clusters are of one size, to first order otherwise. A cluster that holds pairs of both
     worlds pulls both means, whose difference varies the less, the more they go together.
+
+    Degrees of freedom of the difference are Welch's where no cluster holds both worlds, else those of the
+    world of fewer clusters.
     """
     index = np.unique(cell.clusters, return_inverse=True)[1]
     num_clusters = int(index.max()) + 1
-    means, pulls, degrees = [], [], []
+    means, pulls, degrees, present = [], [], [], []
     for of_world in (cell.is_real, ~cell.is_real):
         counts = np.bincount(index[of_world], minlength=num_clusters)
         sums = np.bincount(index[of_world], weights=cell.values[of_world], minlength=num_clusters)
-        num_present = int((counts > 0).sum())
+        present.append(counts > 0)
+        num_present = int(present[-1].sum())
         means.append(sums.sum() / counts.sum())
         widened = np.sqrt(num_present / (num_present - 1)) / counts.sum()
         pulls.append(widened * (sums - counts * means[-1]))
         degrees.append(num_present - 1.0)
+    of_difference = min(degrees)
+    if not (present[0] & present[1]).any():
+        variances = np.stack([[(pull**2).sum()] for pull in pulls])
+        of_difference = float(_degrees(variances, np.array(degrees)[:, None])[0])
     return Influences(
         means=np.array([*means, means[0] - means[1]]),
         pulls=np.stack([*pulls, pulls[0] - pulls[1]], axis=1),
-        degrees=np.array([*degrees, min(degrees)]),
+        degrees=np.array([*degrees, of_difference]),
     )
 
 
@@ -150,8 +158,8 @@ def mean_difference(
 
 
 def _degrees(
-    variances: Float64[ndarray, "cells three"], degrees: Float64[ndarray, "cells three"]
-) -> Float64[ndarray, " three"]:
+    variances: Float64[ndarray, "parts columns"], degrees: Float64[ndarray, "parts columns"]
+) -> Float64[ndarray, " columns"]:
     """Degrees of freedom of sums of variances (Satterthwaite); the least where there is no variance."""
     parts = (variances**2 / degrees).sum(0)
     total = variances.sum(0) ** 2

@@ -62,6 +62,7 @@ def _row(one: Comparison) -> dict[str, Any]:
     for name in ("kolmogorov_smirnov", "wasserstein"):
         row[name] = getattr(apart, name, None)
         row[f"p_{name}"] = getattr(apart, f"p_{name}", None)
+        row[f"p_{name}_plain"] = getattr(apart, f"p_{name}_plain", None)
         row[f"p_{name}_adjusted"] = getattr(adjusted, f"p_{name}", None)
     for name in ("pearson", "spearman", "concordance"):
         coefficient = getattr(across, name, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,25 @@ def world_rows(
         for pair in range(num_pairs)
         for k, world in enumerate(("real", "model"))
     ]
+
+
+def grouped_rows(
+    stream: np.random.Generator, num_cells: int, num_groups: int, size: int = 3
+) -> list[tuple[Any, ...]]:
+    """Rows after search of networks aligned so many at a time, whose pairs go together.
+
+    Group k of the real world and of our model share their first network; equal distributions.
+    """
+    of_group = skewed(stream, (num_cells, num_groups))
+    rows = []
+    for cell, group, k in np.ndindex(of_group.shape):
+        world = ("real", "model")[k]
+        for number, (a, b) in enumerate(combinations(range(size), 2)):
+            ends = {
+                f"network_{end}": f"cell{cell}-{size * group + (member if world == 'real' else 0)}"
+                for end, member in (("a", a), ("b", b))
+            }
+            value = float(of_group[cell, group, k] * stream.uniform(0.8, 1.2))
+            place = {"member_a": a, "member_b": b} | ends
+            rows.append(world_row(f"cell{cell:03d}", world, size * group + number, ANNEALING, value, **place))
+    return rows

@@ -69,17 +69,46 @@ def test_worlds_far_apart_are_as_rare_as_labels_allow() -> None:
 
     assert 1 == found.kolmogorov_smirnov
     assert 10 == pytest.approx(found.wasserstein)
-    assert 2 / 2**8 == pytest.approx(found.p_wasserstein, rel=0.3)
-    assert found.p_wasserstein == found.p_kolmogorov_smirnov
+    assert 2 / 2**8 == pytest.approx(found.p_wasserstein_plain, rel=0.3)
+    assert found.p_wasserstein_plain == found.p_kolmogorov_smirnov_plain
+    assert found.p_wasserstein_plain / 2 == found.p_wasserstein == found.p_kolmogorov_smirnov
 
 
 def test_equal_worlds_are_no_surprise() -> None:
-    """A distance of 0 is reached by every labeling."""
+    """A distance of 0 is reached by every labeling; all of them tied, half of them count."""
     found = distances(world_distances(cell([1, 2, 3], [1, 2, 3]), np.random.default_rng(0)))
 
-    assert (0, 1, 0, 1) == (
+    assert (0, 0.5, 1) == (
         found.kolmogorov_smirnov,
         found.p_kolmogorov_smirnov,
-        found.wasserstein,
-        found.p_wasserstein,
+        found.p_kolmogorov_smirnov_plain,
     )
+    assert (0, 0.5, 1) == (found.wasserstein, found.p_wasserstein, found.p_wasserstein_plain)
+
+
+def test_five_pairs_can_be_told_apart_by_the_mid_p_value_alone() -> None:
+    """Two of 2^5 labelings are as extreme: 0.06 in full, 0.03 by half."""
+    of = cell([2.0, 3.1, 4.3, 5.6, 7.0], [1.0, 2.3, 3.6, 4.7, 5.1])
+    found = distances(world_distances(of, np.random.default_rng(0), 20_000))
+
+    assert 2 / 2**5 == pytest.approx(found.p_kolmogorov_smirnov_plain, rel=0.1)
+    assert 1 / 2**5 == pytest.approx(found.p_kolmogorov_smirnov, rel=0.1)
+
+
+def test_ties_of_a_distance_are_broken_by_the_next() -> None:
+    """Of draws with one Kolmogorov-Smirnov distance, those of a larger Wasserstein distance are rarer."""
+    drawn = np.array([[0.4, 2.0, 1.0], [0.4, 3.0, 0.0], [0.4, 1.0, 5.0], [0.4, 2.0, 1.0], [0.2, 9.0, 9.0]])
+    found = distances(drawn)
+
+    assert (0.4, 0.6) == pytest.approx((found.p_kolmogorov_smirnov, found.p_kolmogorov_smirnov_plain))
+    assert (0.6, 0.8) == pytest.approx((found.p_wasserstein, found.p_wasserstein_plain))
+
+
+def test_the_unit_of_barriers_changes_no_p_value() -> None:
+    """What is a tie is told from the size of the distances."""
+    of = cell([1.0, 2.5, 0.7, 1.9], [0.8, 1.1, 0.6, 1.2])
+    tiny = cell(*(list(1e-14 * world) for world in (of.real, of.model)))
+    one, other = (distances(world_distances(each, np.random.default_rng(0))) for each in (of, tiny))
+
+    assert one.p_wasserstein == other.p_wasserstein
+    assert one.p_kolmogorov_smirnov == other.p_kolmogorov_smirnov

@@ -42,13 +42,18 @@ def test_pairs_that_share_a_network_across_the_worlds_give_the_paired_t_test() -
     assert expected.df == one.degrees
 
 
-def test_pairs_without_common_networks_give_the_standard_error_of_welch() -> None:
-    """The variance is the sum of both worlds'; the degrees of freedom are those of the smaller one."""
+def test_pairs_without_common_networks_give_the_test_of_welch() -> None:
+    """Clusters of one world each are independent samples, as in SciPy."""
     one = found(cell(REAL, MODEL[:5], np.arange(7), np.arange(7, 12)))
 
-    expected = np.sqrt(REAL.var(ddof=1) / 7 + MODEL[:5].var(ddof=1) / 5)
-    assert expected == pytest.approx(one.standard_error)
-    assert 4 == one.degrees
+    expected = stats.ttest_ind(REAL, MODEL[:5], equal_var=False)
+    assert expected.pvalue == pytest.approx(one.p_value)
+    assert expected.df == pytest.approx(one.degrees)
+
+
+def test_worlds_that_share_some_networks_have_the_degrees_of_the_smaller() -> None:
+    """Their means go together in part: fewer degrees of freedom are claimed than Welch's."""
+    assert 4 == found(cell(REAL, MODEL[:5], np.arange(7), np.arange(4, 9))).degrees
 
 
 def test_a_pair_told_ten_times_is_one_pair() -> None:
