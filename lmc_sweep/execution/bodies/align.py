@@ -37,9 +37,10 @@ def align_batch(store: Store, items: Sequence[AlignmentItem], machine: Machine) 
     cell, method, device = items[0].cell, items[0].method, machine.device
     program, spec = program_of(cell), permutation_spec_of(cell)
     networks = [item.networks for item in items]
-    origins = [store.origins(of_item) for of_item in networks]
-    read = [described(item, origin) for item, origin in zip(items, origins, strict=True)]
     num_members = len(networks[0])
+    # Of all items in one look: each look opens every file that it finds a row in.
+    origins = store.origins([network_id for of_item in networks for network_id in of_item])
+    read = [described(item, origins[k * num_members : (k + 1) * num_members]) for k, item in enumerate(items)]
     stored = [load_member(store, program, read, networks, member, device) for member in range(num_members)]
     begun = [starts(items, spec, member) for member in range(num_members)]
     inputs = inputs_of(cell, "train", device)

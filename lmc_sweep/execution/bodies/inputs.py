@@ -53,7 +53,7 @@ def permutation_spec_of(kind: NetworkKind) -> PermutationSpec:
     return _permutation_spec_of(kind.architecture, kind.data)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=512)  # a sweep's architectures: a spec is small, and takes a tenth of a second to prove
 def _permutation_spec_of(architecture: ArchitectureSpec, spec: DataSpec) -> PermutationSpec:
     definition = define(spec)
     program = build(architecture, definition)
