@@ -8,6 +8,7 @@ from lmc_sweep.analysis.concordance import Concordance
 from lmc_sweep.analysis.distances import Distances
 from lmc_sweep.analysis.halves import Likeness
 from lmc_sweep.analysis.mean_difference import MeanDifference
+from lmc_sweep.analysis.within_cells import Within
 from lmc_sweep.analysis.world_pairs import CellBarriers
 
 SIGNIFICANT = 0.05
@@ -45,6 +46,8 @@ class Comparison:
         difference: Means, their difference and both tests.
         distances: Between the distributions within cells; means over cells.
         over_cells: Correlations over cells.
+        by_rank: Correlations within cells, the worlds' pairs joined by rank; of all cells together.
+        by_network: The same with real pair k joined to model pair k, which shares a network with it.
         at_half: A half of the real world against our model, at the size of ``ceiling``.
         ceiling: A half of the real world against the other.
         adjusted: The p-values corrected for their number.
@@ -68,6 +71,8 @@ class Comparison:
     difference: MeanDifference | None
     distances: Distances | None
     over_cells: Concordance | None
+    by_rank: Within | None
+    by_network: Within | None
     at_half: Likeness | None
     ceiling: Likeness | None
     adjusted: Adjusted | None

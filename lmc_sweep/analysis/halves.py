@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from lmc_sweep.analysis.concordance import coefficients
 from lmc_sweep.analysis.distances import distances_between
+from lmc_sweep.analysis.within_cells import joined_by_rank, moments, pooled
 from lmc_sweep.analysis.world_pairs import CellBarriers
 
 NUM_SPLITS = 200
@@ -35,6 +36,8 @@ class Likeness:
         pearson: Over cells; None where it is undefined, as in a single cell.
         spearman: Likewise.
         concordance: Likewise.
+        within_pearson: Within cells, joined by rank; None as those over cells.
+        within_concordance: Likewise.
     """
 
     difference: float
@@ -43,17 +46,20 @@ class Likeness:
     pearson: float | None
     spearman: float | None
     concordance: float | None
+    within_pearson: float | None
+    within_concordance: float | None
 
 
 @dataclass(frozen=True)
 class HalfDraws:
     """Of one cell and every split, real half against real half, and against the other half's model.
 
-    The last axis holds the means of both sides, then the two distances.
+    The last axis holds the means of both sides, the two distances, and the four moments of the points
+    joined by rank.
     """
 
-    ceiling: Float64[ndarray, "splits 4"]
-    worlds: Float64[ndarray, "splits 4"]
+    ceiling: Float64[ndarray, "splits 8"]
+    worlds: Float64[ndarray, "splits 8"]
 
 
 def half_draws(cell: CellBarriers, stream: np.random.Generator) -> HalfDraws | None:
@@ -85,25 +91,32 @@ def half_draws(cell: CellBarriers, stream: np.random.Generator) -> HalfDraws | N
     )
 
 
-def likeness(draws: Sequence[Float64[ndarray, "splits 4"]]) -> Likeness:
+def likeness(draws: Sequence[Float64[ndarray, "splits 8"]]) -> Likeness:
     """Means over splits of what the cells say together; at least one cell."""
     stacked = np.stack(draws, axis=1)
-    means, apart = stacked[:, :, :2], stacked[:, :, 2:].mean((0, 1))
+    means, apart = stacked[:, :, :2], stacked[:, :, 2:4].mean((0, 1))
     over_cells: tuple[float | None, ...] = (None, None, None)
+    within_cells: tuple[float | None, ...] = (None, None)
     if len(draws) > 2:
-        found = coefficients(means)
-        usable = np.isfinite(found).all(1)
-        if usable.any():
-            over_cells = tuple(float(value) for value in found[usable].mean(0))
+        over_cells = _mean_of_usable(coefficients(means))
+        within_cells = _mean_of_usable(pooled(stacked[:, :, 4:].sum(1)))
     difference = np.abs((means[:, :, 0] - means[:, :, 1]).mean(1)).mean()
-    return Likeness(float(difference), float(apart[0]), float(apart[1]), *over_cells)
+    return Likeness(float(difference), float(apart[0]), float(apart[1]), *over_cells, *within_cells)
+
+
+def _mean_of_usable(found: Float64[ndarray, "splits values"]) -> tuple[float | None, ...]:
+    """Means over the splits in which all are defined; None where there are none."""
+    usable = np.isfinite(found).all(1)
+    means = found[usable].mean(0) if usable.any() else [None] * found.shape[1]
+    return tuple(None if value is None else float(value) for value in means)
 
 
 def _between(
     values: Float64[ndarray, " pairs"],
     first: Bool[ndarray, "pairs splits"],
     second: Bool[ndarray, "pairs splits"],
-) -> Float64[ndarray, "splits 4"]:
-    """Means of both sides and the distances between them."""
+) -> Float64[ndarray, "splits 8"]:
+    """Means of both sides, the distances between them, and the moments of their ranks."""
     means = [(values @ side) / side.sum(0) for side in (first, second)]
-    return np.column_stack([*means, distances_between(values, first, second)])
+    ranked = moments(joined_by_rank(values, first, second))
+    return np.column_stack([*means, distances_between(values, first, second), ranked])

@@ -25,6 +25,7 @@ from lmc_sweep.analysis.mean_difference import (
 )
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.similarity_notes import not_compared
+from lmc_sweep.analysis.within_cells import Within, joined_by_network, joined_by_rank, moments, within
 from lmc_sweep.analysis.world_pairs import CellBarriers, Measured, world_pairs
 from workers.seeding import derive_seed
 
@@ -91,14 +92,23 @@ def _compared(
         of_cell = [] if drawn is None else [drawn]
         parts.append(_comparison(of, label, [cell], of_cell, margins, cell, None))
     reason, across = None, None
+    inside: tuple[Within | None, Within | None] = (None, None)
     if compared:
         worlds = [(cell.real, cell.model) for cell in compared]
         reason = agreement(worlds).undefined_because
         if reason is None:
             means = np.array([[real.mean(), model.mean()] for real, model in worlds])
             across = concordance(means, stream("cells"))
+        ranked = [moments(joined_by_rank(cell.values, *_worlds(cell))) for cell in compared]
+        shared = [moments(joined_by_network(cell)) for cell in compared]
+        inside = within(ranked, stream("within", "rank")), within(shared, stream("within", "network"))
     whole = _comparison(of, label, list(of.cells), draws, margins, None, across, reason)
-    return whole, parts
+    return replace(whole, by_rank=inside[0], by_network=inside[1]), parts
+
+
+def _worlds(cell: CellBarriers) -> tuple[ndarray, ndarray]:
+    """The pairs of the real world and those of our model, as the one draw that there is."""
+    return cell.is_real[:, None], ~cell.is_real[:, None]
 
 
 def _comparison(
@@ -145,6 +155,8 @@ def _comparison(
         else None,
         distances=distances(_mean([drawn.distances for drawn in draws])) if draws else None,
         over_cells=across,
+        by_rank=None,
+        by_network=None,
         at_half=likeness([half.worlds for half in halves]) if halves else None,
         ceiling=likeness([half.ceiling for half in halves]) if halves else None,
         adjusted=None,

@@ -69,6 +69,12 @@ def _row(one: Comparison) -> dict[str, Any]:
         row[name] = getattr(coefficient, "value", None)
         row[f"{name}_low"] = getattr(coefficient, "low", None)
         row[f"{name}_high"] = getattr(coefficient, "high", None)
+    for joined, inside in (("within", one.by_rank), ("network", one.by_network)):
+        for name in ("pearson", "concordance"):
+            coefficient = getattr(inside, name, None)
+            row[f"{joined}_{name}"] = getattr(coefficient, "value", None)
+            row[f"{joined}_{name}_low"] = getattr(coefficient, "low", None)
+            row[f"{joined}_{name}_high"] = getattr(coefficient, "high", None)
     for name, likeness in (("half", one.at_half), ("ceiling", one.ceiling)):
         row |= {f"{name}_{field.name}": getattr(likeness, field.name, None) for field in fields(Likeness)}
     row |= {"verdict": one.verdict, "undefined_because": one.undefined_because}

@@ -30,12 +30,14 @@ def compare_lines(found: Similarity, limit: int | None) -> str:
         _recovery([one for one in found.overall if one.recovery_rate]),
         _distances(compared),
         _correlations(compared),
+        _within(compared),
         _cells(found.cells, limit),
     ]
     return "\n".join(part for part in parts if part)
 
 
 _NAMES = ("method", "split", "correction")
+_CORRELATION_COLUMNS = [*_NAMES, "correlation", "real, model", "95 %", "at half", "real half/half"]
 
 
 def _names(one: Comparison) -> list[str]:
@@ -131,8 +133,26 @@ def _correlations(rows: Sequence[Comparison]) -> str:
                     _number(getattr(one.ceiling, name, None)),
                 ]
             )
-    columns = [*_NAMES, "correlation", "real, model", "95 %", "at half", "real half/half"]
-    return _lines("Correlations of mean barriers over cells", columns, made) if made else ""
+    return _lines("Correlations of mean barriers over cells", _CORRELATION_COLUMNS, made) if made else ""
+
+
+def _within(rows: Sequence[Comparison]) -> str:
+    """Correlations within cells: by rank beside the ceiling, and by the network that two pairs share."""
+    made = []
+    for one in rows:
+        for joined, inside in (("rank", one.by_rank), ("network", one.by_network)):
+            for name in ("pearson", "concordance"):
+                found = getattr(inside, name, None)
+                if found is None:
+                    continue
+                halves = [
+                    _number(getattr(half, f"within_{name}", None)) if joined == "rank" else ""
+                    for half in (one.at_half, one.ceiling)
+                ]
+                interval = f"{_number(found.low)} to {_number(found.high)}"
+                made.append([*_names(one), f"{name}, by {joined}", _number(found.value), interval, *halves])
+    title = "Correlations within cells (by rank any two samples rise together: see the halves)"
+    return _lines(title, _CORRELATION_COLUMNS, made) if made else ""
 
 
 def _cells(cells: Sequence[Comparison], limit: int | None) -> str:
