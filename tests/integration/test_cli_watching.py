@@ -147,10 +147,26 @@ def test_status_reads_well(broken: Path) -> None:
     assert "lmc-sweep retry store" in told
 
 
+IMPATIENT = """
+import sys
+from lmc_sweep.cli import main, status
+status.LIFELESS_SECONDS = 3.0
+sys.argv[0] = "lmc-sweep"
+main()
+"""
+"""The program, but that it watches for 3 s what nobody runs, and not for half a minute."""
+
+
 def test_watching_what_nobody_runs_ends(broken: Path) -> None:
     """--watch says in one line that nothing runs, and ends by itself."""
-    done = lmc_sweep("status", "store", "--watch", cwd=broken)
-    assert 0 == done.returncode
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, "status", "store", "--watch"],
+        cwd=broken,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert 0 == done.returncode, done.stderr
     assert "broken: not running; networks 2/4 (2 failed)" in done.stderr
     assert "No run is alive" in done.stderr
     assert "No run is alive" in lmc_sweep("cancel", "store", cwd=broken).stderr
@@ -171,16 +187,22 @@ def test_retry_releases_and_the_next_run_does_the_rest(broken: Path) -> None:
     assert ("complete", 0, []) == (status["state"], status["held"], status["failures"])
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that takes long."""
+    return tmp_path_factory.mktemp("watched")
+
+
+@pytest.fixture(scope="module")
+def running(watched: Path) -> Iterator[subprocess.Popen[str]]:
     """A run that takes long, and works by now."""
-    (tmp_path / "sweep.yaml").write_text(LONG)
+    (watched / "sweep.yaml").write_text(LONG)
     process = subprocess.Popen(
-        command("run", "sweep.yaml", "--inline"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        command("run", "sweep.yaml", "--inline"), cwd=watched, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        if (tmp_path / "long" / "store.json").exists() and Store(tmp_path / "long").ids("network"):
+        if (watched / "long" / "store.json").exists() and Store(watched / "long").ids("network"):
             break
         time.sleep(0.2)
     yield process
@@ -189,26 +211,10 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_cancel_stops_a_run_in_order(running: subprocess.Popen[str], tmp_path: Path) -> None:
-    """Status sees it run; cancel --wait returns when it has stopped; what had finished is stored."""
-    (status,) = json.loads(lmc_sweep("status", "long", "--json", cwd=tmp_path).stdout)
-    assert "running" == status["state"]
-    assert [True] == [run["alive"] for run in status["runs"]]
-    done = lmc_sweep("cancel", "long", "--wait", cwd=tmp_path)
-    assert 0 == done.returncode
-    assert "asked run" in done.stderr
-    assert "has stopped" in done.stderr
-    _, told = running.communicate(timeout=60)
-    assert "The same command carries on from here." in told
-    (status,) = json.loads(lmc_sweep("status", "long", "--json", cwd=tmp_path).stdout)
-    assert "not running" == status["state"]
-    assert 0 < status["kinds"]["network"]["done"] < status["kinds"]["network"]["total"]
-
-
-def test_watching_ends_quietly_on_an_interrupt(running: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_watching_ends_quietly_on_an_interrupt(running: subprocess.Popen[str], watched: Path) -> None:
     """Ctrl-C ends --watch with code 130, without a traceback, and leaves the run alone."""
     watching = subprocess.Popen(
-        command("status", "long", "--watch"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        command("status", "long", "--watch"), cwd=watched, stderr=subprocess.PIPE, text=True
     )
     assert watching.stderr is not None
     assert "long: running" in watching.stderr.readline()
@@ -216,3 +222,19 @@ def test_watching_ends_quietly_on_an_interrupt(running: subprocess.Popen[str], t
     _, rest = watching.communicate(timeout=60)
     assert (130, "") == (watching.returncode, rest)
     assert running.poll() is None
+
+
+def test_cancel_stops_a_run_in_order(running: subprocess.Popen[str], watched: Path) -> None:
+    """Status sees it run; cancel --wait returns when it has stopped; what had finished is stored."""
+    (status,) = json.loads(lmc_sweep("status", "long", "--json", cwd=watched).stdout)
+    assert "running" == status["state"]
+    assert [True] == [run["alive"] for run in status["runs"]]
+    done = lmc_sweep("cancel", "long", "--wait", cwd=watched)
+    assert 0 == done.returncode
+    assert "asked run" in done.stderr
+    assert "has stopped" in done.stderr
+    _, told = running.communicate(timeout=60)
+    assert "The same command carries on from here." in told
+    (status,) = json.loads(lmc_sweep("status", "long", "--json", cwd=watched).stdout)
+    assert "not running" == status["state"]
+    assert 0 < status["kinds"]["network"]["done"] < status["kinds"]["network"]["total"]
