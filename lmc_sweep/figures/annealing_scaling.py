@@ -10,19 +10,12 @@ from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, grouped, one_per_search
 from lmc_sweep.figures.looks import Look, label_order, size_looks
+from lmc_sweep.figures.methods_asked import settled_of_store
 from lmc_sweep.figures.options import Option
-from lmc_sweep.figures.search_options import (
-    WHAT,
-    WORLD,
-    barrier_label,
-    counted,
-    dropped_pairs,
-    question_of,
-    settled_of_store,
-    what_is_missing,
-)
+from lmc_sweep.figures.search_options import WHAT, WORLD, question_of, what_is_missing
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.size_panels import name_numbers
+from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -94,7 +87,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
         name_numbers(axes, steps, steps[0] / 1.4, steps[-1] * 1.4)
         axes.set_ylim(min(0.0, *(row.value or 0.0 for row in kept)), 1.05 * top)
         title = titles[way] if len(shown) > 1 else ""
-        name_axes(axes, "Steps of annealing", barrier_label(question), title)
+        name_axes(axes, "Steps of annealing", height_label(question, question.split), title)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     return figure

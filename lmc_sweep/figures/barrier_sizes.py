@@ -12,17 +12,15 @@ from lmc_sweep.figures.cell_options import (
     WHAT,
     WORLD,
     diverged,
-    height_label,
     lacking,
     of_method,
     pairs_at_points,
     question_of,
-    settled_of_store,
     splits_of,
     unfinished,
     without_interval,
 )
-from lmc_sweep.figures.search_options import counted
+from lmc_sweep.figures.methods_asked import settled_of_store
 from lmc_sweep.figures.sheet import Entry, nothing
 from lmc_sweep.figures.size_lines import (
     MOST_PANELS,
@@ -35,6 +33,7 @@ from lmc_sweep.figures.size_lines import (
     line_looks,
     line_of,
 )
+from lmc_sweep.figures.words import counted, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store

@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, Kind
 from lmc_sweep.analysis.intervals import Mean
 from lmc_sweep.analysis.method_labels import method_labels
-from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.looks import label_order
-from lmc_sweep.figures.options import Option, settled
-from lmc_sweep.figures.search_options import counted
+from lmc_sweep.figures.options import AT, CORRECTION, QUANTITY, SPLIT, Option
+from lmc_sweep.figures.words import counted, diverged_barriers
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
-QUANTITY = Option(
-    "quantity", "error", "barrier of the error (fraction) or of the loss (nats)", ("error", "loss")
-)
-AT = Option("at", "midpoint", "height at alpha 1/2, or the largest over all alphas", ("midpoint", "supremum"))
-CORRECTION = Option("correction", "none", "what was done to interpolated networks before they were measured")
 NETWORKS = Option("networks", "2", "networks that were aligned at a time")
 MOST_NETWORKS = Option("networks", "most", "networks that were aligned at a time; most: what has most pairs")
 WHAT = (QUANTITY, AT, CORRECTION, NETWORKS)
@@ -28,35 +22,7 @@ WORLD = Option(
     "world", "real", "pairs trained apart, or a network and its own permutation", ("real", "model")
 )
 METHOD = Option("method", "identity", "barriers after this method; identity: before any")
-METHODS = Option("methods", "all", "all, or names of methods, separated by commas")
-BOTH_SPLITS = Option("split", "both", "examples that were measured", ("both", "train", "test"))
-SPLIT = Option("split", "train", "examples that were measured", ("train", "test"))
-
-
-def settled_of_store(
-    figure: str, options: Sequence[Option], given: Mapping[str, str], store: Store
-) -> dict[str, str]:
-    """Every option's value; SweepError also for a correction or a method that no barrier of a store has."""
-    values = settled(figure, options, given)
-    if "correction" in given:
-        known = sorted({row[0] for row in store.barriers().project("correction").distinct().fetchall()})
-        _refuse(figure, "correction", [values["correction"]], known)
-    for option in ("method", "methods"):
-        if option in given and given[option] not in ("all", "identity"):
-            rows = store.barriers().project("method, method_json").distinct().fetchall()
-            names = {name for name, _ in rows}
-            labels = set(method_labels(text for _, text in rows).values())
-            asked = [given[option]] if given[option] in labels else named(given[option])
-            _refuse(figure, "method", asked, sorted(names), also=labels)
-    most = any(option is MOST_NETWORKS for option in options) and values["networks"] == "most"
-    if not most and not values["networks"].isdigit():
-        raise SweepError(f"{figure}: networks is a whole number, not {values['networks']!r}")
-    return values
-
-
-def named(text: str) -> list[str]:
-    """The names in a list with commas."""
-    return [name.strip() for name in text.split(",")]
+BOTH_SPLITS = Option("split", "both", SPLIT.summary, ("both", "train", "test"))
 
 
 def question_of(values: Mapping[str, str]) -> BarrierQuestion:
@@ -94,29 +60,12 @@ def of_method(rows: Sequence[CellBarrier], method: str) -> tuple[list[CellBarrie
     return [row for row in rows if row.method_json == found[0]], labels[found[0]], notes
 
 
-def of_methods(rows: Sequence[CellBarrier], methods: str) -> list[CellBarrier]:
-    """The rows of the methods that the option METHODS names, by name or label, and of the control."""
-    if methods == "all":
-        return list(rows)
-    labels = method_labels({row.method_json for row in rows})
-    wanted = {"identity", methods, *named(methods)}
-    return [row for row in rows if row.method in wanted or labels[row.method_json] in wanted]
-
-
 def methods_in_order(rows: Sequence[CellBarrier]) -> dict[str, str]:
     """JSON of all methods to their labels: the control first, the others by name."""
     names = {row.method_json: row.method for row in rows}
     labels = method_labels(names)
     order = sorted(names, key=lambda text: (names[text] != "identity", label_order(labels[text])))
     return {text: labels[text] for text in order}
-
-
-def height_label(question: BarrierQuestion, split: str = "") -> str:
-    """The axis of barriers: what, where, on which examples, in which unit."""
-    unit = "nats" if question.quantity == "loss" else "fraction"
-    at = " at 1/2" if question.extent == "midpoint" else ""
-    measured = f", {split}" if split else ""
-    return f"{question.quantity.capitalize()} barrier{at}{measured} ({unit})"
 
 
 def kind_label(kind: Kind, *, without: Sequence[str] = ()) -> str:
@@ -179,14 +128,4 @@ def unfinished(store: Store, sweep: str | None, kind: str = "barrier") -> list[s
 
 def diverged(rows: Sequence[CellBarrier]) -> list[str]:
     """A sentence on barriers without a value."""
-    number = sum(row.value is None for row in rows)
-    return [f"Not shown: {counted(number, 'barrier')}, because a network diverged."] if number else []
-
-
-def _refuse(
-    figure: str, column: str, asked: Sequence[str], known: Sequence[str], also: set[str] | None = None
-) -> None:
-    """SweepError for a name that no barrier of a store with barriers has."""
-    for name in asked:
-        if known and name not in known and name not in (also or ()):
-            raise SweepError(f"{figure}: no barrier has {column} {name!r}. Here: {', '.join(known)}")
+    return diverged_barriers(sum(row.value is None for row in rows))

@@ -7,24 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, grouped, on_same_pairs
 from lmc_sweep.analysis.curves import Curves, MeanCurve, mean_curve, of_one_grid, read_curves
-from lmc_sweep.figures.cell_options import (
-    CORRECTION,
-    METHODS,
-    NETWORKS,
-    SPLIT,
-    WORLD,
-    kind_label,
-    lacking,
-    methods_in_order,
-    of_methods,
-    settled_of_store,
-    unfinished,
-)
+from lmc_sweep.figures.cell_options import NETWORKS, WORLD, kind_label, lacking, methods_in_order, unfinished
 from lmc_sweep.figures.looks import Look, method_looks
-from lmc_sweep.figures.options import Option
-from lmc_sweep.figures.search_options import counted, dropped_pairs
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import CORRECTION, METHODS, SPLIT, Option
 from lmc_sweep.figures.sheet import Entry, hide, name_axes, nothing, sheet
 from lmc_sweep.figures.size_lines import line_order
+from lmc_sweep.figures.words import counted, dropped_pairs
 
 if TYPE_CHECKING:
     from lmc_sweep.analysis.cell_rows import Kind

@@ -6,6 +6,7 @@ After the right panel of figure 1 in Entezari et al. 2021.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lmc_sweep.analysis.density import COLUMNS, CONTROLS, Cloud, Density, Densit
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.density_caption import caption
 from lmc_sweep.figures.looks import METHOD_LOOKS
-from lmc_sweep.figures.options import Option, settled
+from lmc_sweep.figures.options import AT, CORRECTION, METHODS, POINTS, QUANTITY, SPLIT, named, settled
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -22,21 +23,12 @@ if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 OPTIONS = (
-    Option("quantity", "loss", "barrier of the loss (nats) or of the error (fraction)", ("loss", "error")),
-    Option(
-        "barrier",
-        "supremum",
-        "largest height over all alphas, or the height at 1/2",
-        ("supremum", "midpoint"),
-    ),
-    Option("split", "train", "examples that were measured", ("train", "test")),
-    Option("correction", "none", "what was done to interpolated networks before they were measured"),
-    Option("points", "rank", "one point per cell and pair rank, or per cell: its means", ("rank", "cell")),
-    Option(
-        "methods",
-        "all",
-        "all, each by itself; best, the lowest barrier that any search found for a pair; or names: a,b",
-    ),
+    replace(QUANTITY, default="loss"),
+    replace(AT, default="supremum"),
+    SPLIT,
+    CORRECTION,
+    POINTS,
+    replace(METHODS, summary=f"{METHODS.summary}; best: the lowest barrier that any search found for a pair"),
 )
 
 WIDTH_INCHES = 3.5
@@ -56,14 +48,14 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The density plot of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled("density", OPTIONS, options)
     methods = values["methods"]
-    named = methods if methods in ("all", "best") else tuple(name.strip() for name in methods.split(","))
+    wanted = methods if methods in ("all", "best") else tuple(named(methods))
     question = DensityQuestion(
         quantity=values["quantity"],  # type: ignore[arg-type]
-        extent=values["barrier"],  # type: ignore[arg-type]
+        extent=values["at"],  # type: ignore[arg-type]
         split=values["split"],
         correction=values["correction"],
         points=values["points"],  # type: ignore[arg-type]
-        methods=named,
+        methods=wanted,
     )
     columns = ", ".join(("barrier_id", *COLUMNS, question.column))
     rows = store.barriers().filter(SHOWN).project(columns).fetchall()

@@ -21,23 +21,22 @@ from lmc_sweep.analysis.cell_rows import (
 from lmc_sweep.analysis.difficulty import CellPoint, RankCorrelation, cell_points, rank_correlation
 from lmc_sweep.figures.cell_options import (
     METHOD,
-    SPLIT,
     WHAT,
     WORLD,
     diverged,
-    height_label,
     kind_label,
     lacking,
     of_method,
     question_of,
-    settled_of_store,
     unfinished,
 )
 from lmc_sweep.figures.heat_map import draw_heat_map, name_inches, row_inches
 from lmc_sweep.figures.looks import family_looks
-from lmc_sweep.figures.search_options import counted
+from lmc_sweep.figures.methods_asked import settled_of_store
+from lmc_sweep.figures.options import SPLIT
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.size_lines import line_of, line_order
+from lmc_sweep.figures.words import counted, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.analysis.cell_rows import Kind

@@ -22,27 +22,21 @@ from lmc_sweep.analysis.cell_rows import (
 )
 from lmc_sweep.analysis.indirect import indirect_barriers
 from lmc_sweep.figures.cell_options import (
-    AT,
-    CORRECTION,
-    METHODS,
     MOST_NETWORKS,
-    QUANTITY,
-    SPLIT,
     WORLD,
     diverged,
-    height_label,
     kind_label,
     lacking,
     methods_in_order,
-    of_methods,
     question_of,
-    settled_of_store,
     unfinished,
 )
 from lmc_sweep.figures.looks import method_looks
-from lmc_sweep.figures.search_options import counted, dropped_pairs
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import AT, CORRECTION, METHODS, QUANTITY, SPLIT
 from lmc_sweep.figures.sheet import Entry, hide, name_axes, nothing, sheet
 from lmc_sweep.figures.size_lines import line_order
+from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.figures.looks import Look

@@ -22,25 +22,24 @@ from lmc_sweep.analysis.cell_rows import (
 )
 from lmc_sweep.figures.cell_options import (
     METHOD,
-    SPLIT,
     WHAT,
     WORLD,
     diverged,
-    height_label,
     kind_label,
     lacking,
     of_method,
     pairs_at_points,
     question_of,
-    settled_of_store,
     unfinished,
     without_interval,
 )
 from lmc_sweep.figures.looks import Look, size_looks
-from lmc_sweep.figures.search_options import counted
+from lmc_sweep.figures.methods_asked import settled_of_store
+from lmc_sweep.figures.options import BY, SPLIT
 from lmc_sweep.figures.sheet import Entry, nothing
 from lmc_sweep.figures.size_lines import Panel, by_size, draw_grid, line_of, line_order
-from lmc_sweep.figures.train_test import BY, FIGURES_SHOWN, SPLITS, is_loss, of_split
+from lmc_sweep.figures.train_test import FIGURES_SHOWN, SPLITS, is_loss, of_split
+from lmc_sweep.figures.words import counted, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store

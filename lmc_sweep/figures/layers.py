@@ -14,29 +14,19 @@ from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, grouped
 from lmc_sweep.figures.looks import label_order, method_looks
-from lmc_sweep.figures.options import Option
-from lmc_sweep.figures.search_options import (
-    METHODS,
-    WHAT,
-    WORLD,
-    barrier_label,
-    counted,
-    dropped_pairs,
-    of_methods,
-    place_title,
-    question_of,
-    settled_of_store,
-    what_is_missing,
-)
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import AT, METHODS, Option
+from lmc_sweep.figures.search_options import WHAT, WORLD, place_title, question_of, what_is_missing
 from lmc_sweep.figures.sheet import Entry, hide, name_axes, nothing, sheet
 from lmc_sweep.figures.size_panels import apart, draw_lines
+from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 # At 1/2 a curve of one layer is no midpoint of two networks: the largest height is what Adilova et al. take.
 OPTIONS = (
-    *(replace(option, default="supremum") if option.name == "barrier" else option for option in WHAT),
+    *(replace(option, default="supremum") if option is AT else option for option in WHAT),
     WORLD,
     METHODS,
     Option("groups", "all", "layers one by one, or from the input on", ("all", "each", "cumulative")),
@@ -103,7 +93,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, groups: str = "a
                 rotation_mode="anchor",
             )
             axes.set_xlim(-0.5, len(layers) - 0.5)
-            name_axes(axes, "", barrier_label(question), _title(place, places, column))
+            name_axes(axes, "", height_label(question, question.split), _title(place, places, column))
         top = max(axes.get_ylim()[1] for axes in line if axes.get_visible())
         for axes in line:
             axes.set_ylim(0, top)

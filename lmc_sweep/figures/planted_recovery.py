@@ -8,20 +8,12 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read
 from lmc_sweep.analysis.searches import RecoveryRow, recovery_table
 from lmc_sweep.figures.looks import label_order, method_looks
-from lmc_sweep.figures.search_options import (
-    METHODS,
-    WHAT,
-    barrier_label,
-    counted,
-    dropped_pairs,
-    of_methods,
-    place_title,
-    question_of,
-    settled_of_store,
-    what_is_missing,
-)
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import METHODS
+from lmc_sweep.figures.search_options import WHAT, place_title, question_of, what_is_missing
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.size_panels import apart, draw_lines
+from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -91,6 +83,6 @@ def _told(table: Sequence[RecoveryRow], question: SearchQuestion) -> str:
     return (
         "A network against a permuted copy of itself, to which noise was added in units of each tensor's "
         f"standard deviation. Mean over up to {counted(most, 'pair')} at each point, the same for every "
-        f"method, with 95% bootstrap interval. {barrier_label(question)}; right: minus that of the "
-        f"oracle, which undoes what was planted. Correction {question.correction}."
+        f"method, with 95% bootstrap interval. {height_label(question, question.split)}; right: minus that "
+        f"of the oracle, which undoes what was planted. Correction {question.correction}."
     )

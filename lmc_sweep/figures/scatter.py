@@ -13,29 +13,16 @@ import numpy as np
 
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, Kind, grouped, read_barriers
 from lmc_sweep.analysis.pairing import PointsBy, paired
-from lmc_sweep.figures.cell_options import (
-    METHODS,
-    SPLIT,
-    WHAT,
-    diverged,
-    height_label,
-    lacking,
-    of_methods,
-    question_of,
-    settled_of_store,
-    unfinished,
-)
+from lmc_sweep.figures.cell_options import WHAT, diverged, lacking, question_of, unfinished
 from lmc_sweep.figures.looks import Look, family_looks, size_looks
-from lmc_sweep.figures.options import Option
-from lmc_sweep.figures.search_options import counted
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import METHODS, POINTS, SPLIT
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
+from lmc_sweep.figures.words import counted, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
-POINTS = Option(
-    "points", "rank", "one point per cell and pair rank, or per cell: its means", ("rank", "cell")
-)
 OPTIONS = (*WHAT, SPLIT, METHODS, POINTS)
 CONTROLS = ("identity", "random")
 _MOST_COLORS = 7

@@ -12,20 +12,11 @@ from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, grouped
 from lmc_sweep.figures.looks import Look, label_order, method_looks
-from lmc_sweep.figures.search_options import (
-    METHODS,
-    WHAT,
-    WORLD,
-    barrier_label,
-    counted,
-    dropped_pairs,
-    of_methods,
-    place_title,
-    question_of,
-    settled_of_store,
-    what_is_missing,
-)
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import METHODS
+from lmc_sweep.figures.search_options import WHAT, WORLD, place_title, question_of, what_is_missing
 from lmc_sweep.figures.sheet import LEGEND_POINTS, Entry, hide, log_x, name_axes, nothing, sheet
+from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -85,7 +76,12 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
         log_x(axes)
         axes.set_ylim(bottom=min(0.0, *(row.value or 0.0 for row in found)))
         _mark_budgets(axes, found)
-        name_axes(axes, "Seconds of search per pair", barrier_label(question), place_title(place, places))
+        name_axes(
+            axes,
+            "Seconds of search per pair",
+            height_label(question, question.split),
+            place_title(place, places),
+        )
     for axes in panels[len(shown) :]:
         hide(axes)
     return figure

@@ -9,20 +9,12 @@ from lmc_sweep.analysis.intervals import Mean
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read
 from lmc_sweep.analysis.searches import GapRow, gap_table
 from lmc_sweep.figures.looks import method_looks
-from lmc_sweep.figures.search_options import (
-    METHODS,
-    WHAT,
-    WORLD,
-    barrier_label,
-    counted,
-    dropped_pairs,
-    of_methods,
-    question_of,
-    settled_of_store,
-    what_is_missing,
-)
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import METHODS
+from lmc_sweep.figures.search_options import WHAT, WORLD, question_of, what_is_missing
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.size_panels import apart, draw_lines
+from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -112,8 +104,9 @@ def _told(table: Sequence[GapRow], question: SearchQuestion) -> str:
     """What the points are."""
     pairs = {row.place: row.num_pairs for row in table}
     return (
-        f"{barrier_label(question)}, minus that of the best of all permutations, which brute force found for "
-        f"the {question.quantity} at 1/2 on all training examples: {counted(sum(pairs.values()), 'pair')} in "
-        "all, the same for every method; mean with 95% bootstrap interval. Vertical axis linear below 0.001. "
-        f"World {question.world}, correction {question.correction}."
+        f"{height_label(question, question.split)}, minus that of the best of all permutations, which brute "
+        f"force found for the {question.quantity} at 1/2 on all training examples: "
+        f"{counted(sum(pairs.values()), 'pair')} in all, the same for every method; mean with 95% bootstrap "
+        f"interval. Vertical axis linear below 0.001. World {question.world}, correction "
+        f"{question.correction}."
     )

@@ -14,20 +14,11 @@ from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, fine
 from lmc_sweep.analysis.searches import barrier_mean, grouped
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.looks import Look, label_order, method_looks
-from lmc_sweep.figures.options import Option
-from lmc_sweep.figures.search_options import (
-    METHODS,
-    WHAT,
-    WORLD,
-    barrier_label,
-    counted,
-    dropped_pairs,
-    of_methods,
-    question_of,
-    settled_of_store,
-    what_is_missing,
-)
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import BY, METHODS, Option
+from lmc_sweep.figures.search_options import WHAT, WORLD, question_of, what_is_missing
 from lmc_sweep.figures.sheet import Entry, hide, name_axes, nothing, sheet
+from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -36,7 +27,7 @@ OPTIONS = (
     *WHAT,
     WORLD,
     METHODS,
-    Option("by", "width", "the size on the horizontal axis", ("width", "depth")),
+    BY,
     Option("beside", "none", "another sweep of the store to show with the one named by --sweep"),
 )
 _MOST_ROWS = 4
@@ -97,7 +88,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "wi
                 continue
             _panel(axes, found, methods, looks, by)
             title = _title(line, by, num_networks, members)
-            name_axes(axes, by.capitalize(), barrier_label(question), title)
+            name_axes(axes, by.capitalize(), height_label(question, question.split), title)
         shared = [axes for axes in of_line if axes.get_visible()]
         top = max(axes.get_ylim()[1] for axes in shared)
         low = min(0.0, *(axes.dataLim.y0 for axes in shared))

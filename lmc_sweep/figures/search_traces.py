@@ -11,9 +11,11 @@ import numpy as np
 from lmc_sweep.analysis.method_labels import method_labels, plain_name
 from lmc_sweep.analysis.traces import Trace, mean_best, read_traces
 from lmc_sweep.figures.looks import Look, label_order, method_looks
-from lmc_sweep.figures.options import Option
-from lmc_sweep.figures.search_options import METHODS, WORLD, counted, place_title, settled_of_store
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import METHODS, Option
+from lmc_sweep.figures.search_options import WORLD, place_title
 from lmc_sweep.figures.sheet import Entry, log_x, name_axes, nothing, sheet
+from lmc_sweep.figures.words import counted
 from workers.alignment.methods import METHODS as ALL_METHODS
 
 if TYPE_CHECKING:
@@ -40,9 +42,7 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled_of_store("search_traces", OPTIONS, options, store)
     traces = read_traces(store, sweep, values["world"])
-    if values["methods"] != "all":
-        wanted = {name.strip() for name in values["methods"].split(",")}
-        traces = [one for one in traces if json.loads(one.method_json)["method"] in wanted]
+    traces = of_methods(traces, values["methods"], always=())
     if values["steps"] == "most":
         traces = of_most_steps(traces)
     return drawing(traces, values["objective"], values["world"])

@@ -10,9 +10,9 @@ from lmc_sweep.analysis.cell_rows import Kind
 from lmc_sweep.analysis.intervals import Mean
 from lmc_sweep.figures.cell_options import kind_label
 from lmc_sweep.figures.looks import Look, family_looks
-from lmc_sweep.figures.search_options import counted
 from lmc_sweep.figures.sheet import Entry, hide, name_axes, sheet
 from lmc_sweep.figures.size_panels import Points, apart, draw_lines, name_numbers
+from lmc_sweep.figures.words import counted
 
 MOST_PANELS = 8
 _BETWEEN_INCHES = 0.62

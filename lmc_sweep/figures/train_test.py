@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.analysis.cell_rows import CellNetwork, grouped, network_mean, read_networks
 from lmc_sweep.figures.cell_options import unfinished
 from lmc_sweep.figures.looks import Look
-from lmc_sweep.figures.options import Option, settled
-from lmc_sweep.figures.search_options import counted
+from lmc_sweep.figures.options import BY, settled
 from lmc_sweep.figures.sheet import Entry, nothing
 from lmc_sweep.figures.size_lines import (
     Panel,
@@ -24,11 +23,11 @@ from lmc_sweep.figures.size_lines import (
     line_looks,
     line_of,
 )
+from lmc_sweep.figures.words import counted
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
-BY = Option("by", "width", "the size on the horizontal axis", ("width", "depth"))
 OPTIONS = (BY,)
 FIGURES_SHOWN = {"error": "Error (fraction)", "loss": "Loss (nats)"}
 SPLITS = ("train", "test")

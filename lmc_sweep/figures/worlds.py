@@ -19,22 +19,18 @@ from lmc_sweep.analysis.cell_rows import (
     read_barriers,
 )
 from lmc_sweep.figures.cell_options import (
-    METHODS,
-    SPLIT,
     WHAT,
     diverged,
-    height_label,
     lacking,
     methods_in_order,
-    of_methods,
     pairs_at_points,
     question_of,
-    settled_of_store,
     unfinished,
     without_interval,
 )
 from lmc_sweep.figures.looks import Look
-from lmc_sweep.figures.search_options import counted, dropped_pairs
+from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
+from lmc_sweep.figures.options import BY, METHODS, SPLIT
 from lmc_sweep.figures.sheet import Entry, nothing
 from lmc_sweep.figures.size_lines import (
     Panel,
@@ -45,7 +41,8 @@ from lmc_sweep.figures.size_lines import (
     line_looks,
     line_of,
 )
-from lmc_sweep.figures.train_test import BY, DASHES
+from lmc_sweep.figures.train_test import DASHES
+from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store

@@ -359,7 +359,9 @@ def test_an_empty_store_draws_a_sentence(tmp_path: Path, name: str) -> None:
 def test_methods_that_are_not_there_are_refused(tmp_path: Path, name: str) -> None:
     """The text lists those that are."""
     store = Store.create(tmp_path / "store")
-    store.commit("barriers", [store_row("barriers", "b0", method="identity")])
+    store.commit(
+        "barriers", [store_row("barriers", "b0", method="identity", method_json=json.dumps(IDENTITY))]
+    )
 
     with pytest.raises(SweepError, match=r"no barrier has method 'sinkhorn'. Here: identity"):
         draw(name, store, options={"methods": "sinkhorn"})
@@ -406,7 +408,7 @@ def test_figures_read_the_store_and_one_sweep_of_it(tmp_path: Path) -> None:
         assert "1 pair " in words(draw(name, store, sweep="small"))
     (axes,) = panels(draw("search_methods", store))
     assert [[0.4], [0.2], [0.3]] == [[y for _, y in line] for line in lines(axes)]
-    (axes,) = panels(draw("layers", store, options={"barrier": "midpoint"}))
+    (axes,) = panels(draw("layers", store, options={"at": "midpoint"}))
     assert ["stem"] == [tick.get_text() for tick in axes.get_xticklabels()]
 
 
