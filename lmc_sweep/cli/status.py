@@ -90,19 +90,19 @@ def sweep_names(store: Store, sweep: str | None) -> list[str]:
 
 def _parts(store: Store, named: str, statuses: list[SweepStatus]) -> list[Part]:
     """All that there is to say of a store's sweeps, in lines and tables."""
-    from lmc_sweep.cli.status_lines import aside_lines, status_parts
+    from lmc_sweep.cli.status_lines import left_out_lines, status_parts
 
     parts: list[Part] = [part for status in statuses for part in status_parts(status, named)]
     if not statuses:
         parts.append(f"{store.path} holds no sweep yet.")
     problems = [(problem.path, problem.reason) for problem in store.problems()]
-    return [*parts, *aside_lines(problems, [str(finding) for finding in store.nondeterminism()])]
+    return [*parts, *left_out_lines(problems, [str(finding) for finding in store.nondeterminism()])]
 
 
 def _as_json(store: Store, named: str, statuses: list[SweepStatus]) -> list[dict[str, Any]]:
     """The statuses as plain data; what concerns the store as a whole stands with each of them."""
     whole = {
-        "set_aside": [{"path": problem.path, "reason": problem.reason} for problem in store.problems()],
+        "left_out": [{"path": problem.path, "reason": problem.reason} for problem in store.problems()],
         "nondeterminism": [str(finding) for finding in store.nondeterminism()],
     }
     return [{**status.as_json(named), **whole} for status in statuses]

@@ -71,7 +71,7 @@ def _unplanned(status: SweepStatus) -> list[str]:
     return ["No items are recorded of it, or their record is damaged: the same lmc-sweep run records them."]
 
 
-def aside_lines(problems: list[tuple[str, str]], findings: list[str]) -> list[str]:
+def left_out_lines(problems: list[tuple[str, str]], findings: list[str]) -> list[str]:
     """Files that are left out of every result, and results that disagree."""
     lines = [f"left out: {path}: {reason}" for path, reason in problems[:_SHOWN_FILES]]
     if len(problems) > _SHOWN_FILES:

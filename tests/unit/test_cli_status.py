@@ -230,6 +230,22 @@ def test_a_ratio_is_told_in_plain_figures_where_it_says_something(
     assert ([told in line for line in lines] if told else lines) == ([True] if told else [])
 
 
+def test_json_names_what_is_left_out_as_the_lines_do(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that no reader takes is told under one word, in every entry and in a line."""
+    (record,) = (store.path / "records" / "barriers").glob("*.parquet")
+    record.write_bytes(record.read_bytes()[:100])
+
+    status.status_command(str(store.path), as_json=True)
+    (entry,) = json.loads(capsys.readouterr().out)
+    status.status_command(str(store.path))
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("left out: ")]
+    (told,) = entry["left_out"]
+    assert str(record.relative_to(store.path)) == told["path"]
+    assert line.startswith(f"left out: {told['path']}: ")
+
+
 def test_cancel_asks_runs_that_claim_to_be_alive(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     """A silent run is asked, too; one that has ended, and a folder that is no run's, are left alone."""
     tell(store, 1)
