@@ -44,7 +44,7 @@ def compact_command(
         typer.echo(json.dumps(asdict(report), indent=2))
         return
     if report.yielded:
-        say(out, f"Another compaction of {opened.path} is at work; this one leaves it to that.")
+        say(out, f"Another compaction of {opened.uri} is at work; this one leaves it to that.")
         return
     rows = [
         [

@@ -93,12 +93,12 @@ def _rows(
 
     if sweep is not None and sweep not in store.sweeps():
         known = ", ".join(store.sweeps()) or "none"
-        raise SweepError(f"{store.path}: no sweep {sweep!r} here. Known sweeps: {known}")
+        raise SweepError(f"{store.uri}: no sweep {sweep!r} here. Known sweeps: {known}")
     column = f"{quantity}_barrier" if at is At.supremum else f"{quantity}_midpoint_barrier"
     asked = ", ".join(("barrier_id", *COLUMNS, f"{column} AS compared"))
     rows = store.barriers().filter(COMPARED).project(asked).fetchall()
     if not rows:
-        raise SweepError(f"{store.path}: no barriers of worlds real and model. {WATCH}")
+        raise SweepError(f"{store.uri}: no barriers of worlds real and model. {WATCH}")
     unfinished = []
     if sweep is not None:
         items = store.item_ids(sweep, "barrier")
@@ -109,13 +109,13 @@ def _rows(
             )
         rows = [row for row in rows if row[0] in items]
         if not rows:
-            raise SweepError(f"{store.path}: no barriers of sweep {sweep} in worlds real and model. {WATCH}")
+            raise SweepError(f"{store.uri}: no barriers of sweep {sweep} in worlds real and model. {WATCH}")
     place = 1 + COLUMNS.index("split")
     if split is not None:
         known = ", ".join(sorted({row[place] for row in rows}))
         rows = [row for row in rows if row[place] == split]
         if not rows:
-            raise SweepError(f"{store.path}: no barrier has split {split!r}. Here: {known}")
+            raise SweepError(f"{store.uri}: no barrier has split {split!r}. Here: {known}")
     return [row[1:] for row in rows], unfinished
 
 

@@ -135,8 +135,8 @@ def _find(store: Store, prefix: str) -> tuple[str | None, str]:
         matches = [prefix]
     if not matches:
         raise StoreError(
-            f"{store.path}: the id of no network, alignment, barrier or failed item begins with {prefix!r}. "
-            f"`lmc-sweep query {store.path} 'SELECT barrier_id FROM barriers'` lists ids"
+            f"{store.uri}: the id of no network, alignment, barrier or failed item begins with {prefix!r}. "
+            f"`lmc-sweep query {store.uri} 'SELECT barrier_id FROM barriers'` lists ids"
         )
     if len(matches) > 1:
         listed = ", ".join(matches[:_SHOWN_MATCHES]) + (", ..." if len(matches) > _SHOWN_MATCHES else "")
@@ -152,7 +152,7 @@ def _device(store: Store, item: Item, kind: str | None) -> str:
     if kind is None:
         return "cpu"
     (row,) = store.fetch(TABLE_OF_KIND[kind].name, [item.id], ["environment_id"])
-    described = read_environment(store.path, row["environment_id"]) or {}
+    described = read_environment(store.files, row["environment_id"]) or {}
     if described.get("gpu") is None:
         return "cpu"
     import torch
@@ -168,7 +168,7 @@ def _compared(store: Store, scratch: Store, item: Item, seconds: float) -> dict[
 
     compared = agreement.compare(store, scratch, item)
     (row,) = store.fetch(TABLE_OF_KIND[item.kind].name, [item.id], ["environment_id"])
-    stored = provenance.read_environment(store.path, row["environment_id"])
+    stored = provenance.read_environment(store.files, row["environment_id"])
     fields = provenance.compared(stored or {}, environment.describe())
     return {
         "kind": item.kind,

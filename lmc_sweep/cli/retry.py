@@ -61,6 +61,6 @@ def retry_command(
             cause = f"{group.error_type}: {clipped(group.message, 200)}"
             say(out, f"Released {counted(len(group.item_ids), group.kind)} of sweep {name}: {cause}")
     for name in sorted({failure.sweep for failure in released}):
-        path, quoted = f"{store.rstrip('/')}/sweeps/{name}/sweep.yaml", shlex.quote(store)
-        command = f"lmc-sweep run {shlex.quote(path)} --store {quoted}"
+        file = shlex.quote(str(opened.sweep_file(name)))
+        command = f"lmc-sweep run {file} --store {shlex.quote(opened.uri)}"
         say(out, f"Tried again, in the directory of your module, by: {command}")

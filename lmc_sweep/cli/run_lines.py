@@ -24,7 +24,7 @@ def print_summary(result: RunResult) -> None:
     from lmc_sweep.planning.items import KINDS
 
     out = console()
-    plan, name, store = result.plan, result.plan.sweep.name, str(result.store.path)
+    plan, name, store = result.plan, result.plan.sweep.name, result.store.uri
     if plan.complete and result.progress is None:
         held = ", ".join(f"{len(plan.items[kind])} {KIND_NAMES[kind]}" for kind in KINDS if plan.items[kind])
         say(out, f"Everything is there: {held}. Nothing to do for sweep {name}.")

@@ -84,7 +84,7 @@ def sweep_names(store: Store, sweep: str | None) -> list[str]:
     """The sweep that was named, or all of a store's; SweepError for one that is not there."""
     names = store.sweeps()
     if sweep is not None and sweep not in names:
-        raise SweepError(f"{store.path}: no sweep {sweep!r} here. Known sweeps: {', '.join(names) or 'none'}")
+        raise SweepError(f"{store.uri}: no sweep {sweep!r} here. Known sweeps: {', '.join(names) or 'none'}")
     return names if sweep is None else [sweep]
 
 
@@ -94,7 +94,7 @@ def _parts(store: Store, named: str, statuses: list[SweepStatus]) -> list[Part]:
 
     parts: list[Part] = [part for status in statuses for part in status_parts(status, named)]
     if not statuses:
-        parts.append(f"{store.path} holds no sweep yet.")
+        parts.append(f"{store.uri} holds no sweep yet.")
     problems = [(problem.path, problem.reason) for problem in store.problems()]
     return [*parts, *left_out_lines(problems, [str(finding) for finding in store.nondeterminism()])]
 

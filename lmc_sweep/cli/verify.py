@@ -68,10 +68,10 @@ def verify_command(
     opened = Store(store)
     if sweep is not None and sweep not in opened.sweeps():
         known = ", ".join(opened.sweeps()) or "none"
-        raise StoreError(f"{opened.path}: no sweep {sweep!r} here. Known sweeps: {known}")
+        raise StoreError(f"{opened.uri}: no sweep {sweep!r} here. Known sweeps: {known}")
     out = console()
     found = verify(opened, _Watch())
-    moved = set_aside(opened.path, found.findings) if repair else {}
+    moved = set_aside(opened.files, found.findings) if repair else {}
     drawn_with = int.from_bytes(os.urandom(4)) if seed is None else seed
     sampled = list(_sampled(opened, sample, drawn_with, sweep, user_code))
     requeued = _requeued(opened, sweep) if repair else []
@@ -126,8 +126,8 @@ def _requeued(store: Store, only: str | None) -> list[dict[str, Any]]:
             continue
         missing = {kind: len(store.item_ids(name, kind) - store.ids(kind)) for kind in KINDS}
         if any(missing.values()):
-            file = store.path / "sweeps" / name / "sweep.yaml"
-            command = f"lmc-sweep run {shlex.quote(str(file))} --store {shlex.quote(str(store.path))}"
+            file = shlex.quote(str(store.sweep_file(name)))
+            command = f"lmc-sweep run {file} --store {shlex.quote(store.uri)}"
             found.append({"sweep": name, "missing": missing, "command": command})
     return found
 

@@ -57,7 +57,7 @@ def show(
         say(out, "All results are sound.")
     elif requeued is None:
         movable = sum(finding.is_movable for finding in found.findings)
-        command = f"lmc-sweep verify {shlex.quote(str(store.path))} --repair"
+        command = f"lmc-sweep verify {shlex.quote(store.uri)} --repair"
         told = f"{command} sets {movable} {'file' if movable == 1 else 'files'} aside" if movable else ""
         say(out, f"Not all results are sound. {told}".strip())
 

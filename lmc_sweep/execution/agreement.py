@@ -67,11 +67,11 @@ def compare(store: Store, scratch: Store, item: Item) -> list[Compared]:
         found.append(Compared(name, verdict, size, stored[name], again[name]))
     if isinstance(item, NetworkItem):
         origins = [(row["checkpoint"], row["row"]) for row in (stored, again)]
-        require_inside(store.path, *origins[0])
+        require_inside(store.files, *origins[0])
         found.append(_weights(store.load_rows(origins[:1]), scratch.load_rows(origins[1:])))
     if isinstance(item, AlignmentItem):
         if stored["permutations"] is not None:
-            require_inside(store.path, stored["permutations"], stored["row"])
+            require_inside(store.files, stored["permutations"], stored["row"])
         found.append(_permutations(store.load_permutations([stored]), scratch.load_permutations([again])))
     return found
 

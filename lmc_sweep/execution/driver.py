@@ -81,7 +81,7 @@ class Driver:
         self._cancelled_at: float | None = None
         self._slots = {kind: executor.num_slots(kind) for kind in KINDS}
         self._template = Task(
-            store_uri=str(store.path.resolve()),
+            store_uri=store.files.address,
             kind="",
             items=(),
             import_path=str(Path.cwd()),

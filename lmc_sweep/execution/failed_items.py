@@ -37,15 +37,15 @@ def failed_item(store: Store, item_id: str, *, user_code_allowed: bool) -> Item:
                 if item.id == item_id:
                     return item
     raise StoreError(
-        f"{store.path}: {item_id} failed, and the sweep file of {', '.join(named) or 'no sweep'} asks for no "
+        f"{store.uri}: {item_id} failed, and the sweep file of {', '.join(named) or 'no sweep'} asks for no "
         "such item any more: the file, a module it names, or the program has changed"
     )
 
 
 def read_sweep(store: Store, name: str, *, user_code_allowed: bool) -> Sweep:
     """A sweep as the store keeps it; code and files that it names are only touched where that is allowed."""
-    path = store.path / layout.sweep_folder(name) / "sweep.yaml"
-    text = sweep_text(store.path, name)
+    path = store.files.told(f"{layout.sweep_folder(name)}/sweep.yaml")
+    text = sweep_text(store.files, name)
     try:
         named = sorted(set(_named(document.read(text))))
     except Refusal as error:
@@ -56,7 +56,7 @@ def read_sweep(store: Store, name: str, *, user_code_allowed: bool) -> Sweep:
             "--user-code allows it, from the working directory. Read it first if the store is not yours"
         )
     try:
-        return parse_sweep(text, str(path))
+        return parse_sweep(text, path)
     except SweepError as error:
         raise StoreError(str(error)) from error
 

@@ -85,7 +85,7 @@ class Heartbeat:
             told["process"] = self._process
         try:
             if first:
-                sweeps.prune_runs(self._store.path, sweep, KEPT_RUNS - 1)
+                sweeps.prune_runs(self._store.files, sweep, KEPT_RUNS - 1)
             self._store.write_progress(sweep, self._run_id, told)
         except (StoreError, OSError):
             return  # advice only: ``status`` then counts without an ETA

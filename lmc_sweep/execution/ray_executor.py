@@ -26,7 +26,8 @@ from lmc_sweep.execution.ray_suspects import Suspects
 from lmc_sweep.execution.ray_worker import MAX_CALLS, attempt_function
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.redaction import redact
-from lmc_sweep.store import layout, sweeps
+from lmc_sweep.store import sweeps
+from lmc_sweep.store.files import open_files
 
 _KINDS: tuple[Kind, ...] = ("network", "alignment", "barrier")
 _MESSAGE_CHARACTERS = 1000
@@ -143,9 +144,9 @@ class RayExecutor:
         task = self._tasks[reference][1]
         if not (task.sweep and task.run_id):
             return False
-        root = layout.local_path(task.store_uri)
         try:
-            return (task.key or key) in sweeps.read_started(root, task.sweep, task.run_id)
+            files = open_files(task.store_uri)
+            return (task.key or key) in sweeps.read_started(files, task.sweep, task.run_id)
         except (StoreError, OSError):
             return False
 

@@ -192,11 +192,11 @@ def _leave_sign(task: Task, node: str) -> None:
         "started_at": time.time(),
     }
     with contextlib.suppress(StoreError, OSError):
-        sweeps.write_started(open_store(task.store_uri).path, task.sweep, task.run_id, task.key, sign)
+        sweeps.write_started(open_store(task.store_uri).files, task.sweep, task.run_id, task.key, sign)
 
 
 def _remove_sign(task: Task) -> None:
     """Takes the sign away again."""
     if task.sweep and task.run_id and task.key:
         with contextlib.suppress(StoreError, OSError):
-            sweeps.remove_started(open_store(task.store_uri).path, task.sweep, task.run_id, task.key)
+            sweeps.remove_started(open_store(task.store_uri).files, task.sweep, task.run_id, task.key)

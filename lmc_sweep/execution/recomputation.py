@@ -21,6 +21,7 @@ from lmc_sweep.planning.cost import working_bytes
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem
 from lmc_sweep.planning.reconstruction import kind_of, user_names
 from lmc_sweep.store import layout
+from lmc_sweep.store.files import Files
 from lmc_sweep.store.store import Store
 from workers.specs import CheckpointSpec
 
@@ -49,7 +50,7 @@ class ScratchStore:
         origins: Mapping[str, tuple[str, int]],
         aligned: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        self.path = source.path
+        self.path, self._files = source.path, source.files
         self._source, self._scratch = source, scratch
         self._origins, self._aligned = origins, aligned
 
@@ -67,14 +68,14 @@ class ScratchStore:
     def load_rows(self, origins: Sequence[tuple[str, int]]) -> ParamStack:
         """The weights that lie at these checkpoints and rows."""
         for path, row in origins:
-            require_inside(self.path, path, row)
+            require_inside(self._files, path, row)
         return self._source.load_rows(origins)
 
     def load_permutations(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """The permutations that rows name."""
         for row in rows:
             if row["permutations"] is not None:
-                require_inside(self.path, row["permutations"], row["row"])
+                require_inside(self._files, row["permutations"], row["row"])
         return self._source.load_permutations(rows)
 
     def write_tensors(
@@ -88,12 +89,13 @@ class ScratchStore:
         return self._scratch.commit(table, rows)
 
 
-def require_inside(root: Path, path: object, row: object) -> None:
+def require_inside(files: Files, path: object, row: object) -> None:
     """Raises StoreError unless a recorded path names a regular file of tensors inside the store."""
     if not isinstance(path, str) or not layout.inside(path) or not isinstance(row, int):
-        raise StoreError(f"{root}: a record names {path!r}, row {row!r}: that is no place in this store")
-    if (root / path).is_symlink() or (root / path).parent.is_symlink():
-        raise StoreError(f"{root / path}: is a symbolic link, which may lead out of the store: not read")
+        raise StoreError(f"{files.uri}: a record names {path!r}, row {row!r}: that is no place in this store")
+    file = files.root / path
+    if file.is_symlink() or file.parent.is_symlink():
+        raise StoreError(f"{file}: is a symbolic link, which may lead out of the store: not read")
 
 
 def require_allowed(item: Item, user_code: bool) -> None:
@@ -189,7 +191,7 @@ def _from_stored_weights(store: Store, scratch: Store, item: NetworkItem) -> Net
 
     assert isinstance(item.spec, CheckpointSpec)
     for path, row in store.origins([item.id]):
-        require_inside(store.path, path, row)
+        require_inside(store.files, path, row)
     file = scratch.path.parent / f"{item.id}.safetensors"
     export_network(store, item.id, file)
     return replace(item, spec=replace(item.spec, sha256=checkpoints.sha256(file)), source=str(file))

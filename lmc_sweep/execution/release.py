@@ -37,8 +37,8 @@ def release(store: Store, sweep: str | None = None, ids: Sequence[str] = ()) -> 
                 raise SweepError(f"{one!r}: give at least {SHORTEST_PREFIX} characters of an id")
             where = f"sweep {sweep}" if sweep else "any sweep"
             raise SweepError(
-                f"{store.path}: no failure of {where} is of item {one!r}, or has that id. "
-                f"`lmc-sweep query {store.path} 'SELECT failure_id, item_ids FROM failures'` lists them"
+                f"{store.uri}: no failure of {where} is of item {one!r}, or has that id. "
+                f"`lmc-sweep query {store.uri} 'SELECT failure_id, item_ids FROM failures'` lists them"
             )
     held = [failure for failure in chosen if failure.is_held]
     rows = {failure.failure_id: failure.sweep for failure in held}

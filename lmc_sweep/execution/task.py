@@ -159,7 +159,7 @@ def execute(task: Task) -> Receipt:
             for path in account.damaged:
                 from lmc_sweep.store.repair import set_aside
 
-                set_aside(store.path, path)
+                set_aside(store.files, path)
     except Exception as error:  # the task boundary: a store that is not there, a broken installation
         known = {*account.done, *(item_id for failure in account.failures for item_id in failure.item_ids)}
         left = tuple(item for item in task.items if item.id not in known)

@@ -48,9 +48,7 @@ def items_of(store: Store, kind: str, ids: Sequence[str]) -> list[Item]:
         alignments = _alignments(store, _once(row["alignment_id"] for row in rows), verified=False)
         return [barrier_item(row, alignments[row["alignment_id"]]) for row in rows]
     except KeyError as error:
-        raise StoreError(
-            f"{store.path}: {error.args[0]}. Run its sweep again: it is computed anew"
-        ) from error
+        raise StoreError(f"{store.uri}: {error.args[0]}. Run its sweep again: it is computed anew") from error
 
 
 def network_item(row: Mapping[str, Any]) -> NetworkItem:

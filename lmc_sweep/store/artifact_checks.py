@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
 from lmc_sweep.store import artifacts, layout
+from lmc_sweep.store.files import Files
 
 NUM_THREADS = 4  # hashing lets go of the interpreter, and disks serve several readers better than one
 _MEMBER_GROUP = re.compile(r"member\d+\..+")
@@ -40,14 +42,14 @@ class Checked:
         return row is not None and row >= 0 and (self.num_rows is None or row < self.num_rows)
 
 
-def check_all(root: Path, paths: Iterable[str], done: Callable[[int], None]) -> dict[str, Checked]:
+def check_all(files: Files, paths: Iterable[str], done: Callable[[int], None]) -> dict[str, Checked]:
     """Every named artifact, read in full, several at a time; ``done`` is told bytes as they are read."""
 
     def one(path: str) -> tuple[Checked, int]:
-        file = root / path
-        checked = check(root, path)
-        is_there = checked.problem is None or checked.is_movable
-        return checked, file.lstat().st_size if is_there and file.exists() else 0
+        with _lying(files, path) as root:
+            checked, file = check_in(root, path), root / path
+            is_there = checked.problem is None or checked.is_movable
+            return checked, file.lstat().st_size if is_there and file.exists() else 0
 
     found = {}
     with ThreadPoolExecutor(NUM_THREADS) as pool:
@@ -57,8 +59,19 @@ def check_all(root: Path, paths: Iterable[str], done: Callable[[int], None]) -> 
     return found
 
 
-def check(root: Path, path: str) -> Checked:
-    """One named artifact, read in full."""
+def check(files: Files, path: str) -> Checked:
+    """One named artifact, read in full: the store's own file, not a copy."""
+    with _lying(files, path) as root:
+        return check_in(root, path)
+
+
+def _lying(files: Files, path: str) -> AbstractContextManager[Path]:
+    """A directory in which a named artifact lies; any, where no artifact can have the name."""
+    return files.original(path) if layout.inside(path) else nullcontext(files.root)
+
+
+def check_in(root: Path, path: str) -> Checked:
+    """One named artifact that lies in a directory, read in full."""
     if not layout.inside(path):
         return Checked(path, "is named by a record and lies outside the store's folders of artifacts")
     file = root / path
@@ -80,13 +93,18 @@ def check(root: Path, path: str) -> Checked:
     if reason is not None:
         is_movable = not reason.startswith("cannot be read")
         return Checked(path, reason, is_movable=is_movable, is_listed=False)
-    rows = _rows(file)
+    rows = _rows(file, file.parent.name)
     if isinstance(rows, str):
         return Checked(path, rows, is_movable=True, is_listed=False, has_right_content=True)
     return Checked(path, None, rows, has_right_content=True)
 
 
-def _rows(file: Path) -> int | str | None:
+def is_sound(file: Path, folder: str) -> bool:
+    """Whether a file of the right content, which may have any name, can be used in a folder of artifacts."""
+    return not isinstance(_rows(file, folder), str)
+
+
+def _rows(file: Path, folder: str) -> int | str | None:
     """Rows that all tensors of a file have; None where there are no tensors; text where they differ."""
     from safetensors import SafetensorError, safe_open
 
@@ -96,7 +114,7 @@ def _rows(file: Path) -> int | str | None:
             types = {name: opened.get_slice(name).get_dtype() for name in shapes}
     except (SafetensorError, OSError, ValueError) as error:
         return f"its header is not that of a safetensors file: {' '.join(str(error).split())[:200]}"
-    if file.parent.name == "permutations":
+    if folder == "permutations":
         wrong = [name for name in shapes if not _MEMBER_GROUP.fullmatch(name) or types[name] != "I64"]
         if wrong:
             return f"holds {wrong[0][:80]!r} of type {types[wrong[0]]}, which is no permutation"

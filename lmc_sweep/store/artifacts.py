@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.errors import DamageError, StoreError
 from lmc_sweep.store import layout
-from lmc_sweep.store.publish import Bytes, make_durable, publish
+from lmc_sweep.store.files import Bytes, Files
+from lmc_sweep.store.publish import publish
 from lmc_sweep.store.terms import Terms, patiently
 
 if TYPE_CHECKING:
@@ -45,11 +46,10 @@ UNREADABLE = "cannot be read"
 
 
 def write_tensors(
-    root: Path,
     folder: str,
     tensors: Mapping[str, Tensor],
     metadata: Mapping[str, str],
-    terms: Terms | None = None,
+    terms: Terms,
 ) -> str:
     """Path, relative to the store, of the published file. A whole file of that content is left as it is."""
     if folder not in layout.ARTIFACT_FOLDERS:
@@ -59,11 +59,12 @@ def write_tensors(
     for chunk in content:
         digest.update(chunk)
     relative = layout.artifact_path(folder, digest.hexdigest())
-    path = root / relative
-    if path.exists() and content_problem(path) is None:
-        patiently(lambda: make_durable(path, root), path, terms)  # its writer may have died before that
-        return relative
-    publish(path, content, replace=os.path.lexists(path), terms=terms)
+    path, files = terms.root / relative, terms.files
+    state = patiently(lambda: files.state(relative), path, terms)
+    if state == "whole":
+        patiently(lambda: files.settle(relative), path, terms)  # its writer may have died before that
+    else:
+        publish(path, content, replace=state == "damaged", terms=terms)
     return relative
 
 
@@ -131,32 +132,50 @@ def _hash_problem(path: Path) -> str | None:
     return "its content does not have the hash in its name"
 
 
-def require_whole(root: Path, relative: str) -> None:
+def require_whole(files: Files, relative: str) -> None:
     """Raises DamageError unless the content of a file is what its name promises.
 
     All of it is hashed, once per process and state of the file: a flipped bit in weights would else reach
-    every figure that follows from them. That takes about 0.7 ms per MB.
+    every figure that follows from them. That takes about 0.7 ms per MB. Of a copy that is altered the
+    original is what counts.
     """
-    path = root / relative
-    if not layout.inside(relative) or path.is_symlink() or (path.exists() and not path.is_file()):
-        raise StoreError(f"{root}: a record says that {relative!r} was read: that is no file of this store")
+    path, told_path = files.root / relative, files.told(relative)
+    if not layout.inside(relative):
+        raise StoreError(_no_file(files, relative))
+    files.bring([relative])
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise StoreError(_no_file(files, relative))
     try:
-        status = path.stat()
-        problem = _problem_of(path, (status.st_ino, status.st_size, status.st_mtime_ns))
+        problem = _problem_of(path, _stamp(path))
+        if problem is not None and files.renew([relative]):
+            problem = _problem_of(path, _stamp(path))
     except OSError as error:
-        if (root / layout.QUARANTINE / relative).exists():
-            told = f"{path}: was altered and set aside. Run the sweep again: what it held is computed anew."
+        if files.exists(f"{layout.QUARANTINE}/{relative}"):
+            told = (
+                f"{told_path}: was altered and set aside. Run the sweep again: it computes anew what it held."
+            )
             raise DamageError(told, relative) from error
         raise StoreError(
-            f"{path}: cannot be read: {error.strerror}. If it is gone, run the sweep again: "
+            f"{told_path}: cannot be read: {error.strerror}. If it is gone, run the sweep again: "
             "what it held is computed anew."
         ) from error
     if problem is not None:
         raise DamageError(
-            f"{path}: {problem}. A run of the sweep sets it aside, as `lmc-sweep verify {root} --repair` "
-            "does, and the next one computes anew what it held.",
+            f"{told_path}: {problem}. A run of the sweep sets it aside, as "
+            f"`lmc-sweep verify {files.uri} --repair` does, and the next one computes anew what it held.",
             relative,
         )
+
+
+def _no_file(files: Files, relative: str) -> str:
+    """The refusal of a path that cannot be an artifact's."""
+    return f"{files.uri}: a record says that {relative!r} was read: that is no file of this store"
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """By what a file is known to be in the same state as before."""
+    status = path.stat()
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=65536)

@@ -9,11 +9,9 @@ is killed leaves files that say so themselves, and the next one finishes the wor
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +20,6 @@ from lmc_sweep.store import layout
 from lmc_sweep.store.abandoned import remove_abandoned, remove_folder
 from lmc_sweep.store.listing import Listing
 from lmc_sweep.store.merged_files import write
-from lmc_sweep.store.publish import sync_directory
 from lmc_sweep.store.schema import TABLES
 from lmc_sweep.store.store import Store
 from lmc_sweep.store.terms import Terms, named_errors, require_same
@@ -66,7 +63,7 @@ def compact(
     """
     started = time.monotonic()
     terms = store.terms
-    with named_errors(store.path), _alone(store.path) as alone:
+    with named_errors(store.uri), store.files.alone() as alone:
         if not alone:
             return CompactionReport((), 0, time.monotonic() - started, yielded=True)
         if (store.path / layout.COMPACTING).is_symlink():
@@ -105,7 +102,7 @@ def _merge_table(terms: Terms, name: str, folder: Path, tell: Callable[[str], No
     """Merges one table's files where that pays, begun anew where files vanish or change in between."""
     table = TABLES[name]
     for attempt in range(_ATTEMPTS):
-        listing = Listing(terms.root, table)
+        listing = Listing(terms.files, table)
         listing.refresh()
         before = [*listing.files.values(), *listing.replaced.values()]
         num_bytes = sum(file.num_bytes for file in before)
@@ -128,8 +125,8 @@ def _merge_table(terms: Terms, name: str, folder: Path, tell: Callable[[str], No
         for path in written:
             if path in listing.problems:
                 raise StoreError(
-                    f"{terms.root / path}: {listing.problems[path].reason}. It was just written: check the "
-                    "disk. No file was deleted."
+                    f"{terms.files.told(path)}: {listing.problems[path].reason}. It was just written: check "
+                    "the disk. No file was deleted."
                 )
         return _Look(listing, len(before), num_bytes, merge)
     raise AssertionError("unreachable")
@@ -145,10 +142,7 @@ def _changed(listing: Listing, error: Exception) -> bool:
 def _delete_replaced(listing: Listing) -> None:
     """Deletes the files whose rows stand in others, as a fresh look at the directory shows them."""
     listing.refresh()
-    for path in sorted(listing.replaced):
-        (listing.root / path).unlink(missing_ok=True)
-    if listing.replaced:
-        sync_directory(listing.root / layout.RECORDS / listing.table.name)
+    listing.source.delete(sorted(listing.replaced))
     listing.refresh()
 
 
@@ -177,29 +171,3 @@ def _progress(name: str, num_rows: int, tell: Callable[[str], None]) -> Callable
             tell(f"{name}: {written} of {num_rows} rows")
 
     return told
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[bool]:
-    """Whether no other compaction of the store is at work here. It spares work; nothing depends on it.
-
-    The lock is on the directory itself and ends with its process, however that ends.
-    """
-    import fcntl
-
-    try:
-        descriptor = os.open(root / layout.RECORDS, os.O_RDONLY)
-    except FileNotFoundError:
-        yield True
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:
-            pass  # a file system without locks
-        yield True
-    finally:
-        os.close(descriptor)

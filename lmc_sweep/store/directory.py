@@ -58,6 +58,44 @@ def entries_beside_compaction(directory: Path) -> dict[str, Stamp]:
     return found
 
 
+def walk(root: Path) -> Iterator[tuple[str, int, float]]:
+    """Every file below a folder, links not followed: path relative to it, bytes, time of its last change."""
+    for folder, _, names in os.walk(root):
+        for name in sorted(names):
+            file = Path(folder) / name
+            try:
+                status = file.lstat()
+            except OSError:  # it has gone since
+                continue
+            yield str(file.relative_to(root)), status.st_size, status.st_mtime
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[bool]:
+    """Whether nobody else holds this lock here. It spares work; nothing depends on it.
+
+    The lock is on the directory itself and ends with its process, however that ends.
+    """
+    import fcntl
+
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass  # a file system without locks
+        yield True
+    finally:
+        os.close(descriptor)
+
+
 def _modified(directory: Path) -> int | None:
     """When an entry of the directory last came or went, in nanoseconds; None where there is none."""
     with _told(directory):

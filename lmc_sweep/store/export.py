@@ -45,8 +45,8 @@ def export_network(
         weights = store.load_network(network_id)
     except KeyError:
         raise StoreError(
-            f"{store.path}: no network {network_id!r}. "
-            f"`lmc-sweep query {store.path} 'SELECT network_id FROM networks'` lists them."
+            f"{store.uri}: no network {network_id!r}. "
+            f"`lmc-sweep query {store.uri} 'SELECT network_id FROM networks'` lists them."
         ) from None
     (row,) = store.fetch("networks", [network_id], ["spec_json"])
     if loads is not None:

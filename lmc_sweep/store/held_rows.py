@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from lmc_sweep.store import artifacts, layout
+from lmc_sweep.store import layout
+from lmc_sweep.store.directory import Stamp
+from lmc_sweep.store.files import Files
 from lmc_sweep.store.inspection import BadRecord, read_table
+from lmc_sweep.store.listing import artifact_problem
 from lmc_sweep.store.nondeterminism import compared_columns, differences
 from lmc_sweep.store.schema import Table
 
@@ -30,8 +32,8 @@ class HeldRows:
     more memory than its ids.
     """
 
-    def __init__(self, root: Path, table: Table) -> None:
-        self._root, self._table = root, table
+    def __init__(self, files: Files, table: Table) -> None:
+        self._source, self._table = files, table
         self._columns = [column.name for column in compared_columns(table)]
         self._added: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         self._waiting: list[tuple[Any, ...]] = []
@@ -83,12 +85,13 @@ class HeldRows:
         self._places: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
         self._files: OrderedDict[str, Any] = OrderedDict()
         self._values: dict[tuple[str, int], dict[str, Any]] = {}
-        for found in read_table(self._root, table, lambda num_bytes: None):
+        lying = self._source.artifacts(layout.ARTIFACT_FOLDERS) if table.artifact is not None else {}
+        for found in read_table(self._source, table, lambda num_bytes: None):
             if isinstance(found, BadRecord):
                 continue
             usable = [True] * found.num_rows
             if table.artifact is not None:
-                usable = [self._is_usable(named) for named in found.column(table.artifact)]
+                usable = [self._is_usable(named, lying) for named in found.column(table.artifact)]
             for k, key in enumerate(zip(*(found.column(name) for name in names), strict=True)):
                 if usable[k]:
                     self._places.setdefault(key, []).append((found.path, k))
@@ -97,15 +100,12 @@ class HeldRows:
         """The columns that tell one row from another."""
         return [self._table.key] if self._table.key is not None else list(_ITEMS)
 
-    def _is_usable(self, path: str | None) -> bool:
+    def _is_usable(self, path: str | None, lying: Mapping[str, Stamp]) -> bool:
         """Whether a listing would show a row of this file of tensors."""
         if path is None:
             return True
         if path not in self._usable:
-            file = self._root / path
-            self._usable[path] = (
-                layout.inside(path) and file.is_file() and artifacts.size_problem(file) is None
-            )
+            self._usable[path] = artifact_problem(self._source, path, lying.get(path)) is None
         return self._usable[path]
 
     def _key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -125,7 +125,7 @@ class HeldRows:
     def _open(self, path: str) -> Any:
         """The compared columns of a file, kept for the next row."""
         if path not in self._files:
-            with pq.ParquetFile(self._root / path) as parquet:
+            with pq.ParquetFile(self._source.root / path) as parquet:
                 key = self._table.key  # read in any case: without a column Arrow forgets the number of rows
                 held = set(parquet.schema_arrow.names)
                 self._files[path] = parquet.read([name for name in (key, *self._columns) if name in held])

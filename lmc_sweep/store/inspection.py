@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmc_sweep.store import layout, records
-from lmc_sweep.store.directory import entries_beside_compaction
+from lmc_sweep.store.files import Files
 from lmc_sweep.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, Table
 
 Progress = Callable[[int], None]
@@ -86,11 +86,11 @@ class Held:
         return own | self.inputs.keys()
 
 
-def inspect(root: Path, progress: Progress) -> Held:
-    """All records of a store, read in full."""
+def inspect(files: Files, progress: Progress) -> Held:
+    """All records of a store, read in full: its own files, not copies."""
     held = Held()
     for table in TABLES.values():
-        for found in read_table(root, table, progress):
+        for found in read_table(files, table, progress, anew=True):
             if isinstance(found, BadRecord):
                 held.bad.append(found)
             else:
@@ -98,25 +98,33 @@ def inspect(root: Path, progress: Progress) -> Held:
     return held
 
 
-def read_table(root: Path, table: Table, progress: Progress) -> Iterator[GoodRecord | BadRecord]:
-    """The record files of a table, one by one, until no new ones have appeared; unfinished ones left out."""
+def read_table(
+    files: Files, table: Table, progress: Progress, anew: bool = False
+) -> Iterator[GoodRecord | BadRecord]:
+    """The record files of a table, one by one, until no new ones have appeared; unfinished ones left out.
+
+    Args:
+        anew: Of a store whose files are copied here, copy them again.
+    """
     seen: set[str] = set()
     for _ in range(_MOST_SCANS):  # compaction may put rows into another file while this reads
-        fresh = [path for path in record_paths(root, table) if path not in seen]
+        fresh = [path for path in record_paths(files, table) if path not in seen]
         if not fresh:
             return
+        if anew:
+            files.renew([path for path in fresh if path.endswith(".parquet")])
         for path in fresh:
             seen.add(path)
-            found = read_record(root, table, path)
+            found = read_record(files.root, table, path)
             if found is not None:
-                progress(file_size(root / path))
+                progress(file_size(files.root / path))
                 yield found
 
 
-def record_paths(root: Path, table: Table) -> list[str]:
+def record_paths(files: Files, table: Table) -> list[str]:
     """Paths, relative to the store, of what stands among the records of a table."""
     folder = f"{layout.RECORDS}/{table.name}"
-    return [f"{folder}/{name}" for name in sorted(entries_beside_compaction(root / folder))]
+    return [f"{folder}/{name}" for name in sorted(files.records(folder))]
 
 
 def read_record(root: Path, table: Table, path: str) -> GoodRecord | BadRecord | None:

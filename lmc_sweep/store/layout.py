@@ -26,6 +26,12 @@ _RECORD_NAME = re.compile(
 _ARTIFACT_NAME = re.compile(r"(?P<digest>[0-9a-f]{64})\.safetensors")
 
 
+def is_remote(uri: str | Path) -> bool:
+    """Whether a store's URI names another kind of storage than a local directory."""
+    text = str(uri)
+    return _SCHEME.match(text) is not None and not text.startswith("file://")
+
+
 def local_path(uri: str | Path) -> Path:
     """The absolute directory that a store's URI names; StoreError when it is not a local one."""
     text = str(uri)
@@ -33,8 +39,8 @@ def local_path(uri: str | Path) -> Path:
         text = unquote(urlsplit(text).path)
     elif scheme := _SCHEME.match(text):
         raise StoreError(
-            f"{text}: stores are local directories, and {scheme[0]!r} names another kind of storage. "
-            "Give a path, for instance runs/quickstart, on a disk that all machines share."
+            f"{text}: a directory is needed here, and {scheme[0]!r} names another kind of storage. "
+            "Give a path, for instance runs/quickstart."
         )
     if not text:
         raise StoreError("the path of the store is empty. Give a directory, for instance runs/quickstart.")

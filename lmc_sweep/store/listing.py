@@ -11,11 +11,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from lmc_sweep.store import artifacts, layout, record_files
-from lmc_sweep.store.directory import Stamp, entries, entries_beside_compaction
+from lmc_sweep.store.directory import Stamp
+from lmc_sweep.store.files import Files
 from lmc_sweep.store.places import Place, Places, rows_by_path, texts
 from lmc_sweep.store.record_files import Problem, RecordFile
 from lmc_sweep.store.schema import Table
@@ -35,7 +35,7 @@ class Listing:
     name and that cannot be whole; such rows do not count.
     """
 
-    root: Path
+    source: Files
     table: Table
     files: dict[str, RecordFile] = field(default_factory=dict)
     replaced: dict[str, RecordFile] = field(default_factory=dict)
@@ -49,6 +49,11 @@ class Listing:
     _placed: set[str] = field(default_factory=set)
     _unusable: dict[str, Any] | None = None
     _hidden: tuple[int, dict[str, list[int]]] | None = None
+
+    @property
+    def root(self) -> Path:
+        """The directory in which the files are read."""
+        return self.source.root
 
     def refresh(self) -> None:
         """Looks at the directory again and takes in what has changed."""
@@ -98,9 +103,7 @@ class Listing:
     def _take_in(self) -> bool:
         """Takes in files that came or went; returns whether one vanished while it was read."""
         folder = f"{layout.RECORDS}/{self.table.name}"
-        now = {
-            f"{folder}/{name}": stamp for name, stamp in entries_beside_compaction(self.root / folder).items()
-        }
+        now = {f"{folder}/{name}": stamp for name, stamp in self.source.records(folder).items()}
         stale = [path for path, stamp in self._stamps.items() if now.get(path) != stamp]
         stale += [
             path for path, problem in self.problems.items() if problem.may_pass and path in self._stamps
@@ -130,7 +133,10 @@ class Listing:
         """What new files hold; large ones are hashed side by side."""
 
         def learn(path: str) -> RecordFile | Problem | None:
-            return record_files.learn(self.root, self.table, path, stamps[path])
+            learned = record_files.learn(self.root, self.table, path, stamps[path])
+            if isinstance(learned, Problem) and path.endswith(".parquet") and self.source.renew([path]):
+                learned = record_files.learn(self.root, self.table, path, stamps[path])
+            return learned
 
         if sum(stamps[path][0] >= _LARGE_BYTES for path in paths) > 1:
             with ThreadPoolExecutor(_THREADS) as threads:
@@ -198,17 +204,14 @@ class Listing:
         """Artifacts named by good records that are missing or cannot be whole."""
         if self.table.artifact is None:
             return {}
-        lying = {
-            f"{folder}/{name}": stamp
-            for folder in layout.ARTIFACT_FOLDERS
-            for name, stamp in entries(self.root / folder).items()
-        }
+        named = {path for file in self.files.values() for path in file.artifacts}
+        lying = self.source.artifacts(layout.ARTIFACT_FOLDERS) if named else {}
         broken = {}
-        for relative in {path for file in self.files.values() for path in file.artifacts}:
+        for relative in named:
             stamp = lying.get(relative)
             known = self._artifact_stamps.get(relative)
             if known is None or known[0] != stamp:
-                known = (stamp, _artifact_problem(self.root / relative, relative, stamp))
+                known = (stamp, artifact_problem(self.source, relative, stamp))
                 if not (known[1] or "").startswith(artifacts.UNREADABLE):  # which may have passed by then
                     self._artifact_stamps[relative] = known
             if known[1] is not None:
@@ -216,10 +219,8 @@ class Listing:
         return broken
 
 
-def _artifact_problem(path: Path, relative: str, stamp: Stamp | None) -> str | None:
-    """Why the file of tensors cannot be used; None when nothing speaks against it."""
-    if not layout.inside(relative):
+def artifact_problem(files: Files, path: str, stamp: Stamp | None) -> str | None:
+    """Why a file of tensors cannot be used; None when nothing speaks against it."""
+    if not layout.inside(path):
         return "recorded outside the store's folders of artifacts"
-    if stamp is not None and not S_ISREG(stamp[2]):
-        return "is not a regular file"
-    return artifacts.size_problem(path)
+    return files.artifact_problem(path, stamp)

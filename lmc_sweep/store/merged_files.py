@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout, records
+from lmc_sweep.store.files import Files
 from lmc_sweep.store.parquet_sql import todays_columns
-from lmc_sweep.store.publish import make_directory, reveal, stage
+from lmc_sweep.store.publish import reveal, stage
 from lmc_sweep.store.record_files import Generation, generation_metadata
 from lmc_sweep.store.schema import Table
 from lmc_sweep.store.sorted_rows import HASHES, Sums, connected, sorted_rows
@@ -48,8 +49,8 @@ def write(
         folder: Where unfinished files may lie, inside the store: no reader looks there.
         tell: Called with the number of rows written so far.
     """
-    make_directory(folder, terms.root)
-    with _sorting(terms.root, table, merge, folder) as connection:
+    terms.files.make_folder(folder)
+    with _sorting(terms.files, table, merge, folder) as connection:
         sums = Sums()
         groups = sorted_rows(connection, terms.root, table, merge, ROW_GROUP_ROWS, sums, tell)
         staged = _stage(terms, table, merge, replaces, folder, groups)
@@ -62,12 +63,13 @@ def write(
     _require_unchanged(terms.root, merge)
     for path, relative in staged.items():
         reveal(path, terms.root / relative, terms)
-        _forget(terms.root / relative)
+        if (terms.root / relative).exists():  # what is only a copy is not made here
+            _forget(terms.root / relative)
     return list(staged.values())
 
 
 @contextmanager
-def _sorting(root: Path, table: Table, merge: Merge, folder: Path) -> Iterator[Any]:
+def _sorting(files: Files, table: Table, merge: Merge, folder: Path) -> Iterator[Any]:
     """A connection to a DuckDB that may spill into the folder; what goes wrong is told in one line."""
     import duckdb
 
@@ -76,11 +78,11 @@ def _sorting(root: Path, table: Table, merge: Merge, folder: Path) -> Iterator[A
             yield connection
     except (duckdb.Error, pa.ArrowException) as error:
         if isinstance(error, duckdb.IOException):
-            _require_unchanged(root, merge)
+            _require_unchanged(files.root, merge)
         told = (str(error).splitlines() or [type(error).__name__])[0]
-        remedy = f"Free some memory, and space on the disk that holds {root}, then run the same command again"
+        remedy = f"Free some memory, and space on the disk of {files.root}, then run the same command again"
         if isinstance(error, pa.ArrowException):  # rows that no writer of ours made
-            remedy = f"lmc-sweep verify {root} --repair sets the file aside that holds such rows"
+            remedy = f"lmc-sweep verify {files.uri} --repair sets the file aside that holds such rows"
         raise StoreError(
             f"{table.name}: its files cannot be merged: {told}. Nothing was changed. {remedy}."
         ) from error

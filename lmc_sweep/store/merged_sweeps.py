@@ -29,10 +29,10 @@ def merge_sweeps(store: Store, other: Store, problems: list[tuple[str, str]]) ->
         path = f"{layout.SWEEPS}/{name}/sweep.yaml"
         try:
             layout.sweep_folder(name)
-            text = sweep_text(other.path, name)
+            text = sweep_text(other.files, name)
             value = document.read(text)
         except (StoreError, Refusal) as error:
-            problems.append((path, str(error).removeprefix(f"{other.path / path}: ")))
+            problems.append((path, str(error).removeprefix(f"{other.files.told(path)}: ")))
             continue
         if name in taken and _text(store, name) != text:
             digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
@@ -42,7 +42,7 @@ def merge_sweeps(store: Store, other: Store, problems: list[tuple[str, str]]) ->
         else:
             given = name
         if given == name or given not in taken or _text(store, given) is None:
-            sweeps.write_text(store.path, given, text, store.terms)
+            sweeps.write_text(given, text, store.terms)
         renamed[name] = given
     return renamed
 
@@ -50,6 +50,6 @@ def merge_sweeps(store: Store, other: Store, problems: list[tuple[str, str]]) ->
 def _text(store: Store, name: str) -> str | None:
     """The text of a sweep of the store; None where it cannot be read, which is as good as another."""
     try:
-        return sweep_text(store.path, name)
+        return sweep_text(store.files, name)
     except StoreError:
         return None

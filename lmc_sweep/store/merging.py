@@ -17,12 +17,13 @@ from typing import Any
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout, records
-from lmc_sweep.store.artifact_checks import Checked, check
+from lmc_sweep.store.artifact_checks import Checked, check, check_in
+from lmc_sweep.store.files import Bytes
 from lmc_sweep.store.held_rows import HeldRows
 from lmc_sweep.store.inspection import BadRecord, GoodRecord, inputs_of, read_table
 from lmc_sweep.store.merged_sweeps import merge_sweeps
 from lmc_sweep.store.provenance import environment_problem
-from lmc_sweep.store.publish import Bytes, make_durable, publish
+from lmc_sweep.store.publish import publish
 from lmc_sweep.store.schema import TABLES, Table
 from lmc_sweep.store.store import Store
 
@@ -68,8 +69,8 @@ def merge(
     Raises:
         StoreError: If both are one store, or the store cannot be written.
     """
-    if store.path.resolve() == other.path.resolve():
-        raise StoreError(f"{store.path} and {other.path} are the same store. Name two")
+    if store.files.address == other.files.address:
+        raise StoreError(f"{store.uri} and {other.uri} are the same store. Name two")
     found = Merged()
     renamed = merge_sweeps(store, other, found.problems)
     copying = _Copying(store, other, found)
@@ -83,10 +84,10 @@ def _merge_table(
     copying: _Copying, table: Table, renamed: Mapping[str, str], watch: Callable[[str, int], None]
 ) -> None:
     """Brings the rows of one table in, a few thousand at a time."""
-    held = HeldRows(copying.store.path, table)
+    held = HeldRows(copying.store.files, table)
     waiting: list[dict[str, Any]] = []
     seen = 0
-    for record in read_table(copying.other.path, table, lambda num_bytes: None):
+    for record in read_table(copying.other.files, table, lambda num_bytes: None):
         if isinstance(record, BadRecord):
             copying.found.problems.append((record.path, record.reason))
             continue
@@ -131,7 +132,7 @@ def _parts(record: GoodRecord) -> Iterator[list[dict[str, Any]]]:
 def _commit(store: Store, table: Table, waiting: list[dict[str, Any]], held: HeldRows) -> None:
     """Publishes rows as one record, as they are: who computed them and when is not changed."""
     if waiting:
-        held.written(records.write(store.path, table, waiting, datetime.now(UTC), store.terms))
+        held.written(records.write(table, waiting, datetime.now(UTC), store.terms))
         waiting.clear()
 
 
@@ -173,35 +174,37 @@ class _Copying:
     def _artifact(self, path: str) -> Checked:
         """A file of tensors, whole in the store, or why not."""
         if path not in self._artifacts:
-            checked = check(self.store.path, path)
+            checked = check(self.store.files, path)
             if checked.problem is None:
-                make_durable(self.store.path / path, self.store.path)  # its writer may still be about to
+                self.store.files.settle(path)  # its writer may still be about to
             else:
-                is_damaged = checked.is_movable
-                checked = check(self.other.path, path)
-                if checked.problem is None:
-                    self._copy(path, is_damaged)
-                else:
+                checked = self._copied(path, checked.is_movable)
+                if checked.problem is not None:
                     told = f"{checked.problem}; the rows that need it are left out"
                     self.found.problems.append((path, told))
             self._artifacts[path] = checked
         return self._artifacts[path]
 
-    def _copy(self, path: str, is_damaged: bool) -> None:
+    def _copied(self, path: str, is_damaged: bool) -> Checked:
         """Copies a file of tensors, and compares what was read with the hash in its name before it counts."""
-        source = self.other.path / path
-        publish(self.store.path / path, _Content(source), replace=is_damaged, terms=self.store.terms)
-        self.found.num_artifacts += 1
-        self.found.num_bytes += source.stat().st_size
+        if not layout.inside(path):
+            return check(self.other.files, path)
+        with self.other.files.original(path) as root:
+            checked, source = check_in(root, path), root / path
+            if checked.problem is None:
+                publish(self.store.path / path, _Content(source), replace=is_damaged, terms=self.store.terms)
+                self.found.num_artifacts += 1
+                self.found.num_bytes += source.stat().st_size
+        return checked
 
     def _environment(self, key: str) -> None:
         """Copies the description of an environment, if it is not there and can be believed."""
         if key in self._environments:
             return
         self._environments[key] = None
-        if environment_problem(self.store.path, key) is None:
+        if environment_problem(self.store.files, key) is None:
             return
-        problem = environment_problem(self.other.path, key)
+        problem = environment_problem(self.other.files, key)
         if problem is not None:
             self.found.problems.append((layout.environment_path(key), problem))
             return

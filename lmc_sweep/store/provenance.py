@@ -11,6 +11,7 @@ from typing import Any
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import environment, layout
+from lmc_sweep.store.files import Files
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _LARGEST_BYTES = 1_000_000
@@ -22,15 +23,15 @@ def is_environment_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def read_environment(root: Path, environment_id: str) -> dict[str, Any] | None:
+def read_environment(files: Files, environment_id: str) -> dict[str, Any] | None:
     """The description of an environment; None where the store has none that can be trusted."""
-    found = _read(root / layout.environment_path(environment_id), environment_id)
+    found = _read(_brought(files, environment_id), environment_id)
     return found if isinstance(found, dict) else None
 
 
-def environment_problem(root: Path, environment_id: str) -> str | None:
+def environment_problem(files: Files, environment_id: str) -> str | None:
     """Why an environment that rows name cannot be told; None when nothing speaks against it."""
-    return description_problem(root / layout.environment_path(environment_id), environment_id)
+    return description_problem(_brought(files, environment_id), environment_id)
 
 
 def description_problem(path: Path, environment_id: str) -> str | None:
@@ -46,17 +47,27 @@ def compared(stored: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[s
     return [(name, one.get(name), two.get(name), one.get(name) == two.get(name)) for name in names]
 
 
-def sweep_text(root: Path, name: str) -> str:
+def sweep_text(files: Files, name: str) -> str:
     """The text of a sweep file in a store; StoreError where it is none."""
-    path = root / layout.sweep_folder(name) / "sweep.yaml"
+    relative = f"{layout.sweep_folder(name)}/sweep.yaml"
+    files.renew([relative])
+    path, told = files.root / relative, files.told(relative)
     try:
         if not _is_plain(path, _LARGEST_SWEEP_BYTES):
-            raise StoreError(f"{path}: is no sweep file that this program writes")
+            raise StoreError(f"{told}: is no sweep file that this program writes")
         return path.read_bytes().decode()
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+        raise StoreError(f"{told}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise StoreError(f"{path}: is no text in UTF-8 (byte {error.start})") from error
+        raise StoreError(f"{told}: is no text in UTF-8 (byte {error.start})") from error
+
+
+def _brought(files: Files, environment_id: str) -> Path:
+    """Where the description of an environment lies, as the store has it now."""
+    path = layout.environment_path(environment_id)
+    if is_environment_id(environment_id):
+        files.renew([path])
+    return files.root / path
 
 
 def _read(path: Path, environment_id: str) -> dict[str, Any] | str:

@@ -12,12 +12,11 @@ import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lmc_sweep.store.terms import Terms, named_errors, patiently, require_same, require_there
-
-Bytes = bytes | bytearray | memoryview
+from lmc_sweep.store.files import Bytes
+from lmc_sweep.store.terms import Terms, patiently, require_same
 
 _DISCARDS = 3
 
@@ -42,6 +41,20 @@ def publish(
     patiently(lambda: _publish_once(path, chunks, replace, terms), path, terms)
 
 
+def publish_text(relative: str, content: bytes, terms: Terms) -> None:
+    """Publishes a small file of a store in the place of another, unless that says the same already."""
+    files, path = terms.files, terms.root / relative
+
+    def is_there() -> bool:
+        files.renew([relative])
+        return path.is_file() and path.read_bytes() == content
+
+    if patiently(is_there, path, terms):
+        patiently(lambda: files.settle(relative), path, terms)
+    else:
+        publish(path, [content], replace=True, terms=terms)
+
+
 def stage(path: Path, chunks: Iterable[Bytes], terms: Terms) -> None:
     """Writes a file into a folder that no reader looks at, and waits until the disk has it.
 
@@ -52,21 +65,19 @@ def stage(path: Path, chunks: Iterable[Bytes], terms: Terms) -> None:
 
 def reveal(staged: Path, path: Path, terms: Terms) -> None:
     """Gives a staged file its own name in one step, durably. The staged name stays, and is the caller's."""
-    patiently(lambda: _reveal_once(staged, path, terms), path, terms)
+    files, relative = terms.files, path.relative_to(terms.root).as_posix()
+    patiently(lambda: _in_the_same(terms, lambda: files.reveal(staged, relative)), path, terms)
 
 
-def replace_unsynced(root: Path, relative: str, content: bytes) -> None:
+def write_unsynced(path: Path, content: bytes) -> None:
     """Writes advice: whole or not at all to every reader, but a loss of power may undo it."""
-    path = root / relative
-    with named_errors(path):
-        require_there(root)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary(path)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            _discard(temporary)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        _discard(temporary)
 
 
 def make_directory(path: Path, root: Path | None = None) -> None:
@@ -105,10 +116,25 @@ def sync_directory(path: Path) -> None:
 
 
 def _publish_once(path: Path, chunks: Iterable[Bytes], replace: bool, terms: Terms | None) -> None:
-    """One try: a temporary file, synced, then its name, then the directory synced."""
-    if terms is not None:
-        require_same(terms)
-    make_directory(path.parent, terms.root if terms else None)
+    """One try: in a store where its files are, which is looked at before and after."""
+    if terms is None:
+        make_directory(path.parent)
+        write_whole(path, chunks, replace)
+        return
+    files, relative = terms.files, path.relative_to(terms.root).as_posix()
+    _in_the_same(terms, lambda: files.publish(relative, chunks, replace))
+
+
+def _in_the_same(terms: Terms, write: Callable[[], None]) -> None:
+    """Writes, unless another store has taken the place of the one that was opened."""
+    require_same(terms)
+    write()
+    if terms.files.has_mounts:
+        require_same(terms)  # else what was just written lies elsewhere, under a mount point or in a copy
+
+
+def write_whole(path: Path, chunks: Iterable[Bytes], replace: bool) -> None:
+    """Writes a temporary file, synced, then gives it its name, then syncs the directory, which is there."""
     temporary = _temporary(path)
     try:
         _write_synced(temporary, chunks)
@@ -119,30 +145,25 @@ def _publish_once(path: Path, chunks: Iterable[Bytes], replace: bool, terms: Ter
         sync_directory(path.parent)
     finally:
         _discard(temporary)
-    if terms is not None:
-        require_same(terms)  # else what was just written lies elsewhere, under a mount point or in a copy
+
+
+def name_whole(staged: Path, path: Path) -> None:
+    """Gives a staged file its own name; an earlier try that was reported to have failed may have done it."""
+    if not path.exists():
+        _link(staged, path)
+    sync_directory(path.parent)
 
 
 def _stage_once(path: Path, chunks: Iterable[Bytes], terms: Terms) -> None:
     """One try at a staged file; what a failed one left is taken away."""
     require_same(terms)
-    make_directory(path.parent, terms.root)
+    terms.files.make_folder(path.parent)
     _discard(path)
     try:
         _write_synced(path, chunks)
     except BaseException:
         _discard(path)
         raise
-
-
-def _reveal_once(staged: Path, path: Path, terms: Terms) -> None:
-    """One try at naming a staged file; an earlier one that was reported to have failed may have done it."""
-    require_same(terms)
-    make_directory(path.parent, terms.root)
-    if not path.exists():
-        _link(staged, path)
-    sync_directory(path.parent)
-    require_same(terms)
 
 
 def _temporary(path: Path) -> Path:

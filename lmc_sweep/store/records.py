@@ -11,7 +11,6 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -36,13 +35,13 @@ from lmc_sweep.store.terms import Terms
 Row = Mapping[str, Any]
 
 
-def write(root: Path, table: Table, rows: Sequence[Row], now: datetime, terms: Terms | None = None) -> str:
+def write(table: Table, rows: Sequence[Row], now: datetime, terms: Terms) -> str:
     """Path, relative to the store, of the one file that makes these rows exist."""
     content = encode(table, rows)
     digest = hashlib.sha256(content).hexdigest()
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     relative = layout.record_path(table.name, stamp, digest, uuid.uuid4().hex[:8])
-    publish(root / relative, [content], terms=terms)
+    publish(terms.root / relative, [content], terms=terms)
     return relative
 
 

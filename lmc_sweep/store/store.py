@@ -17,8 +17,9 @@ from uuid import uuid4
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import environment, layout, marker, moved, records, sweeps
+from lmc_sweep.store.files import open_files
 from lmc_sweep.store.listing import Listing, Problem
-from lmc_sweep.store.publish import make_durable, publish
+from lmc_sweep.store.publish import publish_text
 from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES, Table
 from lmc_sweep.store.terms import Terms, patiently
 
@@ -34,39 +35,47 @@ T = TypeVar("T")
 
 
 class Store:
-    """An existing store, opened by its path; ``Store.create`` makes one."""
+    """An existing store, opened by its path or URI; ``Store.create`` makes one.
+
+    Attributes:
+        files: Where its files are.
+        uri: What people are told of it, and may type.
+        path: The directory that is read: the store itself, or the copies of what was read of one on
+            object storage.
+    """
 
     def __init__(self, uri: str | Path) -> None:
-        self.path = layout.local_path(uri)
+        self.files = open_files(uri)
+        self.uri, self.path = self.files.uri, self.files.root
         self.patience_seconds = 0.0
         """How long a write goes on trying where the system reports what may pass, such as a full disk."""
-        self._marker = marker.check(self.path)
-        self._listings = {name: Listing(self.path, table) for name, table in TABLES.items()}
+        self._marker = marker.check(self.files)
+        self._listings = {name: Listing(self.files, table) for name, table in TABLES.items()}
         self._connection: tuple[tuple[int, ...], Any] | None = None
         self._environments: set[str] = set()
 
     @classmethod
     def create(cls, uri: str | Path) -> Store:
         """The store at ``uri``, made if it is not there; StoreError when that cannot be."""
-        marker.make(layout.local_path(uri))
+        marker.make(open_files(uri))
         return cls(uri)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels between processes as its path alone."""
-        return Store, (str(self.path),)
+        """Travels between processes as its path or URI alone."""
+        return Store, (self.uri,)
 
     def __repr__(self) -> str:
-        return f"Store({str(self.path)!r})"
+        return f"Store({self.uri!r})"
 
     @property
     def terms(self) -> Terms:
         """What must hold while something is written: the store that was opened, and the patience with it."""
-        return Terms(self.path, self._marker, self.patience_seconds)
+        return Terms(self.files, self._marker, self.patience_seconds)
 
     def is_as_opened(self) -> bool:
-        """Whether the path still holds the store that was opened, and not another one or none."""
+        """Whether the store that was opened is still there, and not another one or none."""
         try:
-            return marker.check(self.path) == self._marker
+            return marker.check(self.files) == self._marker
         except StoreError:
             return False
 
@@ -151,22 +160,22 @@ class Store:
         """The weights that lie at these checkpoints and rows, as one stack on the CPU."""
         from lmc_sweep.store.weights import load_rows
 
-        return load_rows(self.path, origins)
+        return load_rows(self.files, origins)
 
     def load_network(self, network_id: str) -> Params:
         """One network's state dict on the CPU, tied tensors under all their names."""
         from lmc_sweep.store.weights import aliases, load_rows
 
         origins = self.origins([network_id])
-        state = {name: tensor[0] for name, tensor in load_rows(self.path, origins).items()}
-        further = aliases(self.path, origins[0][0])
+        state = {name: tensor[0] for name, tensor in load_rows(self.files, origins).items()}
+        further = aliases(self.files, origins[0][0])
         return {**state, **{name: state[first] for name, first in further.items()}}
 
     def load_permutations(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """``member<k>.<group>`` to int64 (len(rows), units), of rows with ``permutations`` and ``row``."""
         from lmc_sweep.store.weights import load_permutations
 
-        return load_permutations(self.path, rows)
+        return load_permutations(self.files, rows)
 
     def problems(self) -> list[Problem]:
         """Files that are left out of every result: torn, truncated, foreign or missing ones."""
@@ -196,7 +205,7 @@ class Store:
             complete = [{"failure_id": uuid4().hex, **added, **row} for row in rows]
         else:
             complete = [{**added, **row} for row in rows]
-        return records.write(self.path, _table(table), complete, now, self.terms)
+        return records.write(_table(table), complete, now, self.terms)
 
     def write_tensors(
         self, folder: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
@@ -204,7 +213,7 @@ class Store:
         """Path of the published file in ``networks`` or ``permutations``, named by its content."""
         from lmc_sweep.store.artifacts import write_tensors
 
-        return write_tensors(self.path, folder, tensors, metadata or {}, self.terms)
+        return write_tensors(folder, tensors, metadata or {}, self.terms)
 
     def record_environment(self) -> str:
         """``environment_id`` of this process, whose description is in the store when this returns."""
@@ -212,11 +221,7 @@ class Store:
         environment_id = environment.identify(described)
         if environment_id not in self._environments:
             content = json.dumps(described, indent=2, sort_keys=True).encode() + b"\n"
-            path = self.path / layout.environment_path(environment_id)
-            if patiently(lambda: path.is_file() and path.read_bytes() == content, path, self.terms):
-                patiently(lambda: make_durable(path, self.path), path, self.terms)
-            else:
-                publish(path, [content], replace=True, terms=self.terms)
+            publish_text(layout.environment_path(environment_id), content, self.terms)
             self._environments.add(environment_id)
         return environment_id
 
@@ -228,7 +233,8 @@ class Store:
         for table in tables:
             folder = self.path / layout.RECORDS / _table(table).name
             if folder.is_dir():
-                patiently(partial(make_durable, folder / "any", self.path), folder, self.terms)
+                any_file = f"{layout.RECORDS}/{_table(table).name}/any"
+                patiently(partial(self.files.settle, any_file), folder, self.terms)
 
     def record_sweep(self, name: str, yaml_text: str, items: Sequence[tuple[str, str]]) -> None:
         """Records what a sweep asks for: its file, and its items unless the newest plan has the same.
@@ -236,7 +242,7 @@ class Store:
         A plan may stand in several files, and some of those be lost: it is recorded again then.
         """
         self.settle()
-        sweeps.write_text(self.path, name, yaml_text, self.terms)
+        sweeps.write_text(name, yaml_text, self.terms)
         plan_id = sweeps.plan_id(items)
         query = "SELECT any_value(plan_id), count(*), max(created_at) FROM sweep_items WHERE sweep = ?"
         ((newest, count, recorded_at),) = self._rows(query, [name])
@@ -249,7 +255,13 @@ class Store:
 
     def sweeps(self) -> list[str]:
         """Names of the sweeps that were recorded."""
-        return sweeps.names(self.path)
+        return sweeps.names(self.files)
+
+    def sweep_file(self, sweep: str) -> Path:
+        """The file of a sweep, from which it can be run again; of a store elsewhere a copy."""
+        path = f"{layout.sweep_folder(sweep)}/sweep.yaml"
+        self.files.renew([path])
+        return self.path / path
 
     def item_ids(self, sweep: str, kind: str) -> set[str]:
         """Ids of a kind that a sweep's newest plan asks for; empty for a sweep that is not here."""
@@ -258,19 +270,19 @@ class Store:
 
     def write_progress(self, sweep: str, run_id: str, progress: Mapping[str, Any]) -> None:
         """Replaces a run's advice on how far along it is."""
-        sweeps.write_progress(self.path, sweep, run_id, progress)
+        sweeps.write_progress(self.files, sweep, run_id, progress)
 
     def read_runs(self, sweep: str) -> list[dict[str, Any]]:
         """The advice of every run of a sweep that left any, with its ``run_id``; the newest last."""
-        return sweeps.read_runs(self.path, sweep)
+        return sweeps.read_runs(self.files, sweep)
 
     def request_cancel(self, sweep: str, run_id: str) -> None:
         """Asks one run of a sweep to stop in order."""
-        sweeps.request_cancel(self.path, sweep, run_id)
+        sweeps.request_cancel(self.files, sweep, run_id)
 
     def cancel_requested(self, sweep: str, run_id: str) -> bool:
         """Whether a run was asked to stop."""
-        return sweeps.cancel_requested(self.path, sweep, run_id)
+        return sweeps.cancel_requested(self.files, sweep, run_id)
 
     def _listed(self, table: str) -> Listing:
         """The listing of a table, up to date."""
@@ -302,14 +314,14 @@ class Store:
 
 def open_if_exists(uri: str | Path) -> Store | None:
     """The store at ``uri``; None where nothing is there yet, or only an empty directory."""
-    root = layout.local_path(uri)
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return None
-    return Store(root)
+    return None if open_files(uri).is_untouched() else Store(uri)
 
 
 def require_writable(uri: str | Path) -> None:
     """Raises StoreError where a store could not be made or written; writes nothing itself."""
+    if layout.is_remote(uri):  # what may be done there shows when it is done
+        open_files(uri).is_untouched()
+        return
     root = layout.local_path(uri)
     nearest = next(folder for folder in (root, *root.parents) if folder.exists())
     if not nearest.is_dir():

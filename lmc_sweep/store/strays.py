@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from lmc_sweep.store import layout
+from lmc_sweep.store.files import Files
 
 _RUNS = "runs"
 
@@ -47,13 +46,13 @@ class Strays:
     linked: tuple[str, ...]
 
 
-def scan(root: Path, tables: Collection[str]) -> Strays:
+def scan(files: Files, tables: Collection[str]) -> Strays:
     """Every file of a store but its records, which are listed elsewhere."""
     artifacts, temporaries, foreign, quarantined = [], [], [], []
     now = time.time()
-    linked = [name for name in _folders(tables) if (root / name).is_symlink()]
-    for path, status in _walk(root):
-        stray = Stray(path, status.st_size, max(0.0, now - status.st_mtime))
+    linked = [name for name in _folders(tables) if (files.root / name).is_symlink()]
+    for path, num_bytes, changed_at in files.walk():
+        stray = Stray(path, num_bytes, max(0.0, now - changed_at))
         parts = path.split("/")
         if parts[0] == layout.QUARANTINE:
             quarantined.append(stray)
@@ -85,14 +84,3 @@ def _is_ours(parts: list[str], tables: Collection[str]) -> bool:
         case [layout.SWEEPS, _, folder, *_]:
             return folder == _RUNS
     return False
-
-
-def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file below a folder, relative to it, links not followed."""
-    for folder, _, names in os.walk(root):
-        for name in sorted(names):
-            file = Path(folder) / name
-            try:
-                yield str(file.relative_to(root)), file.lstat()
-            except OSError:  # it has gone since
-                continue

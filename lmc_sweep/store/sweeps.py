@@ -11,16 +11,15 @@ import contextlib
 import hashlib
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout
-from lmc_sweep.store.publish import make_durable, publish, replace_unsynced
-from lmc_sweep.store.terms import Terms, patiently
+from lmc_sweep.store.files import Files
+from lmc_sweep.store.publish import publish_text
+from lmc_sweep.store.terms import Terms
 
 SILENT_SECONDS = 3600.0
 """A run that has said nothing for so long is over, whatever its last words were."""
@@ -33,78 +32,74 @@ def plan_id(items: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(sorted(items)).encode()).hexdigest()[:16]
 
 
-def write_text(root: Path, name: str, text: str, terms: Terms | None = None) -> None:
+def write_text(name: str, text: str, terms: Terms) -> None:
     """Publishes ``sweep.yaml``, unless it says the same already."""
-    path = root / layout.sweep_folder(name) / "sweep.yaml"
-    content = text.encode()
-    if patiently(lambda: path.is_file() and path.read_bytes() == content, path, terms):
-        patiently(lambda: make_durable(path, root), path, terms)
-    else:
-        publish(path, [content], replace=True, terms=terms)
+    publish_text(f"{layout.sweep_folder(name)}/sweep.yaml", text.encode(), terms)
 
 
-def names(root: Path) -> list[str]:
+def names(files: Files) -> list[str]:
     """The sweeps that were recorded, sorted; folders that cannot be a sweep's are somebody else's."""
-    found = (path.parent.name for path in (root / layout.SWEEPS).glob("*/sweep.yaml"))
+    found = (path.split("/")[1] for path in files.glob(f"{layout.SWEEPS}/*/sweep.yaml"))
     return sorted(name for name in found if layout.is_sweep_name(name))
 
 
-def write_progress(root: Path, name: str, run_id: str, progress: Mapping[str, Any]) -> None:
+def write_progress(files: Files, name: str, run_id: str, progress: Mapping[str, Any]) -> None:
     """Replaces a run's advice."""
-    _replace(root, layout.run_folder(name, run_id) + "/progress.json", progress)
+    _replace(files, layout.run_folder(name, run_id) + "/progress.json", progress)
 
 
-def read_runs(root: Path, name: str) -> list[dict[str, Any]]:
+def read_runs(files: Files, name: str) -> list[dict[str, Any]]:
     """The advice of every run of a sweep that left any, with its ``run_id``; the newest last."""
     found = []
-    for path in (root / layout.sweep_folder(name) / "runs").glob("*/progress.json"):
-        told = _read(path) if layout.is_run_id(path.parent.name) else None
+    for path in files.glob(f"{layout.sweep_folder(name)}/runs/*/progress.json"):
+        run_id = path.split("/")[-2]
+        told = _read(files, path) if layout.is_run_id(run_id) else None
         if told is not None:
-            found.append({**told, "run_id": path.parent.name})
+            found.append({**told, "run_id": run_id})
     return sorted(found, key=_age)
 
 
-def prune_runs(root: Path, name: str, keep: int) -> None:
+def prune_runs(files: Files, name: str, keep: int) -> None:
     """Removes the folders of runs that are over, but for the newest so many.
 
     A run that says that it goes on, or has not said anything yet, is taken for alive for an hour: it may
     be on a machine whose clock is another.
     """
-    runs = read_runs(root, name)
+    runs = read_runs(files, name)
     over = [told for told in runs if told.get("state") in ("stopped", "finished") or _is_silent(told)]
     for told in over[: max(len(runs) - keep, 0)]:
-        shutil.rmtree(root / layout.run_folder(name, told["run_id"]), ignore_errors=True)
+        files.remove_folder(layout.run_folder(name, told["run_id"]))
 
 
 def _is_silent(told: Mapping[str, Any]) -> bool:
     return abs(time.time() - _age(told)) > SILENT_SECONDS
 
 
-def request_cancel(root: Path, name: str, run_id: str) -> None:
+def request_cancel(files: Files, name: str, run_id: str) -> None:
     """Asks one run to stop in order."""
-    _replace(root, layout.run_folder(name, run_id) + "/cancel", {"asked_at": time.time()})
+    _replace(files, layout.run_folder(name, run_id) + "/cancel", {"asked_at": time.time()})
 
 
-def cancel_requested(root: Path, name: str, run_id: str) -> bool:
+def cancel_requested(files: Files, name: str, run_id: str) -> bool:
     """Whether a run was asked to stop."""
-    return (root / layout.run_folder(name, run_id) / "cancel").exists()
+    return files.exists(layout.run_folder(name, run_id) + "/cancel")
 
 
-def write_started(root: Path, name: str, run_id: str, key: str, sign: Mapping[str, Any]) -> None:
+def write_started(files: Files, name: str, run_id: str, key: str, sign: Mapping[str, Any]) -> None:
     """Says that a worker has begun an attempt at a batch."""
-    _replace(root, _sign(name, run_id, key), sign)
+    _replace(files, _sign(name, run_id, key), sign)
 
 
-def remove_started(root: Path, name: str, run_id: str, key: str) -> None:
+def remove_started(files: Files, name: str, run_id: str, key: str) -> None:
     """Takes the sign of an attempt away; one that is not there is no error."""
     with contextlib.suppress(OSError):
-        (root / _sign(name, run_id, key)).unlink()
+        files.remove(_sign(name, run_id, key))
 
 
-def read_started(root: Path, name: str, run_id: str) -> dict[str, dict[str, Any]]:
+def read_started(files: Files, name: str, run_id: str) -> dict[str, dict[str, Any]]:
     """The signs of a run's attempts that have begun and not ended, by key."""
-    folder = root / layout.run_folder(name, run_id) / "started"
-    signs = {path.stem: _read(path) for path in folder.glob("*.json")}
+    paths = files.glob(layout.run_folder(name, run_id) + "/started/*.json")
+    signs = {path.rpartition("/")[2].removesuffix(".json"): _read(files, path) for path in paths}
     return {key: sign for key, sign in signs.items() if sign is not None}
 
 
@@ -121,17 +116,15 @@ def _age(told: Mapping[str, Any]) -> float:
     return float(updated) if isinstance(updated, int | float) and abs(updated) < _LARGEST_TIME else 0.0
 
 
-def _replace(root: Path, relative: str, content: Mapping[str, Any]) -> None:
+def _replace(files: Files, path: str, content: Mapping[str, Any]) -> None:
     """Writes a small file of advice, unless the store is gone."""
-    replace_unsynced(root, relative, json.dumps(content, separators=(",", ":")).encode())
+    files.write_advice(path, json.dumps(content, separators=(",", ":")).encode())
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(files: Files, path: str) -> dict[str, Any] | None:
     """What a file of advice says; None when there is none that can be read."""
-    if not path.is_file():  # reading a pipe would wait for ever
-        return None
     try:
-        told = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        told = json.loads(files.read_advice(path) or b"")
+    except (ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) else None

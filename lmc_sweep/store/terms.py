@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lmc_sweep.errors import StoreError
-from lmc_sweep.store.layout import MARKER
+
+if TYPE_CHECKING:
+    from lmc_sweep.store.files import Files
 
 T = TypeVar("T")
 
@@ -57,19 +59,24 @@ class Terms:
     """What must hold while something is written into a store.
 
     Attributes:
-        root: Directory of the store. It is never made here: a store that was removed or unmounted stays so.
-        marker: What its ``store.json`` said when it was opened. Another directory that has taken its place
+        files: Where the store is. It is never made here: a store that was removed or unmounted stays so.
+        marker: What its ``store.json`` said when it was opened. Another store that has taken its place
             says something else, since every store has an id of its own.
         patience_seconds: How long to go on trying where the system reports what may pass: a full disk, a
             server that does not answer, a mount that is gone for a moment.
     """
 
-    root: Path
+    files: Files
     marker: bytes
     patience_seconds: float = 0.0
 
+    @property
+    def root(self) -> Path:
+        """The directory in which the store, or the copy of what was read of it, lies."""
+        return self.files.root
 
-def patiently(action: Callable[[], T], path: Path, terms: Terms | None) -> T:
+
+def patiently(action: Callable[[], T], path: Path | str, terms: Terms | None) -> T:
     """What the action returns, which is tried again with growing pauses while its errors may pass.
 
     StoreError names ``path`` and the remedy once the patience is over, and at once where waiting is of
@@ -80,7 +87,7 @@ def patiently(action: Callable[[], T], path: Path, terms: Terms | None) -> T:
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            with named_errors(path, patience):
+            with named_errors(terms.files.told(path) if terms else path, patience):
                 return action()
         except StoreError as error:
             left = give_up_at - time.monotonic()
@@ -92,31 +99,31 @@ def patiently(action: Callable[[], T], path: Path, terms: Terms | None) -> T:
 
 def require_same(terms: Terms) -> None:
     """Raises StoreError unless the store is there, and is the one that was opened."""
-    if require_there(terms.root) != terms.marker:
+    if require_there(terms.files) != terms.marker:
         raise StoreError(
-            f"{terms.root}: another store has taken the place of the one that was opened. Bring that one "
-            "back, or run the same command again to fill this one."
+            f"{terms.files.uri}: another store has taken the place of the one that was opened. Bring that "
+            "one back, or run the same command again to fill this one."
         )
 
 
-def require_there(root: Path) -> bytes:
+def require_there(files: Files) -> bytes:
     """What the marker says of a store that is there; StoreError where it is gone."""
     try:
-        return (root / MARKER).read_bytes()
+        return files.read_marker()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(
-            f"{root}: the store is gone: removed, moved, or its disk is not mounted. Bring it back, "
+            f"{files.uri}: the store is gone: removed, moved, or its disk is not mounted. Bring it back, "
             "then run the same command again: what had finished is stored in it."
         ) from error
 
 
 @contextmanager
-def named_errors(path: Path, patience_seconds: float = 0.0) -> Iterator[None]:
+def named_errors(path: Path | str, patience_seconds: float = 0.0) -> Iterator[None]:
     """Turns what the system answers into one line that names the file and the remedy."""
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(
+        remedy = getattr(error, "remedy", None) or _REMEDIES.get(
             error.errno or 0, "Check the disk or mount that holds it, then run the same command again"
         )
         told = error.strerror or str(error)

@@ -30,10 +30,10 @@ def verify(store: Store, watch: Watcher = lambda read, total: None) -> Verificat
     The directory is looked at before the records are read, and ids are listed before that: whatever a
     running driver adds meanwhile is not mistaken for damage.
     """
-    root = store.path
+    files, root = store.files, store.path
     done = {kind: store.ids(kind) for kind in TABLE_OF_KIND}
-    lying = strays.scan(root, TABLES)
-    paths = [path for table in TABLES.values() for path in record_paths(root, table)]
+    lying = strays.scan(files, TABLES)
+    paths = [path for table in TABLES.values() for path in record_paths(files, table)]
     total = sum(stray.num_bytes for stray in lying.artifacts) + sum(file_size(root / path) for path in paths)
     read = 0
 
@@ -42,9 +42,9 @@ def verify(store: Store, watch: Watcher = lambda read, total: None) -> Verificat
         read += num_bytes
         watch(read, max(total, read))
 
-    held = inspect(root, progress)
+    held = inspect(files, progress)
     named = held.named()
-    checked = check_all(root, named, progress)
+    checked = check_all(files, named, progress)
     sound = _sound_ids(held, checked)
     findings = [
         *_records(held),
@@ -160,7 +160,7 @@ def _inputs(held: Held, checked: dict[str, Checked], sound: dict[str, set[str]])
 def _environments(store: Store, held: Held) -> Iterator[Finding]:
     """Environments that rows name and that the store cannot tell."""
     for key, count in held.environments.items():
-        problem = environment_problem(store.path, key)
+        problem = environment_problem(store.files, key)
         if problem is None:
             continue
         text = f"{problem}: what computed {count} rows is not known"
@@ -177,9 +177,9 @@ def _sweeps(store: Store) -> Iterator[Finding]:
     for name in sorted({*store.sweeps(), *_asked(store)}):
         path = f"{layout.SWEEPS}/{name}/sweep.yaml"
         try:
-            document.read(sweep_text(store.path, name))
+            document.read(sweep_text(store.files, name))
         except (StoreError, Refusal) as error:
-            told = str(error).removeprefix(f"{store.path / path}: ")
+            told = str(error).removeprefix(f"{store.files.told(path)}: ")
             yield Finding("sweep", path, f"{told}: run the sweep from its own file, which puts it back", True)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store.artifacts import require_whole
+from lmc_sweep.store.files import Files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,13 +22,14 @@ Source = tuple[str, int]
 _MEMBER_GROUP = re.compile(r"member\d+\..+")
 
 
-def load_rows(root: Path, sources: Sequence[Source]) -> ParamStack:
+def load_rows(files: Files, sources: Sequence[Source]) -> ParamStack:
     """The named rows as one stack; every file must hold tensors of the same names and shapes."""
     if not sources:
         raise StoreError("no network was named, and a stack needs at least one")
+    files.bring({path for path, _ in sources})
     stack: dict[str, Tensor] = {}
     for path, positions, rows in _by_file(sources):
-        with _open(root, path) as file:
+        with _open(files, path) as file:
             names = set(file.keys())
             if stack and names != set(stack):
                 raise StoreError(f"{path}: holds {sorted(names)}, which do not stack with {sorted(stack)}")
@@ -45,21 +46,21 @@ def load_rows(root: Path, sources: Sequence[Source]) -> ParamStack:
     return stack
 
 
-def aliases(root: Path, path: str) -> dict[str, str]:
+def aliases(files: Files, path: str) -> dict[str, str]:
     """Further names of tensors in a file of weights, each to the name under which the tensor lies there.
 
     They stand in the file's metadata, so that the state dict of a module with tied weights is whole
     without importing the module.
     """
-    with _open(root, path) as file:
+    with _open(files, path) as file:
         told = json.loads((file.metadata() or {}).get("aliases", "{}"))
         held = set(file.keys())
     if not isinstance(told, dict) or not set(told.values()) <= held:
-        raise StoreError(f"{root / path}: its aliases {told} name tensors that it does not hold")
+        raise StoreError(f"{files.told(path)}: its aliases {told} name tensors that it does not hold")
     return told
 
 
-def load_permutations(root: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+def load_permutations(files: Files, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     """``member<k>.<group>`` to int64 indices of shape (len(rows), units), ``new[i] = old[index[i]]``.
 
     Where the file of a row holds no permutation of a group that another row's file does, and where a
@@ -70,8 +71,9 @@ def load_permutations(root: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str
     sources = [(row["permutations"], row["row"]) for row in rows]
     with_file = torch.tensor([index for index, (path, _) in enumerate(sources) if path is not None])
     found: dict[str, Tensor] = {}
+    files.bring({path for path, _ in sources if path is not None})
     for path, positions, indices in _by_file([(path, row) for path, row in sources if path is not None]):
-        with _open(root, path) as file:
+        with _open(files, path) as file:
             for name in file.keys():  # noqa: SIM118  a safetensors file is not a mapping
                 if not _MEMBER_GROUP.fullmatch(name):
                     continue
@@ -93,16 +95,17 @@ def _by_file(sources: Sequence[Source]) -> Iterator[tuple[str, Tensor, list[int]
         yield path, torch.tensor(positions), [sources[position][1] for position in positions]
 
 
-def _open(root: Path, path: str) -> Any:
+def _open(files: Files, path: str) -> Any:
     """The file, opened for reading single rows; DamageError or StoreError names a file that cannot be."""
     from safetensors import SafetensorError, safe_open
 
-    require_whole(root, path)
+    require_whole(files, path)
     try:
-        return safe_open(root / path, framework="pt", device="cpu")
+        return safe_open(files.root / path, framework="pt", device="cpu")
     except (OSError, SafetensorError) as error:
         raise StoreError(
-            f"{root / path}: cannot be read: {error}. Delete it and run the sweep again: it is computed anew."
+            f"{files.told(path)}: cannot be read: {error}. Delete it and run the sweep again: "
+            "it is computed anew."
         ) from error
 
 

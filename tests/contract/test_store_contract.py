@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from fake_objects import use_fake_objects
 from store_rows import NOON, ids_of, row
 
 from lmc_sweep.errors import StoreError
@@ -50,7 +51,7 @@ class StoreContract:
 
     def test_a_commit_is_visible_to_open_stores_at_once(self, store: Store) -> None:
         """A store object that was opened before a commit sees it in ids, fetch and views."""
-        other = Store(str(store.path))
+        other = Store(store.uri)
         assert set() == other.ids("barrier")
         store.commit("barriers", [row("barriers", "a")])
         assert {"a"} == other.ids("barrier")
@@ -250,3 +251,15 @@ class TestLocalStore(StoreContract):
     def location(self, folder: Path) -> str:
         """A directory whose parents are missing, with characters that SQL would have to quote."""
         return str(folder / "it's" / "a store")
+
+
+class TestMirroredStore(StoreContract):
+    """Object storage in this process, read through a mirror."""
+
+    @pytest.fixture(autouse=True)
+    def _buckets(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        use_fake_objects(monkeypatch, tmp_path / "cache")
+
+    def location(self, folder: Path) -> str:
+        """A prefix whose bucket is empty."""
+        return "s3://bucket/it is/a store"

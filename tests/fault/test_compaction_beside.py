@@ -14,7 +14,7 @@ import pytest
 from compacting import fill, findings, record_files, shown
 from many_writers import NUM_COMMITS, NUM_ROWS, NUM_WRITERS
 
-from lmc_sweep.store.compaction import _alone, compact
+from lmc_sweep.store.compaction import compact
 from lmc_sweep.store.store import Store
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
@@ -106,7 +106,7 @@ def test_a_second_compaction_yields(tmp_path: Path) -> None:
     """While one is at work another does nothing and says so; afterwards it does its work."""
     store = Store.create(tmp_path / "store")
     fill(store)
-    with _alone(store.path) as alone:
+    with store.files.alone() as alone:
         assert alone
         assert compact(store, grace_seconds=0).yielded
         assert 3 == len(record_files(store, "barriers"))

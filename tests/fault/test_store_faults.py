@@ -15,6 +15,7 @@ from store_rows import ids_of, row
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import terms
 from lmc_sweep.store.compaction import compact
+from lmc_sweep.store.local_files import LocalFiles
 from lmc_sweep.store.merging import merge
 from lmc_sweep.store.repair import set_aside
 from lmc_sweep.store.store import Store
@@ -266,13 +267,15 @@ def test_setting_aside_that_fails_loses_no_file(prepared: Path) -> None:
     victim.write_bytes(damaged)
     path = str(victim.relative_to(prepared))
     for one in tried(
-        prepared, lambda root: set_aside(root, path), _faults(("refused", "lost reply"), (errno.EIO,))
+        prepared,
+        lambda root: set_aside(LocalFiles(root), path),
+        _faults(("refused", "lost reply"), (errno.EIO,)),
     ):
         told = f"{one.fault}: {one.error}"
         assert one.error is None or isinstance(one.error, StoreError), told
         held = [file for file in one.root.rglob(f"{victim.name}*") if file.is_file()]
         assert {damaged} == {file.read_bytes() for file in held}, told
-        set_aside(one.root, path)
+        set_aside(LocalFiles(one.root), path)
         assert not (one.root / path).exists(), told
         assert damaged == (one.root / "quarantine" / path).read_bytes(), told
 

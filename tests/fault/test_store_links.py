@@ -88,7 +88,7 @@ def test_nothing_is_set_aside_behind_a_link(store: Store, elsewhere: Path, linke
     (store.path / linked).parent.mkdir(parents=True, exist_ok=True)
     (store.path / linked).symlink_to(elsewhere)
     with pytest.raises(StoreError, match="is a symbolic link"):
-        set_aside(store.path, str(victim.relative_to(store.path)))
+        set_aside(store.files, str(victim.relative_to(store.path)))
     assert (before, b"bad") == (_held(elsewhere), victim.read_bytes())
 
 

@@ -15,6 +15,7 @@ from store_rows import ids_of, row
 
 from lmc_sweep.store import environment
 from lmc_sweep.store.compaction import compact
+from lmc_sweep.store.local_files import LocalFiles
 from lmc_sweep.store.merging import merge
 from lmc_sweep.store.repair import set_aside
 from lmc_sweep.store.store import Store
@@ -197,10 +198,10 @@ def test_setting_aside_survives_lost_power(prepared: Path) -> None:
     damaged = victim.read_bytes()[:-1] + b"!"
     victim.write_bytes(damaged)
     path = str(victim.relative_to(prepared))
-    for tree, told, _ in _losses(prepared, lambda _: set_aside(prepared, path)).trees:
+    for tree, told, _ in _losses(prepared, lambda _: set_aside(LocalFiles(prepared), path)).trees:
         held = [file.read_bytes() for file in tree.rglob(f"{victim.name}*") if file.is_file()]
         assert damaged in held, told
-        set_aside(tree, path)
+        set_aside(LocalFiles(tree), path)
         assert not (tree / path).exists(), told
         assert damaged == (tree / "quarantine" / path).read_bytes(), told
 

@@ -12,6 +12,7 @@ import torch
 from file_calls import Call, watched
 from store_rows import row
 
+from lmc_sweep.store.local_files import LocalFiles
 from lmc_sweep.store.repair import set_aside
 from lmc_sweep.store.store import Store
 
@@ -50,7 +51,7 @@ def test_a_good_file_that_comes_between_is_never_lost(tmp_path: Path, write: Cal
             return call.perform()
 
         with watched(root, mended_before):
-            set_aside(root, path)
+            set_aside(LocalFiles(root), path)
         if len(struck) > at:
             assert good == (root / path).read_bytes(), struck[at]
         at += 1
@@ -63,7 +64,7 @@ def test_an_environment_that_is_whole_by_now_is_left(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
     path = _write_environment(store.path)
     store.commit("barriers", [row("barriers", "a")])
-    assert set_aside(store.path, path) is None
+    assert set_aside(store.files, path) is None
     assert (store.path / path).exists()
     (store.path / path).unlink()
-    assert set_aside(store.path, path) is None
+    assert set_aside(store.files, path) is None

@@ -78,7 +78,7 @@ def test_repair_beside_a_writer_costs_what_was_damaged_alone(tmp_path: Path) -> 
     stop, failures = threading.Event(), list[BaseException]()
     writer = ended(Store(store.path), stop, failures)
     try:
-        moved = repair.repair(store.path, verify(Store(store.path)).findings)
+        moved = repair.repair(store.files, verify(Store(store.path)).findings)
     finally:
         stop.set()
         writer.join()
@@ -118,10 +118,10 @@ def test_a_repair_that_is_killed_at_any_step_is_finished_by_the_next(
         patched.setattr(os, "link", counted(os.link))
         patched.setattr(Path, "unlink", counted(Path.unlink))
         try:
-            repair.repair(store.path, verify(Store(store.path)).findings)
+            repair.repair(store.files, verify(Store(store.path)).findings)
         except Killed:
             assert survived < 2
-    repair.repair(store.path, verify(Store(store.path)).findings)
+    repair.repair(store.files, verify(Store(store.path)).findings)
     assert not record.exists()
     folder = store.path / "quarantine" / "records" / "networks"
     assert [damaged] == [file.read_bytes() for file in folder.iterdir()]

@@ -113,7 +113,7 @@ def test_repair_moves_nothing_that_is_not_in_the_store(store: Store, tmp_path: P
         "/etc/passwd",
     ):
         with pytest.raises(StoreError):
-            set_aside(store.path, path)
+            set_aside(store.files, path)
     assert "mine" == (outside / "file").read_text()
 
 

@@ -16,6 +16,7 @@ from lmc_sweep.cli.app import app
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.store import repair
 from lmc_sweep.store.findings import Finding, Verification
+from lmc_sweep.store.local_files import LocalFiles
 from lmc_sweep.store.store import Store
 from lmc_sweep.store.verification import verify
 
@@ -113,7 +114,7 @@ def test_damage_is_found_set_aside_and_computed_again(
     assert [str(file.relative_to(path))] == [finding.path for finding in errors(found)]
     sound = {kind: held - found.lost[kind] for kind, held in ids(path).items()}
     relative = str(file.relative_to(path))
-    assert {relative: f"quarantine/{relative}"} == repair.repair(path, found.findings)
+    assert {relative: f"quarantine/{relative}"} == repair.repair(LocalFiles(path), found.findings)
     assert not file.exists()
     assert damaged == (path / "quarantine" / relative).read_bytes()
     assert sound == ids(path)
@@ -142,7 +143,7 @@ def test_missing_tensors_cost_their_rows(path: Path) -> None:
     found = verify(Store(path))
     (finding,) = errors(found)
     assert ("artifact", False) == (finding.kind, finding.is_movable)
-    assert {} == repair.repair(path, found.findings)
+    assert {} == repair.repair(LocalFiles(path), found.findings)
     complete(path)
     assert {"duplicate"} == {finding.kind for finding in verify(Store(path)).findings}
 
@@ -152,7 +153,7 @@ def test_repair_never_takes_the_place_of_what_was_set_aside(path: Path) -> None:
     relative = str(first(path, "networks/*.safetensors").relative_to(path))
     for number in range(2):
         (path / relative).write_bytes(b"bad %d" % number)
-        repair.repair(path, verify(Store(path)).findings)
+        repair.repair(LocalFiles(path), verify(Store(path)).findings)
         complete(path)
     kept = sorted((path / "quarantine" / "networks").iterdir())
     assert [b"bad 0", b"bad 1"] == [file.read_bytes() for file in kept]
@@ -165,7 +166,7 @@ def test_a_repair_that_was_cut_short_is_finished(path: Path) -> None:
     target = path / "quarantine" / file.relative_to(path)
     target.parent.mkdir(parents=True)
     target.hardlink_to(file)
-    assert str(target.relative_to(path)) == repair.set_aside(path, str(file.relative_to(path)))
+    assert str(target.relative_to(path)) == repair.set_aside(LocalFiles(path), str(file.relative_to(path)))
     assert not file.exists()
     assert [target] == list(target.parent.iterdir())
 
@@ -177,7 +178,7 @@ def test_a_file_that_is_whole_by_now_is_left(path: Path) -> None:
     flip(file)
     found = verify(Store(path))
     file.write_bytes(content)
-    assert {} == repair.repair(path, found.findings)
+    assert {} == repair.repair(LocalFiles(path), found.findings)
     assert content == file.read_bytes()
 
 
@@ -195,7 +196,7 @@ def test_what_was_made_good_while_it_was_moved_is_put_back(
         return move(source, target)
 
     monkeypatch.setattr(repair, "_move", replaced)
-    assert repair.set_aside(path, str(file.relative_to(path))) is None
+    assert repair.set_aside(LocalFiles(path), str(file.relative_to(path))) is None
     assert content == file.read_bytes()
     assert [] == list((path / "quarantine" / "networks").iterdir())
 
@@ -220,7 +221,7 @@ def test_alignments_of_weights_that_are_gone_for_good_are_computed_again(path: P
     assert {("input", "records/alignments")} == {
         (finding.kind, str(Path(finding.path).parent)) for finding in errors(found)
     }
-    repair.repair(path, found.findings)
+    repair.repair(LocalFiles(path), found.findings)
     complete(path)
     assert [] == errors(verify(Store(path)))
 
@@ -236,7 +237,7 @@ def test_only_the_rows_at_fault_are_lost_of_a_record(path: Path) -> None:
     record = store.commit("networks", [wrong, *rows])
     found = verify(Store(path))
     assert [("row", record)] == [(finding.kind, finding.path) for finding in errors(found)]
-    assert {record: f"quarantine/{record}"} == repair.repair(path, found.findings)
+    assert {record: f"quarantine/{record}"} == repair.repair(LocalFiles(path), found.findings)
     assert rows == [dict(zip(columns, row, strict=True)) for row in Store(path).networks().fetchall()]
     assert [] == errors(verify(Store(path)))
 
@@ -263,7 +264,7 @@ def test_what_no_result_needs_is_told_and_costs_nothing(path: Path) -> None:
         kind: [finding.path for finding in found.findings if finding.kind == kind]
         for kind in ("orphan", "temporary", "foreign")
     }
-    assert {} == repair.repair(path, found.findings)
+    assert {} == repair.repair(LocalFiles(path), found.findings)
 
 
 @pytest.mark.parametrize("damage", [flip, remove])

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from store_rows import row
 
 from lmc_sweep.store.compaction import compact
+from lmc_sweep.store.local_files import LocalFiles
 from lmc_sweep.store.merging import merge
 from lmc_sweep.store.repair import repair
 from lmc_sweep.store.store import Store
@@ -169,7 +170,7 @@ class StoreMachine(RuleBasedStateMachine):
             middle = len(content) // 2
             victim.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
         found = verify(Store(self.path))
-        repair(self.path, found.findings)
+        repair(LocalFiles(self.path), found.findings)
         # What was lost is known from the files alone, read by a fresh reader.
         for table in self.acknowledged:
             seen = Store(self.path).ids(table.removesuffix("s"))

@@ -184,7 +184,7 @@ def test_old_runs_are_cleared_away_but_never_one_that_is_alive(tmp_path: Path) -
         state = "running" if number in (0, 1) else "finished"
         updated = now - 10 + number / 10 if number != 0 else now - 7200
         store.write_progress("n", f"{number:032x}", {"state": state, "updated_at": updated})
-    sweeps.prune_runs(store.path, "n", 10)
+    sweeps.prune_runs(store.files, "n", 10)
     left = {int(told["run_id"], 16) for told in store.read_runs("n")}
     assert {1, *range(6, 15)} == left
 

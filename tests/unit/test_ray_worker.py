@@ -23,6 +23,7 @@ from lmc_sweep.execution.ray_suspects import ANSWER_SECONDS, REPEAT_SECONDS, Sus
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.planning.plan import make_plan
 from lmc_sweep.store import sweeps
+from lmc_sweep.store.local_files import LocalFiles
 from lmc_sweep.store.store import Store
 
 SWEEP = """
@@ -97,7 +98,7 @@ def test_a_sign_stands_while_a_task_runs(task: Task, tmp_path: Path, monkeypatch
     seen: list[dict[str, Any]] = []
 
     def look(running: Task) -> Receipt:
-        seen.append(sweeps.read_started(tmp_path / "store", "one", RUN))
+        seen.append(sweeps.read_started(LocalFiles(tmp_path / "store"), "one", RUN))
         return Receipt(tuple(item.id for item in running.items))
 
     monkeypatch.setattr(ray_worker, "execute", look)
@@ -109,7 +110,7 @@ def test_a_sign_stands_while_a_task_runs(task: Task, tmp_path: Path, monkeypatch
         sign[name] for name in ("kind", "num_items", "pid", "node")
     )
     assert began <= sign["started_at"] <= time.time()
-    assert {} == sweeps.read_started(tmp_path / "store", "one", RUN)
+    assert {} == sweeps.read_started(LocalFiles(tmp_path / "store"), "one", RUN)
 
 
 def test_a_cancelled_task_is_lost_as_cancelled_and_costs_its_process(
@@ -124,7 +125,7 @@ def test_a_cancelled_task_is_lost_as_cancelled_and_costs_its_process(
     outcome = ray_worker.run_task(task)
     assert isinstance(outcome, Lost)
     assert "cancelled" == outcome.cause
-    assert {} == sweeps.read_started(tmp_path / "store", "one", RUN)
+    assert {} == sweeps.read_started(LocalFiles(tmp_path / "store"), "one", RUN)
     assert ray_worker.must_end(outcome, 1)
 
 
@@ -218,7 +219,7 @@ def test_a_store_that_cannot_be_read_has_begun_nothing(
     """A mount that hangs or is stale when a deadline passes ends no driver."""
     executor = RayExecutor.__new__(RayExecutor)
     executor._references, executor._tasks = {task.key: "reference"}, {"reference": (task.key, task)}
-    sweeps.write_started(tmp_path / "store", task.sweep, task.run_id, task.key, {})
+    sweeps.write_started(LocalFiles(tmp_path / "store"), task.sweep, task.run_id, task.key, {})
     assert executor.is_started(task.key)
 
     def stale(*_: object) -> None:
