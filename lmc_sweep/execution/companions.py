@@ -33,7 +33,8 @@ class Companions:
 
         Whoever comes second turns round. Of two that began together, that with the larger id does.
         """
-        if self._asked is not None and now - self._asked < ASK_SECONDS:
+        pause = max(ASK_SECONDS, self._store.files.advice_seconds)
+        if self._asked is not None and now - self._asked < pause:
             return False
         first, self._asked = self._asked is None, now
         alive = self._alive()

@@ -44,7 +44,8 @@ class Heartbeat:
 
     def is_due(self, now: float) -> bool:
         """Whether it is time for the next beat."""
-        return self._last_beat is None or now - self._last_beat >= BEAT_SECONDS
+        pause = max(BEAT_SECONDS, self._store.files.advice_seconds)
+        return self._last_beat is None or now - self._last_beat >= pause
 
     def should_tell(self, now: float) -> bool:
         """Whether the reporter should be told again; asking sets the time."""
