@@ -34,14 +34,14 @@ networks:
 barriers:
   alignments: [{method: identity}, {method: weight_matching}]
   interpolation: {alphas: 3}
-execution: {min_deadline_seconds: 20, retries: 3}
+execution: {min_deadline_seconds: 12, retries: 3}
 """
 MESSAGES = """
 name: messages
 store: store
 networks:
   - dataset: digits
-    architecture: {name: mlp, width: [4, 8, 16]}
+    architecture: {name: mlp, width: [4, 16]}
     training: {max_epochs: 10}
     seeds: 4
 barriers:

@@ -47,8 +47,8 @@ def cluster_folder(tmp_path: Path) -> Iterator[Path]:
     end(tmp_path)
 
 
-DEADLINE_SECONDS = 30
-"""Enough for a worker to start and to import torch on a machine that is busy with something else."""
+DEADLINE_SECONDS = 15
+"""Mostly enough for a worker to start and to import torch; who is too late gets more the next time."""
 
 
 def start(folder: Path, address: str, *arguments: str) -> subprocess.Popen[bytes]:

@@ -20,8 +20,8 @@ from lmc_sweep.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 Tables = Callable[[Path], dict[str, list[tuple[Any, ...]]]]
-DEADLINE_SECONDS = 30
-"""Enough for a worker to start and to import torch on a machine that is busy with something else."""
+DEADLINE_SECONDS = 15
+"""Mostly enough for a worker to start and to import torch; who is too late gets more the next time."""
 
 
 @pytest.fixture(scope="module")

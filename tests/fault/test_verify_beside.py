@@ -37,6 +37,7 @@ def ended(store: Store, stop: threading.Event, failures: list[BaseException]) ->
             while not stop.is_set():
                 commit(store, number)
                 number += 1
+                stop.wait(0.02)  # else the store outgrows who reads it
         except BaseException as error:  # told to the test
             failures.append(error)
 
