@@ -34,6 +34,7 @@ LARGEST_SINGLE_BYTES = 16 * 2**20
 _PARTS_AT_ONCE = 4
 _PAGE = 1000  # names that one request lists, on all three services
 _FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
 _runs_in = 0  # the process in which the client library has its threads
 
 
@@ -64,6 +65,7 @@ class Objects:
         self.uri = str(uri)
         self._uri = uri
         self._asking, self._sending = make_clients(uri)
+        self._offers_new = True  # conditional writes, until the service says otherwise
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels without keys: every process reads its own environment."""
@@ -110,8 +112,10 @@ class Objects:
         beginning, rest = _begun(content)
         if rest is not None:
             self._put_parts(path, itertools.chain([beginning], rest), replace)
-        elif replace or not self._put_new(path, beginning):
+        elif replace:
             self._put_over(path, beginning)
+        else:
+            self._put_new(path, beginning)
 
     def list(self, prefix: str = "") -> dict[str, ObjectStamp]:
         """Every object below a folder, by path, on however many pages; {} when there is none.
@@ -162,8 +166,8 @@ class Objects:
 
         self._asked(lambda: obstore.put(self._sending, path, content, use_multipart=False), path)
 
-    def _put_new(self, path: str, content: bytes) -> bool:
-        """Writes an object in one request unless the name is taken; False where that is not offered.
+    def _put_new(self, path: str, content: bytes) -> None:
+        """Writes an object in one request unless the name is taken.
 
         The client library does not try such a request again when the connection broke, since it may have
         succeeded; to us that makes no difference. Nor when S3 says "conflict", which it also says of a name
@@ -173,20 +177,22 @@ class Objects:
 
         give_up_at = time.monotonic() + RETRY_SECONDS
         pause = _FIRST_PAUSE_SECONDS
-        while True:
+        while self._offers_new:
             try:
                 self._asked(lambda: obstore.put(self._sending, path, content, mode="create"), path)
-                return True
+                return
             except OSError as error:
-                cause = error.__cause__
-                if cause is not None and is_not_offered(cause):
-                    return self.exists(path)
-                if cause is not None and is_conflict(cause) and self.exists(path):
-                    return True
-                if error.errno not in PASSING or time.monotonic() + pause > give_up_at:
+                cause = error.__cause__ or error
+                if is_conflict(cause) and self.exists(path):
+                    return
+                if is_not_offered(cause):
+                    self._offers_new = False
+                elif error.errno not in PASSING or time.monotonic() + pause > give_up_at:
                     raise
             time.sleep(pause)
-            pause = min(2 * pause, 2.0)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        if not self.exists(path):
+            self._put_over(path, content)
 
     def _put_parts(self, path: str, content: Iterable[Bytes], replace: bool) -> None:
         """Writes a large object, which appears with the last request."""
