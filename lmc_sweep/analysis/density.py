@@ -140,9 +140,9 @@ def density(rows: Iterable[Sequence[Any]], question: DensityQuestion) -> Density
         if row[COLUMNS.index("split")] == question.split
         and row[COLUMNS.index("correction")] == question.correction
     ]
-    asked = _finest(asked)
+    asked = finest(asked)
     found = [row for row in asked if row["value"] is not None and np.isfinite(row["value"])]
-    by_method = _values_by_method(found, question)
+    by_method = values_by_method(found, question)
     cells = sorted({row["cell_id"] for row in asked})
     clouds = tuple(_cloud(named, cells, values, question.points) for named, values in by_method.items())
     return Density(
@@ -155,11 +155,11 @@ def density(rows: Iterable[Sequence[Any]], question: DensityQuestion) -> Density
         num_real_pairs=len({_pair(row) for row in found if row["world"] == "real"}),
         num_model_pairs=len({_pair(row) for row in found if row["world"] == "model"}),
         num_alphas=max((len(row["alphas"]) for row in found), default=0),
-        missing=tuple(_missing(question, asked, len(asked) - len(found), by_method)),
+        missing=tuple(not_shown(question, asked, len(asked) - len(found), by_method)),
     )
 
 
-def _finest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def finest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row per pair and method: that of the finest grid."""
     finest: dict[tuple[str, Pair], dict[str, Any]] = {}
     for row in rows:
@@ -169,7 +169,7 @@ def _finest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(finest.values())
 
 
-def _values_by_method(
+def values_by_method(
     rows: list[dict[str, Any]], question: DensityQuestion
 ) -> dict[Named, dict[tuple[str, str], ndarray]]:
     """Method as it is called in the plot, to (cell, world), to barriers; controls first."""
@@ -206,7 +206,7 @@ def _cloud(
     )
 
 
-def _missing(
+def not_shown(
     question: DensityQuestion,
     asked: list[dict[str, Any]],
     num_null: int,

@@ -57,7 +57,7 @@ def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[lis
                 kept.append(value)
     labels = method_labels({method for of_cell in values.values() for method in of_cell})
     methods = sorted(labels, key=lambda method: _method_place(method, labels))
-    cells = _cell_labels(store, {cell for cell, _ in values})
+    cells = cell_labels(store, {cell for cell, _ in values})
     is_told = {correction for _, correction in values} != {"none"}
     worlds = {world for of_cell in values.values() for of_method in of_cell.values() for world in of_method}
     order = sorted(values, key=lambda key: (_natural(cells[key[0]]), _ORDER.index(key[1])))
@@ -77,7 +77,7 @@ def barrier_summary(store: Store, sweep: str, split: str = "train") -> tuple[lis
     ]
 
 
-def _cell_labels(store: Store, cells: Collection[str]) -> dict[str, str]:
+def cell_labels(store: Store, cells: Collection[str]) -> dict[str, str]:
     """Data set and architecture of each cell, and the other settings in which the cells differ."""
     rows = store.networks().project("cell_id, spec_json").fetchall()
     specs = {cell: dict(_leaves(json.loads(text))) for cell, text in rows if cell in cells}

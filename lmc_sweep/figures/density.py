@@ -16,6 +16,7 @@ from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.density_caption import caption
 from lmc_sweep.figures.looks import METHOD_LOOKS
 from lmc_sweep.figures.options import AT, CORRECTION, METHODS, POINTS, QUANTITY, SPLIT, named, settled
+from lmc_sweep.figures.sheet import mark_empty
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -121,6 +122,7 @@ def drawing(shown: Density, notes: list[str] | None = None) -> Any:
     else:
         absent = f"no barriers of world {shown.absent_world}" if shown.absent_world else "nothing to show yet"
         axes.text(0.3, 0.8, absent, transform=axes.transAxes, ha="center", fontsize=8)
+        mark_empty(figure, [f"Not shown: {note}." for note in (*shown.missing, *(notes or ()))])
     figure.text(
         0.03, 0.012, "\n".join(lines), fontsize=CAPTION_POINTS, va="bottom", linespacing=1.25, color="#222222"
     )

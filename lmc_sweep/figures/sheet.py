@@ -23,6 +23,7 @@ _TITLE_LINE_INCHES = LABEL_POINTS * 1.2 / 72
 _SLACK = 0.97
 """Share of a line that is filled: a raster rounds the widths of its letters."""
 _LEFT, _RIGHT, _BETWEEN, _TOP, _BOTTOM = 0.62, 0.12, 0.68, 0.25, 0.42
+_EMPTY = "empty"
 _SHORT_INCHES = 2.1
 """Panels below this height take the name of their vertical axis in two lines."""
 
@@ -112,7 +113,19 @@ def nothing(told: Sequence[str]) -> Any:
     figure, ((axes,),) = sheet(1, 1, [], told, panel_inches=1.2)
     axes.set_axis_off()
     axes.text(0.5, 0.5, "nothing to show yet", transform=axes.transAxes, ha="center", fontsize=LABEL_POINTS)
+    mark_empty(figure, told)
     return figure
+
+
+def mark_empty(figure: Any, told: Sequence[str]) -> None:
+    """Notes on a ``Figure`` that it shows nothing, and why, for those who would not print it."""
+    figure.set_gid(_EMPTY)
+    figure.set_label(" ".join(told) or "nothing to show yet")
+
+
+def shows_nothing(figure: Any) -> str | None:
+    """Why a ``Figure`` shows nothing; None where it shows something."""
+    return str(figure.get_label()) if figure.get_gid() == _EMPTY else None
 
 
 def name_axes(axes: Any, x: str, y: str, title: str = "") -> None:

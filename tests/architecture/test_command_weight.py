@@ -12,7 +12,7 @@ import typer
 
 from lmc_sweep.cli.app import app
 
-HEAVY = ("torch", "ray", "torchvision", "pyarrow", "duckdb", "matplotlib", "sklearn", "scipy")
+HEAVY = ("torch", "ray", "torchvision", "pyarrow", "duckdb", "matplotlib", "sklearn", "scipy", "jinja2", "plotly")
 ROOT = Path(__file__).parents[2]
 
 
@@ -83,6 +83,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "merge",
         "query",
         "plot",
+        "report",
         "compare",
         "claims",
         "align",

@@ -1,0 +1,101 @@
+"""What goes into a report: ``SECTIONS`` is the one list; a new study adds a function to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmc_sweep import __version__
+from lmc_sweep.errors import SweepError
+from lmc_sweep.report.barrier_table import barrier_table
+from lmc_sweep.report.cell_tables import cell_tables
+from lmc_sweep.report.claim_cards import claim_cards
+from lmc_sweep.report.density_plot import density_plot
+from lmc_sweep.report.drawings import drawings
+from lmc_sweep.report.failure_tables import failure_tables
+from lmc_sweep.report.model import Note, ReportData, Section
+from lmc_sweep.report.overview import headline, overview
+from lmc_sweep.report.provenance import code_and_hardware, provenance
+from lmc_sweep.report.scope import Scope, make_scope
+from lmc_sweep.report.similarity_tables import similarity_tables
+from lmc_sweep.report.wording import counted, moment
+from lmc_sweep.report.words import words
+
+if TYPE_CHECKING:
+    from lmc_sweep.store.store import Store
+
+SECTIONS: tuple[tuple[str, Callable[[Scope], Section]], ...] = (
+    ("Summary", overview),
+    ("Density plot", density_plot),
+    ("Statistical comparison", similarity_tables),
+    ("Claims", claim_cards),
+    ("Figures", drawings),
+    ("Cells", cell_tables),
+    ("Barriers", barrier_table),
+    ("Failures and retries", failure_tables),
+    ("Provenance", provenance),
+    ("Words", words),
+)
+"""What each section is called where it cannot be made, and the function that makes it."""
+
+
+def gather(
+    store: Store,
+    named: str,
+    sweep: str | None = None,
+    claims: Path | None = None,
+    now: datetime | None = None,
+) -> ReportData:
+    """Everything that the report of a store says. A section that cannot be made says why.
+
+    Args:
+        named: The store as the user named it.
+        sweep: One sweep; None for everything in the store.
+        claims: A file of claims; None where there is none.
+        now: When the report is made; None for the present.
+    """
+    scope = make_scope(store, named, sweep, claims)
+    return ReportData(
+        title=sweep or ", ".join(scope.sweeps) or store.path.name,
+        subtitle=f"Report of {named}, written {moment(now or datetime.now(UTC))} UTC",
+        headline=_headline(scope),
+        warnings=(*scope.trouble, *_warnings(store)),
+        cells=scope.cells,
+        sections=tuple(_made(scope, name, make) for name, make in SECTIONS),
+        footer=f"Written by lmc_sweep {__version__}. The file holds everything that it shows.",
+    )
+
+
+def _made(scope: Scope, name: str, make: Callable[[Scope], Section]) -> Section:
+    """One section, or why there is none."""
+    try:
+        return make(scope)
+    except SweepError as error:
+        text = f"This part of the store cannot be told: {error}"
+        return Section(make.__name__.replace("_", "-"), name, (Note(text, is_warning=True),))
+
+
+def _headline(scope: Scope) -> tuple[str, ...]:
+    """The sentences at the top; where the store cannot say them, that."""
+    try:
+        computed_with = code_and_hardware(scope)
+        return (*headline(scope), *([f"Computed with {computed_with}."] if computed_with else []))
+    except SweepError as error:
+        return (f"The store cannot be summarized: {error}",)
+
+
+def _warnings(store: Store) -> tuple[str, ...]:
+    """That files are left out, or results disagree."""
+    told = []
+    try:
+        if problems := store.problems():
+            told.append(
+                f"{counted(len(problems), 'file')} left out of every result: see Failures and retries."
+            )
+        if findings := store.nondeterminism():
+            told.append(f"{counted(len(findings), 'result')} computed twice with other numbers: see there.")
+    except SweepError as error:
+        told.append(str(error))
+    return tuple(told)

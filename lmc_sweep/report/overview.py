@@ -1,0 +1,145 @@
+"""The summary: how much there is, how far the sweeps are, and what alignment did to the barriers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmc_sweep.analysis.progress import SweepStatus, sweep_status
+from lmc_sweep.errors import SweepError
+from lmc_sweep.report.model import Note, Progress, ProgressBars, Section, Summary, Tile, Tiles
+from lmc_sweep.report.scope import WHOLE, Scope
+from lmc_sweep.report.wording import counted, duration, moment, number
+
+KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barriers"}
+
+
+def overview(scope: Scope) -> Section:
+    """What was run, how much of it is there, and the mean barriers by method."""
+    statuses = [sweep_status(scope.store, name) for name in scope.sweeps]
+    blocks: list[Any] = [_tiles(scope, statuses), *(_progress(status) for status in statuses)]
+    if not statuses:
+        blocks.append(Note("No sweep is recorded in this store.", is_warning=True))
+    blocks += [table for quantity in ("loss", "error") if (table := _means(scope, quantity)) is not None]
+    return Section("summary", "Summary", tuple(blocks))
+
+
+def headline(scope: Scope) -> tuple[str, ...]:
+    """Sentences that say how complete a report is, and what it rests on."""
+    statuses = [sweep_status(scope.store, name) for name in scope.sweeps]
+    found = _counts(scope)
+    told = [
+        f"{counted(found['networks'], 'network')} in {counted(len(scope.cells), 'cell')}, "
+        f"{counted(found['pairs'], 'pair')}, {counted(found['barriers'], 'barrier')}.",
+        " ".join(_completeness(status) for status in statuses) or "No sweep is recorded.",
+    ]
+    if found["first"] is not None:
+        told.append(f"Results from {moment(found['first'])} to {moment(found['last'])} UTC.")
+    return tuple(told)
+
+
+def _completeness(status: SweepStatus) -> str:
+    """One sweep in a sentence: complete, or what it lacks; and whether anything failed."""
+    left = {name: kind.total - kind.done for name, kind in status.kinds.items()}
+    failed = sum(kind.failed for kind in status.kinds.values())
+    failures = f" {counted(failed, 'item')} failed." if failed else " No failures."
+    if status.is_complete:
+        return f"Sweep {status.sweep} is complete.{failures}"
+    if not any(kind.total for kind in status.kinds.values()):
+        return f"Sweep {status.sweep}: no items are recorded, or their record is damaged."
+    lacking = ", ".join(counted(count, name) for name, count in left.items() if count)
+    return f"Sweep {status.sweep} ({status.state}) lacks {lacking}.{failures}"
+
+
+def _counts(scope: Scope) -> dict[str, Any]:
+    """Numbers of rows, the first and last time, and seconds of work."""
+    barriers, networks = scope.of_sweep("barrier"), scope.of_sweep("network")
+    alignments = scope.of_sweep("alignment")
+    (found,) = scope.ask(f"""
+        SELECT * FROM
+        (SELECT count(*) AS networks, coalesce(sum(train_seconds), 0) AS train_seconds,
+            count(*) FILTER (stop_reason = 'diverged') AS diverged,
+            min(created_at) AS n_first, max(created_at) AS n_last FROM networks WHERE {networks}),
+        (SELECT count(*) AS alignments, coalesce(sum(align_seconds), 0) AS align_seconds
+            FROM alignments WHERE {alignments}),
+        (SELECT count(*) AS barriers, coalesce(sum(measure_seconds), 0) AS measure_seconds,
+            count(DISTINCT (world, pair_id, member_a, member_b)) AS pairs,
+            count(DISTINCT (pair_id, member_a, member_b)) FILTER (world = 'real') AS real_pairs,
+            count(DISTINCT (pair_id, member_a, member_b)) FILTER (world = 'model') AS model_pairs,
+            min(created_at) AS b_first, max(created_at) AS b_last FROM barriers WHERE {barriers})""")
+    times = [found[name] for name in ("n_first", "n_last", "b_first", "b_last") if found[name] is not None]
+    return {**found, "first": min(times, default=None), "last": max(times, default=None)}
+
+
+def _tiles(scope: Scope, statuses: list[SweepStatus]) -> Tiles:
+    """The numbers with which the report begins."""
+    found = _counts(scope)
+    failed = sum(kind.failed for status in statuses for kind in status.kinds.values())
+    attempts = sum(sum(status.attempts.values()) for status in statuses)
+    worlds = f"{found['real_pairs']:,} real world, {found['model_pairs']:,} our model"
+    seconds = found["train_seconds"] + found["align_seconds"] + found["measure_seconds"]
+    shares = (
+        f"train {duration(found['train_seconds'])}, align {duration(found['align_seconds'])}, "
+        f"measure {duration(found['measure_seconds'])}"
+    )
+    return Tiles(
+        (
+            Tile("Networks", f"{found['networks']:,}", f"{counted(len(scope.cells), 'cell')}"),
+            Tile("Pairs", f"{found['pairs']:,}", worlds),
+            Tile("Alignments", f"{found['alignments']:,}", counted(len(scope.methods), "method")),
+            Tile("Barriers", f"{found['barriers']:,}", _diverged(found["diverged"])),
+            Tile("Failed items", f"{failed:,}", f"{counted(attempts, 'attempt')} lost and made again"),
+            Tile("Worker time", duration(seconds), shares),
+        )
+    )
+
+
+def _diverged(number_of: int) -> str:
+    return f"{counted(number_of, 'network')} diverged" if number_of else "no network diverged"
+
+
+def _progress(status: SweepStatus) -> ProgressBars:
+    """Bars of one sweep, by kind."""
+    bars = tuple(
+        Progress(KIND_NAMES[name], kind.done, kind.total, f"{kind.failed:,} failed" if kind.failed else "")
+        for name, kind in status.kinds.items()
+        if kind.total
+    )
+    return ProgressBars(status.sweep, status.state, bars)
+
+
+def _means(scope: Scope, quantity: str) -> Summary | None:
+    """Means over cells of the cells' mean barriers, by method, world and split; None where there are none."""
+    try:
+        rows = scope.ask(f"""
+            SELECT method_json, world, split, correction, avg(mean) AS mean, sum(pairs) AS pairs FROM (
+                SELECT method_json, world, split, correction, cell_id,
+                    avg({quantity}_barrier) AS mean, count({quantity}_barrier) AS pairs
+                FROM barriers WHERE {WHOLE} AND world IN ('real', 'model') AND {scope.of_sweep("barrier")}
+                GROUP BY ALL) GROUP BY ALL ORDER BY split DESC, correction""")
+    except SweepError:  # the sections that need the table say what is wrong with it
+        return None
+    if not rows:
+        return None
+    found = {(r["method_json"], r["world"], r["split"], r["correction"]): r for r in rows}
+    kinds = list(dict.fromkeys((row["split"], row["correction"]) for row in rows))
+    worlds = [world for world in ("real", "model") if any(row["world"] == world for row in rows)]
+    names = {"real": "real world", "model": "our model"}
+    told = {
+        (split, correction): split if {c for _, c in kinds} == {"none"} else f"{split}, {correction}"
+        for split, correction in kinds
+    }
+    headings = ("Method", *(f"{told[kind]}, {names[world]}" for kind in kinds for world in worlds))
+    unit = "nats" if quantity == "loss" else "fraction"
+    return Summary(
+        f"Mean {quantity} barrier over cells ({unit}), largest height over all alphas",
+        headings,
+        tuple(
+            (label, *(_entry(found.get((text, world, *kind))) for kind in kinds for world in worlds))
+            for text, label in scope.methods.items()
+            if any((text, world, *kind) in found for kind in kinds for world in worlds)
+        ),
+    )
+
+
+def _entry(row: dict[str, Any] | None) -> str:
+    return "" if row is None or row["mean"] is None else number(row["mean"])
