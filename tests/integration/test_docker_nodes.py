@@ -1,0 +1,162 @@
+"""The scripts of docker/ start real Ray nodes, with tokens, on this machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from ray_machines import wait_until
+
+from lmc_sweep import Store
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+
+DOCKER = Path(__file__).parents[2] / "docker"
+BIN = Path(sys.executable).parent
+START_SECONDS = 120.0
+SWEEP = """
+name: slurm
+store: store
+networks:
+  - dataset: digits
+    architecture: {name: mlp, width: [4, 8]}
+    training: {max_epochs: 5}
+    seeds: 2
+barriers:
+  alignments: [{method: identity}]
+  interpolation: {alphas: 3}
+"""
+SRUN = """#!/usr/bin/env bash
+while [[ ${1:-} == --* ]]; do case $1 in --overlap) shift ;; *) shift 2 ;; esac; done
+exec "$@"
+"""
+SCONTROL = "#!/usr/bin/env bash\nprintf 'machine1\\nmachine2\\n'\n"
+HELD = """
+import pathlib, sys, time
+import ray
+
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="error")
+
+@ray.remote(num_cpus=1, max_retries=0)
+def work(begun):
+    pathlib.Path(begun).touch()
+    time.sleep(6)
+    return "ended"
+
+print(ray.get(work.remote(sys.argv[2])), flush=True)
+"""
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        port: int = asked.getsockname()[1]
+        return port
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Variables of a node: the tools of this environment, and a token of its own."""
+    path = os.pathsep.join((str(BIN), os.environ["PATH"]))
+    known = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return known | {"PATH": path, "RAY_USAGE_STATS_ENABLED": "0"} | more
+
+
+@contextmanager
+def started(command: list[str], folder: Path, variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A process in the background; it and all below it are over at the end."""
+    log = (folder / f"{Path(command[0]).name}_{command[-1]}.log").open("w")
+    with (
+        log,
+        subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log, text=True) as process,
+    ):
+        try:
+            yield process
+        finally:
+            below = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            for one in below:
+                if one.is_running():
+                    one.kill()
+            process.kill()
+
+
+@pytest.fixture
+def short(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a name short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_worker_that_is_asked_to_stop_lets_its_task_end(tmp_path: Path, short: Path) -> None:
+    """After SIGTERM the task that runs ends with its result, then the node leaves the cluster and ends."""
+    port = free_port()
+    variables = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_PORT=str(port))
+    variables["RAY_HEAD"] = f"127.0.0.1:{port}"
+    head = {"RAY_NODE_OPTIONS": f"--include-dashboard false --temp-dir {short}"}
+    worker = {"RAY_NODE_OPTIONS": "--num-cpus 1"}
+    with ExitStack() as running:
+        node = str(DOCKER / "node.sh")
+        running.enter_context(started([node, "head"], tmp_path, variables | head))
+        leaving = running.enter_context(started([node, "worker"], tmp_path, variables | worker))
+        (tmp_path / "held.py").write_text(HELD)
+        driver = subprocess.Popen(
+            [sys.executable, "held.py", variables["RAY_HEAD"], "begun"],
+            cwd=tmp_path,
+            env=variables,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        running.callback(driver.kill)
+        begun, log = tmp_path / "begun", tmp_path / "node.sh_worker.log"
+        wait_until(lambda: begun.exists() or driver.poll() is not None, START_SECONDS, log.read_text)
+        leaving.send_signal(signal.SIGTERM)
+        told, _ = driver.communicate(timeout=60)
+        assert "ended\n" == told
+        leaving.wait(timeout=60)
+
+
+def test_a_sweep_runs_in_a_slurm_allocation(tmp_path: Path) -> None:
+    """With stand-ins for Slurm's commands, the script ends with its results and leaves no process."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    job = str(os.getpid() + 100_000)
+    variables = environment(SLURM_JOB_ID=job, SLURM_JOB_NODELIST="machine[1-2]", SLURM_CPUS_ON_NODE="1")
+    variables["PATH"] = os.pathsep.join((str(tools), variables["PATH"]))
+    script = [str(DOCKER / "slurm" / "sweep.sbatch"), "sweep.yaml"]
+    log = tmp_path / "sweep.sbatch_sweep.yaml.log"
+    with started(script, tmp_path, variables) as process:
+        wait_until(lambda: process.poll() is not None, 280, log.read_text)
+        assert 0 == process.returncode, log.read_text()[-3000:]
+    assert (4, 8) == tuple(len(table.df()) for table in tables(tmp_path / "store"))
+    assert [] == [one.pid for one in psutil.process_iter() if f"ray_{job}" in " ".join(command(one))]
+
+
+def tables(store: Path) -> tuple[object, object]:
+    """The networks and the barriers of a store."""
+    opened = Store(str(store))
+    return opened.networks(), opened.barriers()
+
+
+def command(process: psutil.Process) -> list[str]:
+    """The command line of a process, empty where it is over."""
+    try:
+        found: list[str] = process.cmdline()
+    except psutil.Error:
+        return []
+    return found
