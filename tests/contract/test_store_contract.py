@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from fake_objects import use_fake_objects
+from s3_proxy import Fault, Proxy, some
+from s3_server import S3Server, fresh_uri
 from store_rows import NOON, ids_of, row
 
 from lmc_sweep.errors import StoreError
@@ -263,3 +265,28 @@ class TestMirroredStore(StoreContract):
     def location(self, folder: Path) -> str:
         """A prefix whose bucket is empty."""
         return "s3://bucket/it is/a store"
+
+
+class TestS3Store(StoreContract):
+    """A prefix of a bucket on an S3 server."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LMC_SWEEP_CACHE", str(tmp_path / "cache"))
+
+    def location(self, folder: Path) -> str:
+        """A prefix that nobody has used."""
+        return f"{fresh_uri()}/it is/a store"
+
+
+class TestFailingS3Store(StoreContract):
+    """The same where a tenth of the requests is refused, broken off, or done without an answer."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, s3_proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LMC_SWEEP_CACHE", str(tmp_path / "cache"))
+        s3_proxy.rule = some(0.1, Fault("refuse"), Fault("reset"), Fault("lose"), seed=7)
+
+    def location(self, folder: Path) -> str:
+        """A prefix that nobody has used."""
+        return f"{fresh_uri()}/it is/a store"
