@@ -25,6 +25,9 @@ CONTROLS = ("identity", "random")
 NUM_POINTS_LEAST = 12
 """Points below which a kernel density shows the kernel and not the points."""
 
+NUM_POINTS_MANY = 600
+"""Points from which on a line is drawn around half of each cloud."""
+
 COLUMNS = (
     "cell_id",
     "pair_id",
@@ -82,6 +85,11 @@ class Cloud:
     points: Float64[ndarray, "points 2"]
     agreement: Agreement
 
+    @property
+    def is_solved(self) -> bool:
+        """Whether the method leaves no barrier in our model: all points lie on one line, by construction."""
+        return self.agreement.num_solved == self.agreement.num_model_pairs > 0
+
 
 @dataclass(frozen=True)
 class Density:
@@ -106,9 +114,20 @@ class Density:
         return "model" if self.num_real_pairs else "real"
 
     @property
+    def has_outlines(self) -> bool:
+        """Whether the points are so many that they hide one another."""
+        num_points = sum(len(cloud.points) for cloud in self.clouds if not cloud.is_solved)
+        return self.has_density and num_points >= NUM_POINTS_MANY
+
+    @property
     def has_density(self) -> bool:
-        """Whether there are points enough for a kernel density, and not all of them on a line."""
-        points = np.concatenate([np.empty((0, 2)), *(cloud.points for cloud in self.clouds)])
+        """Whether there are points enough for a kernel density, and not all of them on a line.
+
+        Those of methods that solve our model are not in it: where they lie says nothing of that world.
+        """
+        points = np.concatenate(
+            [np.empty((0, 2)), *(cloud.points for cloud in self.clouds if not cloud.is_solved)]
+        )
         if len(points) < NUM_POINTS_LEAST:
             return False
         return bool(np.linalg.svd(points - points.mean(0), compute_uv=False)[1] > SOLVED)

@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmc_sweep.analysis.density import COLUMNS, CONTROLS, Cloud, Density, DensityQuestion, density
+from lmc_sweep.analysis.agreement import SOLVED
+from lmc_sweep.analysis.density import (
+    COLUMNS,
+    CONTROLS,
+    NUM_POINTS_LEAST,
+    Cloud,
+    Density,
+    DensityQuestion,
+    density,
+)
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.density_caption import caption
+from lmc_sweep.figures.kernel_density import kernel_density, level_around
 from lmc_sweep.figures.looks import METHOD_LOOKS
 from lmc_sweep.figures.options import AT, CORRECTION, METHODS, POINTS, QUANTITY, SPLIT, named, settled
 from lmc_sweep.figures.sheet import mark_empty
@@ -33,6 +43,7 @@ OPTIONS = (
 )
 
 WIDTH_INCHES = 3.5
+GRID_STEPS = 200
 CAPTION_POINTS = 6.5
 CAPTION_CHARACTERS = 66
 CONTROL_LOOKS = tuple((METHOD_LOOKS[name].marker, METHOD_LOOKS[name].color) for name in CONTROLS)
@@ -105,15 +116,10 @@ def drawing(shown: Density, notes: list[str] | None = None) -> Any:
         axes.scatter(
             cloud.points[:, 0],
             cloud.points[:, 1],
-            s=size,
-            alpha=opacity,
-            marker=marker,
-            facecolors=color if cloud.searches else "none",
-            edgecolors="white" if cloud.searches else color,
-            linewidths=(0.025 if cloud.searches else 0.055) * size,
             label=_label(cloud),
-            zorder=3,
+            zorder=2.5 if cloud.is_solved else 3,
             clip_on=False,
+            **_mark(cloud, marker, color, size, opacity),
         )
     if any(len(cloud.points) for cloud in shown.clouds):
         legend = axes.legend(loc="upper left", fontsize=6.5, frameon=False, handletextpad=0.2)
@@ -127,6 +133,20 @@ def drawing(shown: Density, notes: list[str] | None = None) -> Any:
         0.03, 0.012, "\n".join(lines), fontsize=CAPTION_POINTS, va="bottom", linespacing=1.25, color="#222222"
     )
     return figure
+
+
+def _mark(cloud: Cloud, marker: str, color: str, size: float, opacity: float) -> dict[str, Any]:
+    """How a cloud's points are drawn: as ticks on the axis where the method solves our model."""
+    if cloud.is_solved:
+        return {"marker": "|", "s": 22, "alpha": 0.6 * opacity, "color": color, "linewidths": 0.6}
+    return {
+        "marker": marker,
+        "s": size,
+        "alpha": opacity,
+        "facecolors": color if cloud.searches else "none",
+        "edgecolors": "white" if cloud.searches else color,
+        "linewidths": (0.025 if cloud.searches else 0.055) * size,
+    }
 
 
 def _label(cloud: Cloud) -> str:
@@ -173,19 +193,39 @@ def _axes(axes: Any, shown: Density) -> None:
 
 
 def _background(axes: Any, shown: Density) -> None:
-    """Kernel density of all points, estimated on the axes' own scale."""
-    from scipy.stats import gaussian_kde
+    """Kernel density of the points, on the axes' own scale; of many points, a line around half of each cloud.
 
+    Methods that solve our model are left out: their points lie on the axis.
+    """
     if not shown.has_density:
         return
-    points = np.concatenate([cloud.points for cloud in shown.clouds])
+    clouds = [
+        (cloud, color)
+        for cloud, (_, color) in zip(shown.clouds, _looks(shown.clouds), strict=True)
+        if not cloud.is_solved
+    ]
     scale = axes.xaxis.get_transform()
-    positions: ndarray = scale.transform(points.ravel()).reshape(-1, 2).T
     low, high = scale.transform(np.array(axes.get_xlim()))
-    grid = np.linspace(low, high, 160)
-    x, y = np.meshgrid(grid, grid)
-    heights = gaussian_kde(positions)(np.stack([x.ravel(), y.ravel()])).reshape(x.shape)
+    grid = np.linspace(low, high, GRID_STEPS)
     edges = scale.inverted().transform(grid)
-    levels = heights.max() * np.array([0.05, 0.15, 0.3, 0.5, 0.7, 0.9, 1.01])
+
+    def heights(points: ndarray) -> ndarray:
+        return kernel_density(scale.transform(points.ravel()).reshape(-1, 2), grid)
+
+    whole = heights(np.concatenate([cloud.points for cloud, _ in clouds]))
+    levels = whole.max() * np.array([0.05, 0.15, 0.3, 0.5, 0.7, 0.9, 1.01])
     shades = ["#f3f6fa", "#e7edf5", "#d9e3ef", "#c9d8e9", "#b8cce2", "#a7bfda"]
-    axes.contourf(edges, edges, heights, levels=levels, colors=shades, zorder=1)
+    axes.contourf(edges, edges, whole, levels=levels, colors=shades, zorder=1)
+    if not shown.has_outlines:
+        return
+    for cloud, color in clouds:
+        left = cloud.points[(cloud.points > SOLVED).all(1)]  # those at 0 would widen the kernel of all
+        if len(left) < NUM_POINTS_LEAST or np.linalg.matrix_rank(left - left.mean(0)) < 2:
+            continue
+        own = heights(left)
+        axes.contour(
+            edges, edges, own, levels=[level_around(own, 0.5)], colors="white", linewidths=2.2, zorder=4
+        )
+        axes.contour(
+            edges, edges, own, levels=[level_around(own, 0.5)], colors=color, linewidths=1.1, zorder=5
+        )

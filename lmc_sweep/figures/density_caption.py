@@ -23,6 +23,7 @@ def _what(shown: Density) -> list[str]:
     grid = "at alpha 1/2" if question.extent == "midpoint" else f"over {shown.num_alphas} alphas"
     each = {"rank": "One point per cell and pair rank", "cell": "One point per cell: the means of its pairs"}
     shaded = "; shaded: kernel density" if shown.has_density else ""
+    shaded += ", lines: around half of a method's barriers above 0" if shown.has_outlines else ""
     pairs = f"{_count(shown.num_real_pairs, 'pair')} in the real world, {shown.num_model_pairs} in our model"
     if shown.absent_world:
         each_point, shaded, agree = "No points", "", ""
@@ -42,6 +43,7 @@ def _agreement(cloud: Cloud) -> str:
     if found.num_cells == 0:
         return f"{name}: undefined, {found.undefined_because}."
     told = f"{name}: {_correlation(found)}; means {found.real_mean:.3g} real, {found.model_mean:.3g} model"
+    told += " (ticks)" if cloud.is_solved else ""
     if cloud.searches and found.num_solved and "exactly" not in (found.undefined_because or ""):
         told += f"; {found.num_solved} of {found.num_model_pairs} solved exactly in our model"
     return told + "."

@@ -218,6 +218,33 @@ def test_points_on_a_line_have_no_density_behind_them() -> None:
     assert "kernel density" not in words(drawing(shown))
 
 
+def test_what_solves_our_model_is_ticks_and_no_part_of_the_density() -> None:
+    """Points that lie on the axis by construction are drawn as ticks, and alone have no density."""
+    solved = density(rows(MATCHING, 3.0, 0.0), DensityQuestion())
+    beside = density([*rows(IDENTITY), *rows(MATCHING, 3.0, 0.0)], DensityQuestion())
+    assert [True] == [cloud.is_solved for cloud in solved.clouds]
+    assert [False, True] == [cloud.is_solved for cloud in beside.clouds]
+    assert not solved.has_density
+    assert "(ticks)" in words(drawing(beside))
+
+
+def test_many_points_get_a_line_around_half_of_each_cloud() -> None:
+    """From 600 points on the caption names the lines, and both clouds have theirs."""
+    stream = np.random.default_rng(0)
+    many = [
+        row(f"c{k}", world, pair, method, float(stream.gamma(3.0) * 0.2))
+        for method in (IDENTITY, ANNEALING)
+        for k in range(60)
+        for world in ("real", "model")
+        for pair in range(5)
+    ]
+    few = density(many[:600], DensityQuestion())
+    shown = density(many, DensityQuestion())
+    assert not few.has_outlines
+    assert shown.has_outlines
+    assert "around half of a method" in words(drawing(shown))
+
+
 @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_figures_are_written_in_each_format_and_replace_what_was_there(
     tmp_path: Path, suffix: str, start: bytes
