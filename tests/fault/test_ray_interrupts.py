@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray_machines import SWEEP, busy, end, left, records, wait_until
 
+from lmc_sweep.config import parse_sweep
+from lmc_sweep.execution.run import run
 from lmc_sweep.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
@@ -62,8 +65,10 @@ def press(folder: Path, process: subprocess.Popen[bytes], answer: str) -> None:
     wait_until(lambda: answer in said(folder) or process.poll() is not None, 60, lambda: said(folder))
 
 
-def test_once_stops_in_order(tmp_path: Path) -> None:
-    """What runs is finished and stored, nothing else begins: 130, and not a word of failure."""
+def test_once_stops_in_order(
+    tmp_path: Path, undisturbed: Path, measured_tables: Callable[[Path], dict[str, list[tuple[Any, ...]]]]
+) -> None:
+    """What runs is finished and stored, nothing else begins: 130, no word of failure; a rerun completes."""
     process = start(tmp_path, SWEEP)
     wait_until(lambda: records(tmp_path) or process.poll() is not None, 120, lambda: said(tmp_path))
     press(tmp_path, process, "Stopping in order")
@@ -73,6 +78,8 @@ def test_once_stops_in_order(tmp_path: Path) -> None:
     assert 0 < len(store.ids("network")) + len(store.ids("alignment")) + len(store.ids("barrier")) < 160
     assert [(0,)] == store.sql("SELECT count(*) FROM failures").fetchall()
     assert [] == store.problems()
+    assert 0 == run(parse_sweep(SWEEP), store=str(store.path), inline=True).exit_code
+    assert measured_tables(undisturbed) == measured_tables(store.path)
 
 
 def test_twice_cancels_what_runs(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from ray_machines import (
     add_machine,
     busy,
     end,
-    in_peace,
     left,
     lives,
     machines,
@@ -29,12 +28,6 @@ from ray_machines import (
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 Tables = Callable[[Path], dict[str, list[tuple[Any, ...]]]]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same sweep, run inline and left in peace."""
-    return in_peace(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from ray_machines import SWEEP, busy, end, in_peace, left, lives, processes, records, title, wait_until
+from ray_machines import SWEEP, busy, end, left, lives, processes, records, title, wait_until
 
 from lmc_sweep.execution import ray_worker
 from lmc_sweep.store.store import Store
@@ -22,12 +22,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.
 Tables = Callable[[Path], dict[str, list[tuple[Any, ...]]]]
 DEADLINE_SECONDS = 15
 """Mostly enough for a worker to start and to import torch; who is too late gets more the next time."""
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same sweep, run inline and left in peace."""
-    return in_peace(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture(autouse=True)
