@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from lmc_sweep.cli.arguments import At, Quantity
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.options import AT, QUANTITY, settled
 from lmc_sweep.figures.registry import FIGURES
+
+DOCS = Path(__file__).parents[2] / "docs" / "figures.md"
 
 
 def test_options_of_one_name_take_the_same_values() -> None:
@@ -45,3 +48,16 @@ def test_an_unknown_option_is_refused_with_those_that_there_are() -> None:
     """A height is asked for as ``at``, not as ``barrier``."""
     with pytest.raises(SweepError, match=r"density: unknown option 'barrier'. Known options: quantity, at, "):
         settled("density", FIGURES["density"].options, {"barrier": "midpoint"})
+
+
+def test_every_option_and_value_stands_in_the_document() -> None:
+    """In the row of the option; no row is left of one that is gone."""
+    rows = [line for line in DOCS.read_text().splitlines() if line.startswith("| `")]
+    told = {row.split("`")[1]: row for row in rows}
+    options = [option for figure in FIGURES.values() for option in figure.options]
+
+    assert {option.name for option in options} == set(told)
+    values = {
+        (option.name, value) for option in options for value in (*(option.choices or ()), option.default)
+    }
+    assert [] == [(name, value) for name, value in sorted(values) if f"`{value}`" not in told[name]]
