@@ -12,7 +12,8 @@ from store_rows import row
 
 from lmc_sweep.analysis.failures import held_items, open_failures
 from lmc_sweep.analysis.heartbeats import UNDECIDED_SECONDS, Heartbeats
-from lmc_sweep.analysis.progress import KindStatus, sweep_status
+from lmc_sweep.analysis.item_counts import KindStatus
+from lmc_sweep.analysis.progress import sweep_status
 from lmc_sweep.analysis.run_advice import SILENT_SECONDS, RunAdvice, read_advice
 from lmc_sweep.execution.release import release
 from lmc_sweep.store import query
