@@ -29,6 +29,7 @@ class Agreement:
         high: Its upper end.
         undefined_because: Why there is none.
         num_cells: Cells with barriers in both worlds.
+        num_solved_cells: Those of them without a barrier left in world ``model``: not in the correlation.
         num_solved: Pairs of world ``model`` whose barrier is at most SOLVED.
         num_model_pairs: Pairs of world ``model``.
         real_mean: Mean over cells of the mean barrier in world ``real``; NaN without cells.
@@ -40,6 +41,7 @@ class Agreement:
     high: float | None
     undefined_because: str | None
     num_cells: int
+    num_solved_cells: int
     num_solved: int
     num_model_pairs: int
     real_mean: float
@@ -54,16 +56,17 @@ def agreement(cells: Sequence[tuple[Float64[ndarray, " real"], Float64[ndarray, 
     second time, and the interval would lie below the correlation.)
 
     Agreement is evidence only for searches that can fail in world ``model``, where a permutation without
-    barrier exists by construction: where all its barriers are the same, because a method finds it every
-    time, the correlation is undefined.
+    barrier exists by construction: cells in which a method finds it every time are left out of the
+    correlation, as ``compare`` leaves them out, and without others it is undefined.
 
     Args:
         cells: The barriers of each cell, real and model; cells without both are left out.
     """
-    from scipy import stats
-
     both = [(real, model) for real, model in cells if len(real) and len(model)]
-    means = np.array([[real.mean(), model.mean()] for real, model in both]).reshape(-1, 2)
+    every = np.array([[real.mean(), model.mean()] for real, model in both]).reshape(-1, 2)
+    is_solved = np.array([model.max() <= SOLVED for _, model in both], dtype=bool)
+    # Midpoint barriers below 0 may still differ where all is solved: reason enough only for the words.
+    means = every if is_solved.all() else every[~is_solved]
     of_model = np.concatenate([np.empty(0), *(model for _, model in cells)])
     num_solved = int((of_model <= SOLVED).sum())
     reason = _undefined_because(means, num_solved == len(of_model) > 0)
@@ -71,15 +74,16 @@ def agreement(cells: Sequence[tuple[Float64[ndarray, " real"], Float64[ndarray, 
     if reason is None:
         interval = _interval(means)
     return Agreement(
-        correlation=float(stats.pearsonr(means[:, 0], means[:, 1])[0]) if reason is None else None,
+        correlation=float(np.corrcoef(means.T)[0, 1]) if reason is None else None,
         low=interval[0],
         high=interval[1],
         undefined_because=reason,
         num_cells=len(both),
+        num_solved_cells=int(is_solved.sum()),
         num_solved=num_solved,
         num_model_pairs=len(of_model),
-        real_mean=float(means[:, 0].mean()) if len(both) else float("nan"),
-        model_mean=float(means[:, 1].mean()) if len(both) else float("nan"),
+        real_mean=float(every[:, 0].mean()) if len(both) else float("nan"),
+        model_mean=float(every[:, 1].mean()) if len(both) else float("nan"),
     )
 
 

@@ -51,7 +51,7 @@ def test_the_laptops_file_trains_3120_networks_in_260_cells_and_pairs_each_once(
 
 
 def test_the_laptops_file_fits_two_cores() -> None:
-    """By the cost model at the reference rate, within 40 minutes even if every network took all its epochs."""
+    """By the cost model at the reference rate, in 40 minutes even if every network took all epochs."""
     plan = planned(LAPTOP)
     known = Rates(flops_per_second=REFERENCE_FLOPS_PER_SECOND)
     seconds = sum(known.seconds(item) for of_kind in plan.items.values() for item in of_kind)
