@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import artifacts, layout, mirror_space
+from lmc_sweep.store.copies import Copies, at_once
 from lmc_sweep.store.directory import Stamp
 from lmc_sweep.store.files import Bytes, Judge, State
 from lmc_sweep.store.terms import named_errors, require_there
@@ -31,13 +30,8 @@ from lmc_sweep.store.terms import named_errors, require_there
 if TYPE_CHECKING:
     from lmc_sweep.store.objects import Objects, ObjectStamp
 
-T = TypeVar("T")
-
-_THREADS = 16  # requests at a time: each waits for the network, not for this machine
-_PAGE = 1000  # names of one request: a listing of no more is of one moment
+_PAGE = 1000  # names of one request: a listing of fewer is of one moment
 _ROUNDS = 100
-_SETTLED_SECONDS = 600.0
-"""A copy that is younger and that a listing does not name may have been written since the listing began."""
 _REST_SECONDS = 30.0
 """How long advice is given up after it failed: nobody should wait for it again and again."""
 _CHUNK_BYTES = 1 << 22
@@ -53,7 +47,7 @@ class Mirror:
         self.objects = objects
         self.uri = self.address = objects.uri
         self.root = mirror_space.mirror_folder(objects.uri)
-        self._most_bytes = mirror_space.asked_bytes()
+        self._copies = Copies(objects, self.root)
         self._resting_until = 0.0
 
     def told(self, path: str | Path) -> str:
@@ -86,7 +80,7 @@ class Mirror:
     def records(self, folder: str) -> dict[str, Stamp]:
         with self._reading():
             found = self._listed_beside_compaction(folder)
-            self._take_over(folder, found)
+            self._copies.take_over(folder, found)
         return found
 
     def artifacts(self, folders: Iterable[str]) -> dict[str, Stamp]:
@@ -94,22 +88,19 @@ class Mirror:
             return {
                 f"{folder}/{name}": stamp
                 for folder in folders
-                for name, stamp in self._listed(folder).items()
+                for name, stamp in _plain(folder, self.objects.list(folder)).items()
             }
 
     def artifact_problem(self, path: str, stamp: Stamp | None) -> str | None:
         return "is missing" if stamp is None else None  # it was put whole, or not at all
 
     def bring(self, paths: Iterable[str]) -> None:
-        missing = [path for path in dict.fromkeys(paths) if _is_inside(path) and not self._is_used(path)]
-        if missing:
-            with self._reading():
-                _at_once(self._download, missing)
-            mirror_space.make_room(self.root, self._most_bytes)
+        with self._reading():
+            self._copies.bring(paths)
 
     def renew(self, paths: Iterable[str]) -> bool:
         with self._reading():
-            _at_once(self._download, [path for path in dict.fromkeys(paths) if _is_inside(path)])
+            self._copies.renew(paths)
         return True
 
     @contextmanager
@@ -144,7 +135,7 @@ class Mirror:
     def publish(self, path: str, chunks: Iterable[Bytes], replace: bool) -> None:
         self.objects.put(path, chunks, replace)
         with contextlib.suppress(OSError):  # it exists now; a copy that cannot be kept is brought when read
-            self._keep(path, chunks)
+            self._copies.keep(path, chunks)
 
     def reveal(self, staged: Path, path: str) -> None:
         self.objects.put(path, _pieces(staged), replace=False)
@@ -155,9 +146,9 @@ class Mirror:
     def delete(self, paths: Collection[str]) -> None:
         def one(path: str) -> None:
             self.objects.delete(path)
-            self._forget(path)
+            self._copies.forget(path)
 
-        _at_once(one, list(paths))
+        at_once(one, paths)
 
     def set_aside(self, path: str, is_good: Judge) -> str | None:
         folder, _, name = path.rpartition("/")
@@ -215,84 +206,24 @@ class Mirror:
 
     def remove_folder(self, folder: str) -> None:
         with contextlib.suppress(OSError), self._advising():
-            _at_once(self.objects.delete, list(self.objects.list(folder)))
+            at_once(self.objects.delete, self.objects.list(folder))
 
     # copies
 
-    def _listed(self, folder: str) -> dict[str, Stamp]:
-        """Names and stamps in a folder, unfinished files and folders left out."""
-        start = len(folder) + 1
-        return {
-            path[start:]: (stamp.size, stamp.modified_ns, stat.S_IFREG)
-            for path, stamp in self.objects.list(folder).items()
-            if "/" not in path[start:] and not path[start:].startswith(".")
-        }
-
     def _listed_beside_compaction(self, folder: str) -> dict[str, Stamp]:
-        """The same, such that every row that was there when this began lies in a file that is named.
+        """Names and stamps in a folder, among them all that hold rows which were there when this began.
 
         Several pages are not of one moment: see ``directory.entries_beside_compaction``.
         """
         for _ in range(_ROUNDS):
-            found = self._listed(folder)
-            if len(found) <= _PAGE:
+            listed = self.objects.list(folder)
+            found = _plain(folder, listed)
+            if len(listed) < _PAGE:
                 break
-            if {name for name in self._listed(folder) if layout.is_compacted(name)} <= found.keys():
+            again = _plain(folder, self.objects.list(folder))
+            if {name for name in again if layout.is_compacted(name)} <= found.keys():
                 break
         return found
-
-    def _take_over(self, folder: str, found: dict[str, Stamp]) -> None:
-        """Brings the records that a listing names, and lets those go that it does not."""
-        here: dict[str, os.stat_result] = {}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as scanned:
-            for entry in scanned:
-                with contextlib.suppress(OSError):
-                    here[entry.name] = entry.stat(follow_symlinks=False)
-        missing = [
-            f"{folder}/{name}"
-            for name, stamp in found.items()
-            if name.endswith(".parquet") and (name not in here or here[name].st_size != stamp[0])
-        ]
-        _at_once(self._download, missing)
-        for name in here.keys() - found.keys():
-            if time.time() - here[name].st_mtime > _SETTLED_SECONDS:
-                self._forget(f"{folder}/{name}")
-
-    def _download(self, path: str) -> None:
-        """Puts a copy of a file into the mirror; none where there is no such file any more."""
-        try:
-            self.objects.download(path, self.root / path)
-        except FileNotFoundError:
-            self._forget(path)
-
-    def _keep(self, path: str, chunks: Iterable[Bytes]) -> None:
-        """Puts what was written into the mirror, too."""
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
-        try:
-            with temporary.open("xb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        if layout.inside(path):
-            mirror_space.make_room(self.root, self._most_bytes)
-
-    def _forget(self, path: str) -> None:
-        """Takes a copy away."""
-        with contextlib.suppress(OSError):
-            (self.root / path).unlink()
-
-    def _is_used(self, path: str) -> bool:
-        """Whether there is a copy, which counts as used from now on."""
-        try:
-            status = (self.root / path).stat()
-            os.utime(self.root / path, ns=(time.time_ns(), status.st_mtime_ns))
-        except OSError:
-            return False
-        return True
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -324,15 +255,14 @@ class Mirror:
             raise
 
 
-def _at_once(action: Callable[[str], T], paths: list[str]) -> None:
-    """Does the same for several paths, many at a time; the first error is raised."""
-    if len(paths) < 2:
-        for path in paths:
-            action(path)
-        return
-    with ThreadPoolExecutor(min(_THREADS, len(paths))) as threads:
-        for _ in threads.map(action, paths):
-            pass
+def _plain(folder: str, listed: Mapping[str, ObjectStamp]) -> dict[str, Stamp]:
+    """Names and stamps of what lies in a folder itself, unfinished files left out."""
+    start = len(folder) + 1
+    return {
+        path[start:]: (stamp.size, stamp.modified_ns, stat.S_IFREG)
+        for path, stamp in listed.items()
+        if "/" not in path[start:] and not path[start:].startswith(".")
+    }
 
 
 def _pieces(file: Path) -> Iterator[bytes]:
@@ -340,11 +270,6 @@ def _pieces(file: Path) -> Iterator[bytes]:
     with file.open("rb") as opened:
         while chunk := opened.read(_CHUNK_BYTES):
             yield chunk
-
-
-def _is_inside(path: str) -> bool:
-    """Whether a path, which a row may name, stays below the store."""
-    return all(part not in ("", ".", "..") for part in path.split("/"))
 
 
 def _matches(parts: list[str], wanted: list[str]) -> bool:
