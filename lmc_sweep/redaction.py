@@ -84,11 +84,6 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     return text
 
 
-def holds_credentials(text: str) -> bool:
-    """Whether anything in a text has the form of a secret. What variables hold is not looked at."""
-    return redact(text, {}) != text
-
-
 def _secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
     """What the variables with secret names hold, the longest first."""
     values = {

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.intervals import Mean, mean_with_interval
 from lmc_sweep.analysis.method_labels import method_labels
-from lmc_sweep.analysis.search_rows import Pair, Place, Searched, SearchQuestion, read, same_pairs
-
-if TYPE_CHECKING:
-    from lmc_sweep.store.store import Store
-
-Key = TypeVar("Key", bound=Hashable)
+from lmc_sweep.analysis.search_rows import Pair, Place, Searched, same_pairs
 
 REACHED = 1e-12
 """Two shares of the same count of examples that differ by less are the same: rounding of float64."""
@@ -72,13 +67,6 @@ class GapRow:
     gap: Mean
     num_optimal: int
     num_pairs: int
-
-
-def methods_of_store(
-    store: Store, sweep: str | None = None, question: SearchQuestion | None = None
-) -> tuple[list[MethodRow], int]:
-    """``method_table`` of a store, or of one sweep in it."""
-    return method_table(read(store, sweep, question or SearchQuestion()))
 
 
 def method_table(rows: Sequence[Searched]) -> tuple[list[MethodRow], int]:
@@ -167,14 +155,6 @@ def gap_table(rows: Sequence[Searched], objective: str) -> tuple[list[GapRow], i
             )
         )
     return sorted(found, key=lambda row: (row.place.order, row.label)), num_dropped
-
-
-def grouped(rows: Iterable[Searched], key: Callable[[Searched], Key]) -> dict[Key, list[Searched]]:
-    """The rows by key, in their order."""
-    found: dict[Key, list[Searched]] = defaultdict(list)
-    for row in rows:
-        found[key(row)].append(row)
-    return dict(found)
 
 
 def barrier_mean(rows: Sequence[Searched]) -> Mean:

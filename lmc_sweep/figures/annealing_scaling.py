@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
-from lmc_sweep.analysis.searches import barrier_mean, grouped, one_per_search
+from lmc_sweep.analysis.searches import barrier_mean, one_per_search
 from lmc_sweep.figures.looks import Look, label_order, size_looks
 from lmc_sweep.figures.methods_asked import settled_of_store
 from lmc_sweep.figures.options import Option

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
-from lmc_sweep.analysis.searches import barrier_mean, grouped
+from lmc_sweep.analysis.searches import barrier_mean
 from lmc_sweep.figures.looks import label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import AT, METHODS, Option

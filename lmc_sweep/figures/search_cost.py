@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read, same_pairs
-from lmc_sweep.analysis.searches import barrier_mean, grouped
+from lmc_sweep.analysis.searches import barrier_mean
 from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import METHODS

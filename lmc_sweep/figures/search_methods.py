@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, finest, read, same_pairs
-from lmc_sweep.analysis.searches import barrier_mean, grouped
+from lmc_sweep.analysis.searches import barrier_mean
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
