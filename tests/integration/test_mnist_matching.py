@@ -15,8 +15,9 @@ name: mnist256
 store: {store}
 networks:
   - dataset: mnist
+    num_train: 30000
     architecture: {{name: mlp, width: 256}}
-    training: {{max_epochs: 8}}
+    training: {{max_epochs: 6}}
     seeds: 4
 barriers:
   worlds: [real]

@@ -15,7 +15,7 @@ name: deep
 store: {store}
 networks:
   - dataset: mnist
-    num_train: 10000
+    num_train: 5000
     architecture: {{name: mlp, width: 512, depth: 10}}
     training: {{optimizer: adam, learning_rate: 0.0003, max_epochs: 6}}
     seeds: 2

@@ -17,7 +17,7 @@ from workers.permutation.derive import derive_permutation_spec
 @pytest.mark.parametrize(
     ("method", "num_trials"),
     [(Sinkhorn(steps=60), 100), (StraightThrough(steps=5), 100), (CycleConsistent(), 40)],
-    ids=lambda value: getattr(value, "method", ""),
+    ids=["sinkhorn", "straight_through", "cycle_consistent"],
 )
 def test_planted_permutations_are_recovered_by_descent(method: Method, num_trials: int) -> None:
     """In at least 95 of 100 trials a permuted copy of a trained MLP becomes the MLP, bit for bit.
