@@ -14,7 +14,7 @@ from strategies import mlp_programs, random_stack, seeds, shapes_of
 
 from workers.alignment.align import Examples, align
 from workers.alignment.annealing.problem import Problem
-from workers.alignment.brute_force import all_moves, transpositions
+from workers.alignment.every_order import all_moves, transpositions
 from workers.alignment.methods import BruteForce, SimulatedAnnealing
 from workers.architectures.mlp import MLPProgram
 from workers.params import ParamStack, row

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +10,8 @@ import torch
 from torch import Tensor
 
 from workers.alignment.examples import Examples
-from workers.alignment.outcome import AlignmentResult, PairAlignment, SearchTrace
-from workers.params import Params, ParamStack, row, rows
+from workers.alignment.outcome import AlignmentResult, SearchTrace
+from workers.params import ParamStack, rows
 from workers.permutation import permute
 from workers.permutation.permute import PermutationStack
 from workers.permutation.spec import PermutationSpec
@@ -91,19 +90,6 @@ def result_of(findings: Sequence[Finding], objective: str, spec: PermutationSpec
         spec=spec,
         traces=[one.traces for one in findings],
     )
-
-
-def pair_by_pair(
-    search: Callable[[Params, Params, str], PairAlignment], batch: Batch, objective: str
-) -> AlignmentResult:
-    """The results of a search on every pair; the first member stays."""
-    findings = []
-    for index, name in enumerate(batch.names):
-        start = time.perf_counter()
-        first, second = (row(member, index) for member in batch.members)
-        found = search(first, second, name)
-        findings.append(found.finding(batch.spec, time.perf_counter() - start))
-    return result_of(findings, objective, batch.spec)
 
 
 def stacked(permutations: Sequence[dict[str, Tensor]]) -> PermutationStack:

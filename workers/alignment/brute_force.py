@@ -1,16 +1,11 @@
-"""Every permutation there is, each one transposition away from the one before.
-
-The order within a group is that of adjacent transpositions (Steinhaus, Johnson, Trotter); over several
-groups, the inner one runs back and forth between the moves of the outer ones. So every state is a
-proposal of the annealer's walks, with their incremental energies.
-"""
+"""The best of every permutation there is, each of them a proposal of the annealer's walks."""
 
 from __future__ import annotations
 
 import heapq
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +17,7 @@ from workers.alignment.annealing.problem import Problem, State
 from workers.alignment.annealing.warming import compile_for
 from workers.alignment.batch import Batch, Finding, result_of
 from workers.alignment.budget import Budget
+from workers.alignment.every_order import SEGMENT, accepted_moves, segments
 from workers.alignment.methods import BruteForce
 from workers.alignment.outcome import AlignmentResult
 from workers.device import map_on_threads
@@ -33,9 +29,6 @@ evaluations are bounded."""
 
 LOSS_TOLERANCE = 1e-4
 """In nats; an error may be off by one example."""
-
-SEGMENT = 4096
-"""States between two looks at the clock at most."""
 
 SEGMENT_SECONDS = 0.05
 """Time between two looks, about; one state at least."""
@@ -70,39 +63,6 @@ def search_all(method: BruteForce, batch: Batch) -> AlignmentResult:
     return result_of(findings, method.objective, batch.spec)
 
 
-def transpositions(num_units: int) -> np.ndarray:
-    """The lower places of adjacent transpositions that run through all orders of some units, int16.
-
-    The last unit sweeps down and up; between two sweeps the others make their next move.
-    """
-    found = np.zeros(0, np.int16)
-    for units in range(2, num_units + 1):
-        sweeps = np.empty((len(found) + 1, units), np.int16)
-        sweeps[0::2, :-1] = np.arange(units - 2, -1, -1)
-        sweeps[1::2, :-1] = np.arange(units - 1)
-        sweeps[:-1, -1] = found
-        sweeps[0::2, -1] += 1  # after a sweep down, the others stand one place higher
-        found = sweeps.ravel()[:-1]
-    return found
-
-
-def all_moves(slot_sizes: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Slots and lower places of adjacent transpositions that run through all states, piece by piece."""
-    inner = transpositions(slot_sizes[0])
-    yield np.zeros(len(inner), np.int64), inner
-    if len(slot_sizes) == 1:
-        return
-    is_reversed = False
-    for slots, places in all_moves(slot_sizes[1:]):
-        for slot, place in zip(slots.tolist(), places.tolist(), strict=True):
-            is_reversed = not is_reversed
-            back = inner[::-1] if is_reversed else inner
-            yield (
-                np.concatenate([[slot + 1], np.zeros(len(inner), np.int64)]),
-                np.concatenate([np.array([place], np.int16), back]),
-            )
-
-
 @dataclass(order=True)
 class _Candidate:
     """A state and its energy; the worst of a heap, and of equals the latest, comes first."""
@@ -132,7 +92,7 @@ def _search_one(method: BruteForce, problem: Problem, max_bytes: float) -> Findi
         ground = Ground(Plan.of(problem, max_bytes), [problem], max_bytes)
         walk = ground.walk([0], [start])
         tolerance = LOSS_TOLERANCE if problem.measures_loss else 1.5 / problem.denominator
-        for moves in _paced(_segments(problem, allowed), budget):
+        for moves in _paced(segments(problem.slot_sizes, allowed), budget):
             walk = _pass_through(ground, walk, moves, candidates, num_kept, num_made + 1, tolerance)
             num_made += len(moves)
             drift = max(drift, walk.drift)
@@ -160,24 +120,6 @@ def _search_one(method: BruteForce, problem: Problem, max_bytes: float) -> Findi
     )
 
 
-def _segments(problem: Problem, num_moves: int) -> Iterator[Moves]:
-    """The first moves of all, some thousand at a time."""
-    slots, places, waiting = [], [], 0
-    for more_slots, more_places in all_moves(problem.slot_sizes):
-        slots.append(more_slots)
-        places.append(more_places)
-        waiting += len(more_slots)
-        if waiting < SEGMENT and num_moves > waiting:
-            continue
-        joined = np.stack([np.concatenate(slots), np.concatenate(places).astype(np.int64)])[:, :num_moves]
-        for begin in range(0, joined.shape[1], SEGMENT):
-            yield _accepted_moves(*joined[:, begin : begin + SEGMENT])
-        num_moves -= joined.shape[1]
-        slots, places, waiting = [], [], 0
-        if not num_moves:
-            return
-
-
 def _paced(segments: Iterator[Moves], budget: Budget) -> Iterator[Moves]:
     """The moves in parts of about as many seconds each, until the time is up."""
     length = 1
@@ -191,12 +133,6 @@ def _paced(segments: Iterator[Moves], budget: Budget) -> Iterator[Moves]:
             done += len(part)
             per_move = max(budget.seconds - before, 1e-9) / len(part)
             length = max(1, min(SEGMENT, 2 * length, int(SEGMENT_SECONDS / per_move)))
-
-
-def _accepted_moves(slots: np.ndarray, places: np.ndarray) -> Moves:
-    """Adjacent transpositions that are carried out whatever the energy."""
-    lower = np.ascontiguousarray(places[:, None])
-    return Moves(np.ascontiguousarray(slots[:, None]), lower, lower + 1, np.full(len(slots), math.inf))
 
 
 def _pass_through(
@@ -267,7 +203,7 @@ def _refuse_too_many(method: BruteForce, problem: Problem, max_bytes: float) -> 
     walk = Ground(Plan.of(small, max_bytes), [small], max_bytes).walk([0], [small.identity()])
     slot, units = max(enumerate(small.slot_sizes), key=lambda one: one[1])
     places = np.arange(MEASURED_MOVES) % (units - 1)
-    moves = _accepted_moves(np.full(MEASURED_MOVES, slot), places)
+    moves = accepted_moves(np.full(MEASURED_MOVES, slot), places)
     walk.run([moves.part(0, 1)])
     start = time.perf_counter()
     walk.run([moves])

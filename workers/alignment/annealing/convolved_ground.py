@@ -51,7 +51,7 @@ class ConvolvedGround:
         self.first, self.between, self.last = weights[0], weights[1:-1], weights[-1].flatten(3)
         self.linear = stacked("linear.weight"), stacked("linear.bias")
         self.sides = _sides(problem)
-        self.width, self.num_positions = len(self.first[0]), self.sides[0] * self.sides[1]
+        self.width = len(self.first[0])
         length = _block_length(problem)
         total = len(problem.examples.labels)
         self.blocks = [slice(start, min(start + length, total)) for start in range(0, total, length)]
