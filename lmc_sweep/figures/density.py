@@ -210,7 +210,8 @@ def _background(axes: Any, shown: Density) -> None:
     edges = scale.inverted().transform(grid)
 
     def heights(points: ndarray) -> ndarray:
-        return kernel_density(scale.transform(points.ravel()).reshape(-1, 2), grid)
+        found: ndarray = kernel_density(scale.transform(points.ravel()).reshape(-1, 2), grid)
+        return found
 
     whole = heights(np.concatenate([cloud.points for cloud, _ in clouds]))
     levels = whole.max() * np.array([0.05, 0.15, 0.3, 0.5, 0.7, 0.9, 1.01])
