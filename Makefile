@@ -9,7 +9,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check test test-long bench clean
+.PHONY: help install quickstart density check test test-long bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,12 @@ $(READY): pyproject.toml constraints.txt
 quickstart: $(READY) ## Forty networks on digits: train, align, interpolate, draw the density plot
 	$(BIN)/lmc-sweep run configs/quickstart.yaml
 	$(BIN)/lmc-sweep plot runs/quickstart density --output runs/quickstart/density.png
+
+density: $(READY) ## 3,120 networks on digits and parts of MNIST and Fashion-MNIST, and their density plot (a quarter of an hour)
+	$(BIN)/lmc-sweep run configs/density_3000.yaml
+	$(BIN)/lmc-sweep plot runs/density_3000 density --output runs/density_3000/density.png
+	$(BIN)/lmc-sweep compare runs/density_3000
+	$(BIN)/lmc-sweep claims runs/density_3000
 
 check: $(READY) ## Format, lint, types, floors, and the tests that need neither Ray nor faults (some minutes)
 	$(BIN)/ruff format --check .
