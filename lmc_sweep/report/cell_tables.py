@@ -44,6 +44,17 @@ _MEANS = (
     Column("Loss barrier", "number", "mean of the largest heights, nats"),
     Column("Error barrier", "number", "mean of the largest heights, fraction"),
 )
+_MAY_BE_SHARED = (
+    "Data set",
+    "Architecture",
+    "Width",
+    "Depth",
+    "Label noise",
+    "Correction",
+    "Examples",
+    "World",
+    "Saved at",
+)
 
 
 def cell_tables(scope: Scope) -> Section:
@@ -110,14 +121,23 @@ def _settings(scope: Scope, cell_id: str) -> tuple[Value, ...]:
 
 
 def trimmed(table: Table) -> Table:
-    """The table without columns in which every row is empty."""
+    """The table without columns that say nothing: empty ones, and those that are alike in every row.
+
+    What is alike is told above the table. Numbers that were measured are shown in any case.
+    """
     if not table.rows:
         return table
-    kept = [k for k in range(len(table.columns)) if any(row[k] is not None for row in table.rows)]
-    return Table(
-        table.name,
-        table.caption,
-        tuple(table.columns[k] for k in kept),
-        [tuple(row[k] for k in kept) for row in table.rows],
-        table.empty,
+    kept, shared = [], []
+    for place, column in enumerate(table.columns):
+        values = {row[place] for row in table.rows}
+        if column.heading in _MAY_BE_SHARED and len(values) == 1 and len(table.rows) > 1:
+            (value,) = values
+            shared += [f"{column.heading.lower()} {value}"] if value is not None else []
+        elif values != {None}:
+            kept.append(place)
+    return replace(
+        table,
+        columns=tuple(table.columns[place] for place in kept),
+        rows=[tuple(row[place] for place in kept) for row in table.rows],
+        note=f"The same in every row: {', '.join(shared)}." if shared else "",
     )

@@ -25,7 +25,7 @@ def claim_cards(scope: Scope) -> Section:
     """A card for every claim that was measured; the others in a table, with what they lack."""
     if scope.claims is None:
         absent = Note("No file of claims was found here. lmc-sweep report --claims FILE names one.")
-        return Section("claims", TITLE, (absent,))
+        return Section("claims", TITLE, (absent,), entry="Claims")
     file = told.load_claims(scope.claims)
     cards = [card(scope.store, claim, View(), scope.sweep) for claim in file.claims]
     verdicts = Counter(one.verdict for one in cards)
@@ -45,7 +45,7 @@ def claim_cards(scope: Scope) -> Section:
         "Every claim was measured.",
     )
     summary = Note(f"{file.source}: {counted(len(cards), 'claim')}, {counts}.")
-    return Section("claims", TITLE, (summary, *(_card(one) for one in measured), lacking), LEAD)
+    return Section("claims", TITLE, (summary, *(_card(one) for one in measured), lacking), LEAD, "Claims")
 
 
 def _card(one: Measured) -> Card:

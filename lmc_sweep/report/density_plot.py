@@ -38,7 +38,7 @@ def density_plot(scope: Scope) -> Section:
         SELECT {", ".join(columns)} FROM barriers
         WHERE {WHOLE} AND world IN ('real', 'model') AND {scope.of_sweep("barrier")}""")
     if not rows:
-        return Section("density", TITLE, (Note(_NO_ROWS),))
+        return Section("density", TITLE, (Note(_NO_ROWS),), entry="Density plot")
     by: PointsBy = "rank" if len(rows) <= MOST_ROWS else "cell"
     kinds = sorted({(row["split"], row["correction"]) for row in rows}, key=_kind_order)
     views = tuple(
@@ -61,7 +61,7 @@ def density_plot(scope: Scope) -> Section:
         views=views,
         linear_below=LINEAR_BELOW["loss"],
     )
-    return Section("density", TITLE, (plot,))
+    return Section("density", TITLE, (plot,), entry="Density plot")
 
 
 def _caption(by: PointsBy) -> str:

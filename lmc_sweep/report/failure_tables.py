@@ -41,7 +41,7 @@ _FILES = (Column("What", "choice"), Column("File or item"), Column("Reason"))
 def failure_tables(scope: Scope) -> Section:
     """Failures without a result since, attempts that were lost, and files that are left out."""
     blocks: list[Block] = [_failures(scope), _attempts(scope), _left_out(scope), *_tracebacks(scope)]
-    return Section("failures", TITLE, tuple(blocks))
+    return Section("failures", TITLE, tuple(blocks), entry="Failures")
 
 
 def _failures(scope: Scope) -> Table:

@@ -23,7 +23,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that the reader sorts and filters; ``empty`` stands in the place of none."""
+    """Rows that the reader sorts and filters; ``empty`` stands in the place of none, ``note`` above them."""
 
     kind: ClassVar[str] = "table"
     name: str
@@ -31,6 +31,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: Sequence[Sequence[Value]]
     empty: str = "Nothing here."
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,12 +186,13 @@ Block = Table | Note | Facts | Tiles | ProgressBars | Summary | Listing | Drawin
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report with its own heading, and an entry among the contents."""
+    """A part of the report with its own heading, and an entry among the contents, which may be shorter."""
 
     name: str
     title: str
     blocks: tuple[Block, ...]
     lead: str = ""
+    entry: str = ""
 
 
 @dataclass(frozen=True)

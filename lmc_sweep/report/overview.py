@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lmc_sweep.analysis.density import CONTROLS
 from lmc_sweep.analysis.progress import SweepStatus, sweep_status
 from lmc_sweep.errors import SweepError
 from lmc_sweep.report.model import Note, Progress, ProgressBars, Section, Summary, Tile, Tiles
@@ -32,9 +33,29 @@ def headline(scope: Scope) -> tuple[str, ...]:
         f"{counted(found['pairs'], 'pair')}, {counted(found['barriers'], 'barrier')}.",
         " ".join(_completeness(status) for status in statuses) or "No sweep is recorded.",
     ]
+    told += _falls(scope)
     if found["first"] is not None:
         told.append(f"Results from {moment(found['first'])} to {moment(found['last'])} UTC.")
     return tuple(told)
+
+
+def _falls(scope: Scope) -> list[str]:
+    """What the best search does to the mean train loss barrier of the real world, in a sentence."""
+    rows = scope.ask(f"""
+        SELECT method, method_json, avg(mean) AS mean FROM (
+            SELECT method, method_json, cell_id, avg(loss_barrier) AS mean FROM barriers
+            WHERE {WHOLE} AND world = 'real' AND split = 'train' AND correction = 'none'
+                AND {scope.of_sweep("barrier")} GROUP BY ALL)
+        GROUP BY ALL HAVING mean IS NOT NULL ORDER BY mean, method_json""")
+    before = [row["mean"] for row in rows if row["method"] == "identity"]
+    searches = [row for row in rows if row["method"] not in CONTROLS]
+    if not before or not searches:
+        return []
+    label, after = scope.methods[searches[0]["method_json"]], searches[0]["mean"]
+    return [
+        f"In the real world the mean train loss barrier over cells is {number(before[0])} nats before "
+        f"alignment and {number(after)} after {label}."
+    ]
 
 
 def _completeness(status: SweepStatus) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import Any
 
+from lmc_sweep.errors import SweepError
 from lmc_sweep.redaction import redact
 from lmc_sweep.report.model import Block, Column, Facts, Listing, Note, Section, Table
 from lmc_sweep.report.scope import Scope
-from lmc_sweep.report.wording import counted, size
-from lmc_sweep.store import layout
+from lmc_sweep.report.wording import size
+from lmc_sweep.store.provenance import environment_problem, read_environment, sweep_text
 
 TITLE = "Provenance"
 _LARGEST_TEXT = 200_000  # characters of a sweep file
@@ -26,7 +26,7 @@ def provenance(scope: Scope) -> Section:
     """Environments, sweep files and commands."""
     blocks: list[Block] = []
     use = _use(scope)
-    for environment_id in dict.fromkeys(str(row[0]) for row in use):
+    for environment_id in _ids(use):
         blocks += _environment(scope, environment_id)
     blocks.append(Table("environment-use", "Rows by environment", _USE, use, "No result is there yet."))
     blocks += [_sweep_file(scope, name) for name in scope.sweeps]
@@ -36,7 +36,7 @@ def provenance(scope: Scope) -> Section:
 
 def code_and_hardware(scope: Scope) -> str:
     """The environments in one line, for the top of the report."""
-    told = [_read(scope, str(row[0])) for row in _use(scope)]
+    told = [read_environment(scope.store.files, key) for key in _ids(_use(scope))]
     known = [environment for environment in told if environment is not None]
     lines = dict.fromkeys(_line(environment) for environment in known)
     return "; ".join(lines)
@@ -68,24 +68,18 @@ def _use(scope: Scope) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in found]
 
 
+def _ids(use: list[tuple[Any, ...]]) -> list[str]:
+    """The environments, each once."""
+    return list(dict.fromkeys(str(row[0]) for row in use))
+
+
 def _environment(scope: Scope, environment_id: str) -> list[Block]:
     """The description of an environment, whatever keys it has."""
-    found = _read(scope, environment_id)
+    found = read_environment(scope.store.files, environment_id)
     if found is None:
-        text = f"environments/{environment_id}.json is missing or cannot be read."
-        return [Note(text, is_warning=True)]
+        why = environment_problem(scope.store.files, environment_id)
+        return [Note(f"environments/{environment_id}.json: {why}.", is_warning=True)]
     return [Facts(tuple(_facts(found)), f"Environment {environment_id}")]
-
-
-def _read(scope: Scope, environment_id: str) -> dict[str, Any] | None:
-    """An environment's file; None where it cannot be read."""
-    path = layout.environment_path(environment_id)
-    try:
-        scope.store.files.bring([path])
-        found = json.loads((scope.store.path / path).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -93,33 +87,38 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     told = []
     for key, value in found.items():
         if isinstance(value, dict):
-            text = ", ".join(f"{name} {of}" for name, of in value.items())
+            text = ", ".join(f"{name} {_said(of)}" for name, of in value.items())
         elif key.endswith("_bytes") and isinstance(value, int | float):
             text = size(value)
         else:
-            text = "none" if value is None else str(value)
-        told.append((key.removesuffix("_bytes").replace("_", " "), redact(text)))
+            text = _said(value)
+        told.append((key, redact(text)))
     return told
+
+
+def _said(value: Any) -> str:
+    """A value as people say it."""
+    if value is None:
+        return "none"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _sweep_file(scope: Scope, name: str) -> Block:
     """The sweep file as it was run."""
-    path = scope.store.sweep_file(name)
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        told = f"sweeps/{name}/sweep.yaml cannot be read: {error.strerror}"
-        return Note(told, is_warning=True)
+        text = redact(sweep_text(scope.store.files, name))
+    except SweepError as error:
+        return Note(str(error), is_warning=True)
     cut = len(text) > _LARGEST_TEXT
-    return Listing(f"Sweep file: {name}", redact(text)[:_LARGEST_TEXT] + ("\n..." if cut else ""))
+    return Listing(f"Sweep file: {name}", text[:_LARGEST_TEXT] + ("\n..." if cut else ""))
 
 
 def _commands(scope: Scope, use: list[tuple[Any, ...]]) -> str:
     """What is typed to do all of it again, and to check it."""
     store = shlex.quote(scope.named)
     commits = []
-    for environment_id in dict.fromkeys(str(row[0]) for row in use):
-        git = (_read(scope, environment_id) or {}).get("git")
+    for environment_id in _ids(use):
+        git = (read_environment(scope.store.files, environment_id) or {}).get("git")
         if isinstance(git, dict) and git.get("commit"):
             changed = "   # and local changes, which are not recorded" if git.get("changed") else ""
             commits.append(f"git checkout {git['commit']}{changed}")
@@ -134,4 +133,4 @@ def _commands(scope: Scope, use: list[tuple[Any, ...]]) -> str:
     if found["id"] is not None:
         lines.append(f"lmc-sweep repro {store} {found['id']}   # one row computed again")
     lines.append(f"lmc-sweep report {store}{f' --sweep {scope.sweep}' if scope.sweep else ''}")
-    return "\n".join(lines) or counted(0, "command")
+    return "\n".join(lines)

@@ -8,7 +8,8 @@ from lmc_sweep.analysis.comparison import Comparison, Similarity
 from lmc_sweep.analysis.margins import DEFAULT_MARGIN
 from lmc_sweep.analysis.similarity import similarity
 from lmc_sweep.analysis.world_pairs import COLUMNS
-from lmc_sweep.report.model import Column, Note, Section, Table, Value
+from lmc_sweep.report.cell_tables import trimmed
+from lmc_sweep.report.model import Block, Column, Note, Section, Table, Value
 from lmc_sweep.report.scope import WHOLE, Scope
 
 TITLE = "Statistical comparison"
@@ -18,25 +19,26 @@ LEAD = (
     "solved: the search leaves no barrier in our model, so there is nothing to compare. p-values are "
     "corrected for their number: after Holm over all cells, after Benjamini and Hochberg cell by cell."
 )
+_NOTHING = "Nothing to compare: no cell has two independent pairs in each world."
 QUESTIONS = (("loss", "loss_barrier", "loss, largest"), ("error", "error_midpoint_barrier", "error, at 1/2"))
 """The barrier of the definition, and the one that the paper's scripts report."""
 
 _MEANS = (
-    Column("Barrier", "choice", "whose barrier, and at which alpha"),
+    Column("Barrier", "choice"),
     Column("Method", "choice"),
     Column("Examples", "choice"),
     Column("Correction", "choice"),
+    Column("Verdict", "choice"),
     Column("Real pairs", "count"),
     Column("Model pairs", "count"),
     Column("Real mean", "number"),
     Column("Model mean", "number"),
-    Column("Real - model", "number", "difference of means"),
-    Column("from", "number", "lower end of the 95 % interval of the difference"),
-    Column("to", "number", "upper end of the 95 % interval of the difference"),
+    Column("Real - model", "number"),
+    Column("95 % from", "number", "ends of the interval of"),
+    Column("95 % to", "number", "real - model"),
     Column("p", "share", "of no difference"),
     Column("Margin", "number", "largest difference that counts as none"),
     Column("p equivalent", "share", "of a difference as large as the margin"),
-    Column("Verdict", "choice"),
 )
 _OVERALL = (
     Column("Cells", "count"),
@@ -56,7 +58,8 @@ def similarity_tables(scope: Scope) -> Section:
     notes: list[str] = []
     for quantity, column, label in QUESTIONS:
         found = _compared(scope, column)
-        overall += [(*_means(label, one), *_overall(one)) for one in found.overall]
+        ordered = sorted(found.overall, key=lambda one: one.split != "train")
+        overall += [(*_means(label, one), *_overall(one)) for one in ordered]
         cells += [
             (scope.places[one.cell.cell_id], *_means(label, one))
             for one in found.cells
@@ -64,16 +67,12 @@ def similarity_tables(scope: Scope) -> Section:
         ]
         notes += [f"{quantity.capitalize()}: {note}." for note in found.missing]
     tables = (
-        Table(
-            "comparison",
-            "Over all cells",
-            (*_MEANS, *_OVERALL),
-            overall,
-            "Nothing to compare: no cell has two independent pairs in each world.",
-        ),
-        Table("comparison-cells", "Cell by cell", (Column("Cell", "cell"), *_MEANS), cells, "No cell yet."),
+        Table("comparison", "Over all cells", (*_MEANS, *_OVERALL), overall, _NOTHING),
+        Table("comparison-cells", "Cell by cell", (Column("Cell", "cell"), *_MEANS), cells, _NOTHING),
     )
-    return Section("comparison", TITLE, (*tables, *(Note(note) for note in dict.fromkeys(notes))), LEAD)
+    blocks: list[Block] = [trimmed(table) for table in tables]
+    blocks += [Note(note) for note in dict.fromkeys(notes)]
+    return Section("comparison", TITLE, tuple(blocks), LEAD, "Comparison")
 
 
 def _compared(scope: Scope, column: str) -> Similarity:
@@ -93,6 +92,7 @@ def _means(label: str, one: Comparison) -> tuple[Value, ...]:
         one.method,
         one.split,
         one.correction,
+        one.verdict,
         one.num_real_pairs,
         one.num_model_pairs,
         one.real_mean,
@@ -103,7 +103,6 @@ def _means(label: str, one: Comparison) -> tuple[Value, ...]:
         getattr(adjusted, "p_value", None),
         getattr(found, "margin", None),
         getattr(adjusted, "p_equivalence", None),
-        one.verdict,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from store_rows import row
 
 from lmc_sweep.store.store import Store
@@ -21,7 +22,6 @@ METHODS = (
     {"method": "weight_matching"},
 )
 HEIGHTS = {"identity": 1.0, "simulated_annealing": 0.6, "weight_matching": 0.15}
-CHECKPOINT = f"networks/{0:064x}.safetensors"
 ALPHAS = [k / 10 for k in range(11)]
 Row = dict[str, Any]
 
@@ -35,8 +35,9 @@ def fill(path: Path, num_cells: int, num_pairs: int = 5, texts: str = "") -> Sto
     store = Store.create(path)
     stream = np.random.default_rng(0)
     tables: dict[str, list[Row]] = {"networks": [], "alignments": [], "barriers": []}
+    checkpoint = store.write_tensors("networks", {"weight": torch.zeros(1, 1)})
     for cell in range(num_cells):
-        for table, rows in _cell(cell, num_pairs, stream, texts).items():
+        for table, rows in _cell(cell, num_pairs, stream, texts, checkpoint).items():
             tables[table] += rows
     keys = {"networks": "network", "alignments": "alignment", "barriers": "barrier"}
     items = [(kind, one[f"{kind}_id"]) for table, kind in keys.items() for one in tables[table]]
@@ -47,7 +48,9 @@ def fill(path: Path, num_cells: int, num_pairs: int = 5, texts: str = "") -> Sto
     return Store(path)
 
 
-def _cell(cell: int, num_pairs: int, stream: np.random.Generator, texts: str) -> dict[str, list[Row]]:
+def _cell(
+    cell: int, num_pairs: int, stream: np.random.Generator, texts: str, checkpoint: str
+) -> dict[str, list[Row]]:
     """The rows of one cell, by table."""
     width, depth = 2 ** (2 + cell % 8), 1 + cell // 8 % 5
     noise = (0.0, 0.1, 0.2, 0.4)[cell // 40 % 4]
@@ -74,7 +77,7 @@ def _cell(cell: int, num_pairs: int, stream: np.random.Generator, texts: str) ->
             _id("n", cell, seed),
             **shared,
             seed=seed,
-            checkpoint=CHECKPOINT,
+            checkpoint=checkpoint,
             spec_json=json.dumps({**spec, "seed": seed}),
         )
         for seed in range(2 * num_pairs)

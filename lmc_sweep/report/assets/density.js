@@ -120,16 +120,18 @@ class DensityPlot {
 
   // Where points are many, how dense they are; not where one cell is looked at.
   shade(traces) {
-    const x = traces.flatMap((trace) => trace.x);
-    const y = traces.flatMap((trace) => trace.y);
+    // A method that solves our model has all its points on the axis: where they lie says nothing of that world.
+    const clouds = traces.filter((trace) => trace.y.some((value) => value > this.place(1e-6)));
+    const x = clouds.flatMap((trace) => trace.x);
+    const y = clouds.flatMap((trace) => trace.y);
     const color = Theme.color("shade");
     return {
       type: "histogram2dcontour",
-      visible: Report.cell === null && x.length >= 60,
+      visible: Report.cell === null && x.length >= 300,
       x,
       y,
-      nbinsx: 34,
-      nbinsy: 34,
+      nbinsx: 26,
+      nbinsy: 26,
       showscale: false,
       hoverinfo: "skip",
       showlegend: false,

@@ -68,12 +68,13 @@ const Tables = {
     return {
       name: heading,
       className: isNumber ? "number" : kind,
-      type: isNumber || kind === "cell" ? "num" : "string",
+      type: isNumber ? "num" : "string",
       render: (value, purpose) => this.shown(value, kind, purpose),
     };
   },
 
   shown(value, kind, purpose) {
+    if (kind === "cell" && purpose === "sort") return String(value).padStart(7, "0"); // in the order of labels
     if (purpose === "sort" || purpose === "type") {
       return value === null ? (kind === "text" || kind === "choice" || kind === "id" ? "" : -Infinity) : value;
     }
