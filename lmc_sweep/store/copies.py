@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 import uuid
@@ -41,22 +42,23 @@ class Copies:
         """Makes copies what their originals are now."""
         at_once(self._download, [path for path in dict.fromkeys(paths) if _is_inside(path)])
 
-    def take_over(self, folder: str, found: Mapping[str, Stamp]) -> None:
-        """Brings the records that a listing names, and lets those go that it does not."""
-        here: dict[str, os.stat_result] = {}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._root / folder) as scanned:
-            for entry in scanned:
-                with contextlib.suppress(OSError):
-                    here[entry.name] = entry.stat(follow_symlinks=False)
-        missing = [
-            f"{folder}/{name}"
-            for name, stamp in found.items()
-            if name.endswith(".parquet") and (name not in here or here[name].st_size != stamp[0])
-        ]
-        at_once(self._download, missing)
+    def take_over(self, folder: str, found: Mapping[str, Stamp]) -> dict[str, Stamp]:
+        """Brings the records that a listing names, and lets those go that it does not.
+
+        Returns:
+            The same names with the stamps of the copies, by which a reader knows that one was brought anew.
+        """
+        here = self._lying(folder)
+        wanted = {name: stamp for name, stamp in found.items() if name.endswith(".parquet")}
+        missing = [name for name, stamp in wanted.items() if name not in here or here[name][0] != stamp[0]]
+        if missing:
+            at_once(self._download, [f"{folder}/{name}" for name in missing])
         for name in here.keys() - found.keys():
-            if time.time() - here[name].st_mtime > _SETTLED_SECONDS:
+            if time.time_ns() - here[name][1] > _SETTLED_SECONDS * 1e9:
                 self.forget(f"{folder}/{name}")
+        if missing:
+            here = self._lying(folder)
+        return {**found, **{name: here[name] for name in wanted if name in here}}
 
     def keep(self, path: str, chunks: Iterable[Bytes]) -> None:
         """Makes a copy of what was just written."""
@@ -78,10 +80,27 @@ class Copies:
         with contextlib.suppress(OSError):
             (self._root / path).unlink()
 
+    def _lying(self, folder: str) -> dict[str, Stamp]:
+        """Names and stamps of the copies in a folder."""
+        here: dict[str, Stamp] = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._root / folder) as scanned:
+            for entry in scanned:
+                with contextlib.suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    here[entry.name] = (status.st_size, status.st_mtime_ns, status.st_mode)
+        return here
+
     def _download(self, path: str) -> None:
         """Makes a copy; none where there is no such file any more."""
+        target = self._root / path
         try:
-            self._objects.download(path, self._root / path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # of the disk, which says nothing of the file
+            raise NotADirectoryError(
+                errno.ENOTDIR, "no folder can be made here", str(target.parent)
+            ) from error
+        try:
+            self._objects.download(path, target)
         except FileNotFoundError:
             self.forget(path)
 

@@ -65,8 +65,10 @@ class Files(Protocol):
     # reading
 
     def records(self, folder: str) -> dict[str, Stamp]:
-        """Names and stamps in a folder of records, which are then in ``root``: no row is missed because
-        somebody compacts meanwhile."""
+        """Names and stamps in a folder of records, which are then in ``root``.
+
+        No row is missed because somebody compacts meanwhile.
+        """
 
     def artifacts(self, folders: Iterable[str]) -> dict[str, Stamp]:
         """Paths and stamps of what lies in folders of tensors, whether it is in ``root`` or not."""

@@ -79,9 +79,7 @@ class Mirror:
 
     def records(self, folder: str) -> dict[str, Stamp]:
         with self._reading():
-            found = self._listed_beside_compaction(folder)
-            self._copies.take_over(folder, found)
-        return found
+            return self._copies.take_over(folder, self._listed_beside_compaction(folder))
 
     def artifacts(self, folders: Iterable[str]) -> dict[str, Stamp]:
         with self._reading():

@@ -59,7 +59,7 @@ BAD = {
         ["init_seed", "order_seed", "identical"],
     ),
     "data set not there": (replaced("digits", "mnist"), ["mnist", "lmc-sweep datasets fetch mnist"]),
-    "other storage": (replaced("store: store", "store: s3://bucket/x"), ["s3://"]),
+    "other storage": (replaced("store: store", "store: ftp://host/x"), ["ftp://", "s3://"]),
 }
 
 
@@ -80,6 +80,19 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """No such sweep file: exit code 2 and its name."""
     done = lmc_sweep("run", "none.yaml", cwd=tmp_path)
     assert (2, True) == (done.returncode, "none.yaml" in done.stderr)
+
+
+def test_object_storage_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    """No server, or a bucket's URI that is none: exit code 2 with the remedy, nothing written."""
+    (tmp_path / "sweep.yaml").write_text(GOOD)
+    away = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    cache = {"LMC_SWEEP_CACHE": str(tmp_path / "cache")}
+    for uri, word in (("s3://bucket/x", "AWS_ENDPOINT_URL"), ("s3://key@bucket/x", "neither keys")):
+        done = lmc_sweep("run", "sweep.yaml", "--store", uri, cwd=tmp_path, **away, **cache)
+        assert (2, "") == (done.returncode, done.stdout), done.stderr
+        assert word in done.stderr
+        assert 1 == len(done.stderr.splitlines()), done.stderr
+    assert ["sweep.yaml"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_an_unwritable_store_is_refused(tmp_path: Path) -> None:

@@ -374,3 +374,17 @@ def test_a_path_that_a_row_names_stays_in_the_mirror(store: Store, bucket: Bucke
     assert not bucket.asked
     with pytest.raises(StoreError, match="no file of this store"):
         store.load_rows([("../secret", 0)])
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder for copies that cannot be made is no reason to count fewer results."""
+    store.commit("barriers", [row("barriers", "a")])
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LMC_SWEEP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="LMC_SWEEP_CACHE"):
+        Store(URI).ids("barrier")
+    monkeypatch.setenv("LMC_SWEEP_CACHE", "/proc/nowhere")
+    with pytest.raises(StoreError, match="LMC_SWEEP_CACHE"):
+        Store(URI).ids("barrier")
