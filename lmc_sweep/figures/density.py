@@ -44,6 +44,8 @@ OPTIONS = (
 
 WIDTH_INCHES = 3.5
 GRID_STEPS = 200
+FAINT = 0.55
+"""Opacity of markers that are many."""
 CAPTION_POINTS = 6.5
 CAPTION_CHARACTERS = 66
 CONTROL_LOOKS = tuple((METHOD_LOOKS[name].marker, METHOD_LOOKS[name].color) for name in CONTROLS)
@@ -138,7 +140,8 @@ def drawing(shown: Density, notes: list[str] | None = None) -> Any:
 def _mark(cloud: Cloud, marker: str, color: str, size: float, opacity: float) -> dict[str, Any]:
     """How a cloud's points are drawn: as ticks on the axis where the method solves our model."""
     if cloud.is_solved:
-        return {"marker": "|", "s": 22, "alpha": 0.6 * opacity, "color": color, "linewidths": 0.6}
+        width = 1.2 if opacity > FAINT else 0.6
+        return {"marker": "|", "s": 22, "alpha": 0.6 * opacity, "color": color, "linewidths": width}
     return {
         "marker": marker,
         "s": size,
@@ -168,7 +171,7 @@ def _looks(clouds: tuple[Cloud, ...]) -> list[tuple[str, str]]:
 
 def _weight(num_points: int) -> tuple[float, float]:
     """Size and opacity of a marker, both smaller where there are many points, so that their density shows."""
-    return max(3.0, min(16.0, 16.0 * (80 / max(num_points, 1)) ** 0.5)), 0.85 if num_points < 300 else 0.55
+    return max(3.0, min(16.0, 16.0 * (80 / max(num_points, 1)) ** 0.5)), 0.85 if num_points < 300 else FAINT
 
 
 def _axes(axes: Any, shown: Density) -> None:

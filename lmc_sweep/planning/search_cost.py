@@ -27,7 +27,7 @@ from workers.alignment.methods import (
 )
 from workers.architectures.shapes import hidden_units, layers
 from workers.datasets.definitions import define
-from workers.specs import MLPSpec, ModuleSpec, NetworkKind
+from workers.specs import MLPSpec, ModuleSpec, NetworkKind, ShallowCNNSpec
 
 ENERGY_OVERHEAD_SECONDS = 1.2e-4  # per step of the reference annealer
 ACTIVATION_SECONDS = 3e-10  # per float that a forward pass writes
@@ -37,6 +37,7 @@ TYPICAL_SWEEPS = 8  # of weight matching before it stops
 TYPICAL_ITERATIONS = 200  # of Frank-Wolfe before it stops
 NUM_PROBES = 100  # energies by which an annealer measures its temperatures
 GRADIENT_STEP_SECONDS = 1e-3  # what a step of gradient descent takes beside its products
+CONVOLUTION_SHARES = (0.1, 0.25)  # of a pass, in an energy of a shallow CNN of two layers, and of more
 RENEWED_SECONDS = 7e-10  # per hidden unit and example above the layer that moved
 SINKHORN_ROUNDS = 20  # normalizations of rows and columns in one soft permutation
 EIGEN_FLOPS = 25  # per cubed size of a symmetric eigen-decomposition
@@ -217,7 +218,13 @@ def _annealing(
 
 
 def _energy(cell: NetworkKind, examples: int, flops_per_second: float) -> float:
-    """Of one incremental energy; a whole pass where the architecture has no shorter way."""
+    """Of one incremental energy; a whole pass where the architecture has no shorter way.
+
+    The shares of shallow CNNs are those that docs/benchmarks.md measured at widths 8 and 32.
+    """
+    if isinstance(cell.architecture, ShallowCNNSpec):
+        share = CONVOLUTION_SHARES[cell.architecture.depth > 2]
+        return ENERGY_OVERHEAD_SECONDS + share * _forward(cell, examples, flops_per_second)
     if not isinstance(cell.architecture, MLPSpec):
         return ENERGY_OVERHEAD_SECONDS + _forward(cell, examples, flops_per_second)
     work = _work(cell)
