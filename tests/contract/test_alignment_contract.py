@@ -62,10 +62,18 @@ READY = (
 def method(request: pytest.FixtureRequest) -> Method:
     """Every method that the project knows, with few steps where it has them."""
     kind = METHODS[request.param]
-    if request.param == "brute_force":
-        return kind(max_evaluations=60)
-    steps = {"simulated_annealing": 60, "straight_through": 5, "sinkhorn": 20}.get(request.param)
-    return kind() if steps is None else kind(steps=steps)
+    match request.param:
+        case "brute_force":
+            return kind(max_evaluations=60)
+        case "cycle_consistent":
+            return kind(max_iterations=20)
+        case "simulated_annealing":
+            return kind(steps=60)
+        case "straight_through":
+            return kind(steps=5)
+        case "sinkhorn":
+            return kind(steps=20)
+    return kind()
 
 
 def test_permutations_are_valid_and_preserve_the_function(method: Method) -> None:
