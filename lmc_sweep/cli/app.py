@@ -31,6 +31,7 @@ from lmc_sweep.cli import (
     run,
     spec,
     status,
+    submit,
     verify,
 )
 from lmc_sweep.errors import SweepError
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 for module in (
     run,
+    submit,
     plan,
     status,
     cancel,

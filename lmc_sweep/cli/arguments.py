@@ -31,7 +31,10 @@ class At(StrEnum):
     midpoint = "midpoint"
 
 
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.", show_default=False)]
+SweepFile = Annotated[
+    Path,
+    typer.Argument(metavar="SWEEP.yaml", help="The sweep file; - reads standard input.", show_default=False),
+]
 StorePath = Annotated[
     str,
     typer.Argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,23 @@ from lmc_sweep.errors import SweepError
 
 _KEYS = [name for name in fields.field_names(Sweep) if name != "text"]
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SCHEMES = ("file://", "s3://", "gs://", "az://")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = re.compile(rf"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?{_LABEL}")
+_LABEL_SELECTOR = re.compile(rf"!?{_LABEL}|!?in\({_LABEL}(?:, ?{_LABEL})*\)")
 _LONGEST_NAME = 100  # it becomes the name of a folder
 
 
 def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
-    """The sweep that a file describes, with overrides such as ``networks[0].seeds=12``.
+    """The sweep that a file (``-``: standard input) describes, with overrides such as
+    ``networks[0].seeds=12``.
 
     Raises:
         SweepError: If the file cannot be read, or breaks a rule; in one line: file, key, rule, value, remedy.
     """
+    if str(path) == "-":
+        return parse_sweep(sys.stdin.read(), "standard input", overrides)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -100,6 +109,10 @@ def _store(value: Any) -> str:
     store: str = fields.checked(str, value, "store")
     if not store.strip():
         raise Refusal("store", "must not be empty. Name a folder, such as runs/quickstart")
+    scheme = _SCHEME.match(store)
+    if scheme and scheme[0].lower() not in _SCHEMES:
+        known = ", ".join(_SCHEMES)
+        raise Refusal("store", f"is a folder, or begins with one of {known}, not with {scheme[0]}")
     return store
 
 
@@ -121,7 +134,23 @@ def _execution(value: Any, study: BarriersStudy | None) -> Execution:
             raise Refusal(
                 f"{path}.num_gpus", f"above 1 must be a whole number, not {gpus:g}: GPUs are not shared then"
             )
+        _check_labels(resources.labels or {}, f"{path}.labels")
+    if execution.placement == "measured" and not execution.num_gpus:
+        raise Refusal(
+            "execution.placement", "has no effect: execution.num_gpus is 0. Reserve GPUs, or leave it out"
+        )
     return execution
+
+
+def _check_labels(labels: dict[str, str], path: str) -> None:
+    """Refuses labels that Ray would refuse once tasks ask for them."""
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(key):
+            raise Refusal(f"{path}", f"{shown(key)} is no name of a label, such as ray.io/accelerator-type")
+        if not _LABEL_SELECTOR.fullmatch(value):
+            raise Refusal(
+                f"{path}.{key}", f"should be VALUE, '!VALUE', 'in(A, B)' or '!in(A, B)', not {shown(value)}"
+            )
 
 
 def _of_kinds(execution: Execution) -> list[tuple[str, Any]]:

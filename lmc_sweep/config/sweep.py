@@ -6,7 +6,7 @@ one method per point of an entry of ``alignments``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
@@ -100,6 +100,7 @@ class Resources:
 
     num_cpus: Annotated[float, Gt(0)] | None = None
     num_gpus: Annotated[float, Ge(0)] | None = None
+    labels: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,9 @@ class Execution:
     ``max_stack_bytes`` bounds the memory of one stack of networks; ``retries`` is how often a batch is
     tried again after its worker was lost; ``min_deadline_seconds`` is the shortest time after which an
     attempt counts as hung, however short its estimate; ``kinds`` overrides the resources kind by kind.
+    ``labels`` are those that a machine must have; ``num_pending`` is how many batches may wait for machines
+    that are not there yet, None standing for one behind each that runs; ``placement`` is ``measured`` where
+    what may run on a GPU goes to CPUs alone wherever that ends earlier.
     """
 
     num_cpus: Annotated[float, Gt(0)] = 1.0
@@ -125,6 +129,9 @@ class Execution:
     max_stack_bytes: Annotated[float, Gt(0)] = 2e9
     retries: Annotated[int, Ge(0)] = 3
     min_deadline_seconds: Annotated[float, Gt(0)] = 300.0
+    labels: dict[str, str] = field(default_factory=dict)
+    num_pending: Annotated[int, Ge(0)] | None = None
+    placement: Literal["reserved", "measured"] = "reserved"
     kinds: KindResources = KindResources()
 
     def resources(self, kind: Kind) -> tuple[float, float]:
@@ -134,6 +141,16 @@ class Execution:
             self.num_cpus if own.num_cpus is None else own.num_cpus,
             self.num_gpus if own.num_gpus is None else own.num_gpus,
         )
+
+    def labels_of(self, kind: Kind) -> dict[str, str]:
+        """Labels that a machine must have for the tasks of a kind."""
+        own: Resources = getattr(self.kinds, kind)
+        return self.labels if own.labels is None else own.labels
+
+    def is_placed(self, kind: Kind) -> bool:
+        """Whether tasks of a kind go to GPUs or to CPUs alone by what was measured."""
+        own: Resources = getattr(self.kinds, kind)
+        return self.placement == "measured" and own.num_gpus is None and self.num_gpus > 0
 
 
 @dataclass(frozen=True, kw_only=True)

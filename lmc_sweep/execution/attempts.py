@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -53,6 +53,10 @@ class InFlight:
     """The same as a part of all there are for its kind."""
     due: float
     """When it is asked to end."""
+    place: str = ""
+    """Where it runs (``execution.placement``)."""
+    pool: str = ""
+    """What its slots are of: those of different pools do not wait for each other."""
     began: float | None = None
     """Since when it has a slot, as far as can be told from here; None while it queues."""
     phase: Phase = Phase.RUNNING
@@ -90,21 +94,35 @@ class Attempts:
 
     def __init__(self) -> None:
         self.room: Counter[str] = Counter()
-        """Slots that are taken, by kind."""
+        """Slots that are taken, by place."""
         self._by_key: dict[str, InFlight] = {}
-        self._queued: dict[str, InFlight] = {}
-        self._taken = 0.0
-        """Part of all slots that those have which began."""
+        self._queued: defaultdict[str, dict[str, InFlight]] = defaultdict(dict)
+        """Those that wait for a slot, by pool."""
+        self._taken: defaultdict[str, float] = defaultdict(float)
+        """Part of a pool's slots that those have which began."""
+        self._num: Counter[str] = Counter()
+        """Slots that are taken, by pool."""
+        self._entries: Counter[str] = Counter()
+        """Attempts in flight, by pool."""
         self._looks: list[tuple[float, int, str]] = []
         self._serial = itertools.count()
 
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def begin(self, work: Work, now: float, deadline: float, num_slots: int) -> InFlight:
-        """Books an attempt that is about to be submitted."""
-        kind = work.batch.kind
-        was_queued, room = self.room.total() >= num_slots, max(1, min(work.share, num_slots))
+    def begin(
+        self,
+        work: Work,
+        now: float,
+        deadline: float,
+        num_slots: int,
+        place: str | None = None,
+        pool: str = "",
+    ) -> InFlight:
+        """Books an attempt that is about to be submitted; ``place`` is its kind where none is given."""
+        place = place or work.batch.kind
+        room = max(1, min(work.share, num_slots))
+        was_queued = self._num[pool] >= num_slots
         latest = max((entry.since + entry.deadline_seconds for entry in self._by_key.values()), default=now)
         entry = InFlight(
             key=work.key,
@@ -116,41 +134,48 @@ class Attempts:
             room=room,
             part=room / max(num_slots, 1),
             due=max(latest, now) + deadline if was_queued else now + deadline,
+            place=place,
+            pool=pool,
         )
         self._by_key[entry.key] = entry
-        self._queued[entry.key] = entry
-        self.room[kind] += entry.room
-        self._promote(now)
+        self._queued[pool][entry.key] = entry
+        self.room[place] += entry.room
+        self._num[pool] += entry.room
+        self._entries[pool] += 1
+        self._promote(pool, now)
         self._look(entry, now + deadline)
         return entry
 
     @property
     def num_queued(self) -> int:
         """Those that wait for a slot."""
-        return len(self._queued)
+        return sum(map(len, self._queued.values()))
 
     def end(self, key: str, now: float) -> InFlight | None:
         """Takes out an attempt that ended; None for one that nobody waits for any more."""
         entry = self._by_key.pop(key, None)
         if entry is not None:
-            self.room[entry.work.batch.kind] -= entry.room
-            if self._queued.pop(key, None) is None:
-                self._taken -= entry.part
+            self.room[entry.place] -= entry.room
+            self._num[entry.pool] -= entry.room
+            self._entries[entry.pool] -= 1
+            if self._queued[entry.pool].pop(key, None) is None:
+                self._taken[entry.pool] -= entry.part
             elif entry.began is None:
                 entry.began = entry.since  # it had a slot after all: since when, nobody knows
-            self._promote(now)
+            self._promote(entry.pool, now)
         return entry
 
-    def _promote(self, now: float) -> None:
+    def _promote(self, pool: str, now: float) -> None:
         """Lets the oldest that queue have the slots that are free; one always runs."""
-        while self._queued:
-            entry = next(iter(self._queued.values()))
-            if len(self._queued) == len(self._by_key):
-                self._taken = 0.0
-            elif self._taken + entry.part > 1 + 1e-9:
+        queued = self._queued[pool]
+        while queued:
+            entry = next(iter(queued.values()))
+            if len(queued) == self._entries[pool]:
+                self._taken[pool] = 0.0
+            elif self._taken[pool] + entry.part > 1 + 1e-9:
                 return
-            del self._queued[entry.key]
-            self._taken += entry.part
+            del queued[entry.key]
+            self._taken[pool] += entry.part
             entry.began = now
 
     def longest(self, count: int) -> list[InFlight]:
@@ -205,7 +230,9 @@ class Attempts:
         self._by_key.clear()
         self._queued.clear()
         self.room.clear()
-        self._taken = 0.0
+        self._num.clear()
+        self._entries.clear()
+        self._taken.clear()
 
     def _step(self, entry: InFlight, now: float, executor: Executor) -> Phase:
         if entry.phase is Phase.RUNNING:

@@ -10,20 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from lmc_sweep.execution.attempts import Attempts, Phase, deadline_seconds
+from lmc_sweep.execution.attempts import Attempts, InFlight, Phase, deadline_seconds
 from lmc_sweep.execution.clock import Clock
 from lmc_sweep.execution.code import fingerprint
 from lmc_sweep.execution.companions import Companions
-from lmc_sweep.execution.executor import Attempt, Completion, Executor, ExecutorGone
+from lmc_sweep.execution.executor import Attempt, Completion, Executor, ExecutorGone, Lost
 from lmc_sweep.execution.heartbeat import Heartbeat
 from lmc_sweep.execution.outcomes import Outcomes
 from lmc_sweep.execution.pace import Pace
 from lmc_sweep.execution.patience import Patience, store_failed
+from lmc_sweep.execution.placement import Placement, places, resources
 from lmc_sweep.execution.progress import Progress, Reporter, StopRequest, stop_in_order
 from lmc_sweep.execution.recording import Recorder
 from lmc_sweep.execution.schedule import Schedule
-from lmc_sweep.execution.sizing import resized
-from lmc_sweep.execution.tally import Tally
+from lmc_sweep.execution.sizing import host_bytes, resized
+from lmc_sweep.execution.tally import Tally, words
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.execution.work import Work
 from lmc_sweep.planning.items import KINDS
@@ -79,7 +80,10 @@ class Driver:
             max_failures,
         )
         self._cancelled_at: float | None = None
-        self._slots = {kind: executor.num_slots(kind) for kind in KINDS}
+        execution = plan.sweep.execution
+        self._placement = Placement(execution, self._schedule.needs_gpu)
+        self._places = {kind: places(execution, kind) for kind in KINDS}  # type: ignore[arg-type]
+        self._slots = self._count_slots()
         self._template = Task(
             store_uri=store.files.address,
             kind="",
@@ -135,7 +139,7 @@ class Driver:
             self._flush(now)
         if not self._heartbeat.is_due(now):
             return
-        self._slots = {kind: self._executor.num_slots(kind) for kind in KINDS}
+        self._slots = self._count_slots()
         self._pace.sample(now, self._tally.done)
         self._flush(now)
         if self._heartbeat.is_cancelled() and not self._stop.reason:
@@ -179,16 +183,56 @@ class Driver:
         if self._patience.is_failing or now < self._workers_patience.pause_ends:
             return
         while not self._stop.reason:
-            work = self._schedule.take(lambda kind: self._executor.has_room(kind, self._attempts.room))
+            work, place = self._take()
             if work is None:
                 return
-            wanted = self._without_held(self._sized(work))
+            wanted = self._without_held(self._sized(work, place))
             if wanted is not None:
-                self._start(wanted)
+                self._start(wanted, place)
 
-    def _sized(self, work: Work) -> Work:
+    def _take(self) -> tuple[Work | None, str]:
+        """The next work and the place where it is to run."""
+        if all(len(found) == 1 for found in self._places.values()):
+            work = self._schedule.take(self._has_room)
+            return work, work.batch.kind if work else ""
+        chosen = ""
+
+        def suits(work: Work) -> bool:
+            nonlocal chosen
+            batch = work.batch
+            chosen = (
+                self._placement.choose(
+                    batch.kind,  # type: ignore[arg-type]
+                    work.group,
+                    batch.seconds,
+                    self._schedule.seconds,
+                    self._slots,
+                    self._has_room,
+                )
+                or ""
+            )
+            return bool(chosen)
+
+        work = self._schedule.take(lambda kind: any(map(self._has_room, self._places[kind])), suits)
+        return work, chosen
+
+    def _has_room(self, place: str) -> bool:
+        return self._executor.has_room(place, self._attempts.room)
+
+    def _count_slots(self) -> dict[str, int]:
+        """Tasks that can run at a time, by place."""
+        return {place: self._executor.num_slots(place) for found in self._places.values() for place in found}
+
+    def _scale(self, work: Work, place: str) -> float | None:
+        """Measured over estimated seconds of work in a place; None where nothing like it was measured
+        there."""
+        if len(self._places[work.batch.kind]) == 1:
+            return self._pace.scale(work.group)
+        return self._placement.scale(work.group, place)
+
+    def _sized(self, work: Work, place: str) -> Work:
         """The work in a size that suits what was measured until now."""
-        scale = self._pace.scale(work.group)
+        scale = self._scale(work, place)
         if scale is None:
             return work
         kind = work.batch.kind
@@ -196,7 +240,7 @@ class Driver:
             work,
             self._schedule,
             scale,
-            self._slots[kind],
+            self._slots[place],
             self._plan.sweep.execution.max_stack_bytes,
             self._plan.rates.seconds,
             self._num_threads(kind),
@@ -213,11 +257,13 @@ class Driver:
         left = [item_id for item_id in ids if item_id not in held]
         return work.only(left) if left else None
 
-    def _start(self, work: Work) -> None:
+    def _start(self, work: Work, place: str) -> None:
         """Submits one attempt."""
         execution, kind = self._plan.sweep.execution, work.batch.kind
-        deadline = deadline_seconds(work, self._pace.scale(work.group) or 1.0, execution.min_deadline_seconds)
-        entry = self._attempts.begin(work, self._clock.now(), deadline, self._slots[kind])
+        deadline = deadline_seconds(work, self._scale(work, place) or 1.0, execution.min_deadline_seconds)
+        pool = "GPUs" if resources(execution, place)[1] else "CPUs"
+        entry = self._attempts.begin(work, self._clock.now(), deadline, self._slots[place], place, pool)
+        self._placement.begun(work.group, place)
         task = replace(
             self._template,
             kind=kind,
@@ -226,7 +272,15 @@ class Driver:
             max_stack_bytes=execution.max_stack_bytes / work.share,
             key=entry.key,
         )
-        self._executor.submit(entry.key, task, Attempt(work.number, deadline, float(work.share)))
+        attempt = Attempt(
+            number=work.number,
+            deadline_seconds=deadline,
+            share=float(work.share),
+            place=place,
+            memory_bytes=host_bytes(work.batch, execution.max_stack_bytes / work.share, pool == "GPUs"),
+            name=f"{kind} {words(work.batch.items[0])}",
+        )
+        self._executor.submit(entry.key, task, attempt)
 
     def _num_threads(self, kind: str) -> int:
         num_cpus, _ = self._plan.sweep.execution.resources(kind)  # type: ignore[arg-type]
@@ -256,12 +310,21 @@ class Driver:
         if entry is None:
             return
         outcome = completion.outcome
+        self._placed(entry, outcome)
         if isinstance(outcome, Receipt):
             self._outcomes.book(entry, outcome)
         elif entry.phase is Phase.RUNNING:
             self._outcomes.lost(entry, outcome)
         elif self._cancelled_at is None:
             self._outcomes.expired(entry)
+
+    def _placed(self, entry: InFlight, outcome: Receipt | Lost) -> None:
+        """Books what an attempt tells of the place where it ran."""
+        work = entry.work
+        if isinstance(outcome, Receipt) and not outcome.failures and not outcome.num_held:
+            self._placement.ended(work.group, entry.place, work.batch.seconds, outcome.seconds)
+        else:
+            self._placement.lost(work.group, entry.place)
 
     # attempts that take too long
 

@@ -6,8 +6,9 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from lmc_sweep.execution.node_check import Needs
 from lmc_sweep.execution.task import Receipt, Task, execute
 
 
@@ -19,12 +20,19 @@ class Attempt:
         number: From 1. No two attempts at a batch share a number: an executor submits each in another way
             than the one before, since a cluster may have lost track of what was submitted alike.
         deadline_seconds: Time after which it counts as hung.
-        share: How many times the resources of its kind it reserves, as far as one machine has them.
+        share: How many times the resources of its place it reserves, as far as one machine has them.
+        place: Where it runs (``execution.placement``); empty: as its kind reserves.
+        memory_bytes: That it is expected to take of a machine's memory, for an executor that shares it out;
+            0 where nobody knows.
+        name: For people who look at the executor: kind, data set, architecture.
     """
 
     number: int = 1
     deadline_seconds: float = math.inf
     share: float = 1.0
+    place: str = ""
+    memory_bytes: float = 0.0
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,12 +67,12 @@ class Executor(Protocol):
 
     description: str
 
-    def num_slots(self, kind: str) -> int:
-        """Tasks of a kind that can run at a time."""
+    def num_slots(self, place: str) -> int:
+        """Tasks that can run in a place at a time; a kind is the place that it reserves."""
         ...
 
-    def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
-        """Whether a task of a kind should be submitted beside so many running ones of each kind."""
+    def has_room(self, place: str, running: Mapping[str, int]) -> bool:
+        """Whether a task should be submitted to a place beside so many running ones in each."""
         ...
 
     def submit(self, key: str, task: Task, attempt: Attempt) -> None:
@@ -96,6 +104,19 @@ class Executor(Protocol):
         ...
 
 
+@runtime_checkable
+class OnNodes(Protocol):
+    """An executor on machines that may lack what a run needs."""
+
+    def require_nodes(self, needs: Needs) -> None:
+        """Raises SweepError, naming the machine, where one lacks something; nothing was started."""
+        ...
+
+    def store_is_made(self, needs: Needs) -> None:
+        """From now on machines that join are asked for this store."""
+        ...
+
+
 class InlineExecutor:
     """Runs tasks one after another in this process: for debugging, and where Ray is not installed."""
 
@@ -104,11 +125,11 @@ class InlineExecutor:
     def __init__(self) -> None:
         self._queue: deque[tuple[str, Task]] = deque()
 
-    def num_slots(self, kind: str) -> int:
+    def num_slots(self, place: str) -> int:
         """One."""
         return 1
 
-    def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
+    def has_room(self, place: str, running: Mapping[str, int]) -> bool:
         """Only when nothing runs: what is queued could not be stopped in order."""
         return not any(running.values())
 

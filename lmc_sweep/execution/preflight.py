@@ -11,7 +11,7 @@ from lmc_sweep.errors import SweepError
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item
 from lmc_sweep.planning.plan import Plan
 from workers.datasets.definitions import define
-from workers.specs import ModuleSpec
+from workers.specs import ArchitectureSpec, ModuleSpec
 
 
 def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
@@ -34,9 +34,21 @@ def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
             raise SweepError(f"{cell.origin}: {error}") from error
 
 
+def user_code(sweep: Sweep) -> list[str]:
+    """Functions of the user's own that a sweep names, sorted: modules and data sets."""
+    found = {cell.architecture.name for cell in sweep.networks if isinstance(cell.architecture, ModuleSpec)}
+    return sorted(found | {cell.dataset for cell in sweep.networks if cell.data.user is not None})
+
+
 def datasets_needed(plan: Plan) -> list[str]:
     """The data sets that what is left of a plan reads, sorted; others may be missing."""
     return sorted({_dataset(item) for batch in plan.batches for item in batch.items})
+
+
+def modules_needed(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Modules of the user's own that what is left of a plan computes with, and the hash of their source."""
+    specs = {_cell_spec(item) for batch in plan.batches for item in batch.items}
+    return tuple(sorted((spec.name, spec.source_sha256) for spec in specs if isinstance(spec, ModuleSpec)))
 
 
 def require_data(plan: Plan) -> None:
@@ -50,6 +62,13 @@ def _dataset(item: Item) -> str:
     if isinstance(item, BarrierItem):
         return item.alignment.cell.dataset
     return item.cell.dataset if isinstance(item, AlignmentItem) else item.spec.dataset
+
+
+def _cell_spec(item: Item) -> ArchitectureSpec:
+    """What an item's networks are."""
+    if isinstance(item, BarrierItem):
+        return item.alignment.cell.architecture
+    return item.cell.architecture if isinstance(item, AlignmentItem) else item.spec.architecture
 
 
 def _check_cell(cell: Cell, study: BarriersStudy | None, notice: Callable[[str], None]) -> None:

@@ -15,14 +15,18 @@ Decisions that come from what Ray does:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmc_sweep.config.sweep import Execution, Kind
 from lmc_sweep.errors import StoreError, SweepError
 from lmc_sweep.execution.executor import Attempt, Completion, Lost
-from lmc_sweep.execution.ray_cluster import Node, RayCluster, gone
-from lmc_sweep.execution.ray_suspects import Suspects
+from lmc_sweep.execution.node_check import Needs
+from lmc_sweep.execution.placement import kind_of, places, resources
+from lmc_sweep.execution.ray_cluster import RayCluster, gone
+from lmc_sweep.execution.ray_nodes import Demand, Node, fits, listed, num_slots, stepped, total, within
+from lmc_sweep.execution.ray_probe import Probe
+from lmc_sweep.execution.ray_suspects import NODE_LABEL, Suspects
 from lmc_sweep.execution.ray_worker import MAX_CALLS, attempt_function
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.redaction import redact
@@ -32,6 +36,9 @@ from lmc_sweep.store.files import open_files
 _KINDS: tuple[Kind, ...] = ("network", "alignment", "barrier")
 _MESSAGE_CHARACTERS = 1000
 
+MOST_HANDLES = 4096
+"""Remote functions with what they ask for that are kept: far more than a sweep has cells and methods."""
+
 MANY_TASKS = 16
 """In flight, beyond which one more question, for all that have ended, costs less than it spares."""
 
@@ -39,42 +46,78 @@ MANY_TASKS = 16
 class RayExecutor:
     """Runs tasks on Ray."""
 
-    def __init__(self, address: str, execution: Execution) -> None:
-        """Starts (``local``) or joins (``auto``, ``HOST:PORT``) a cluster.
+    def __init__(
+        self, address: str, execution: Execution, notice: Callable[[str], None] = lambda text: None
+    ) -> None:
+        """Starts (``local``) or joins (``auto``, ``HOST:PORT``) a cluster; ``notice`` is told of its
+        machines.
 
         Raises:
             SweepError: If the cluster is not there, refuses us, or lacks what a task asks for.
         """
-        self._execution = execution
+        self._execution, self._notice = execution, notice
         self._cluster = RayCluster(address, uses_gpus=any(execution.resources(kind)[1] for kind in _KINDS))
         self._ray = self._cluster.ray
         self._suspects = Suspects(self._ray)
+        self._probe = Probe(self._ray)
         self._tasks: dict[Any, tuple[str, Task]] = {}
         self._references: dict[str, Any] = {}
         self._waiting: dict[str, tuple[Task, Attempt]] = {}
         self._functions: dict[int, Any] = {}
-        self._handles: dict[tuple[int, str, float, str], Any] = {}
+        self._handles: dict[tuple[int, Demand, str, str], Any] = {}
+        self._memory_bytes: dict[str, float] = {}
         self._generation = 0
         self._known: set[str] = set()
+        self._seen: list[Node] = []
+        self._usable: list[Node] = []
         where = "a private cluster on this machine" if address == "local" else f"the cluster at {address}"
-        cpus, gpus = _total(self._nodes())
+        cpus, gpus = total(self._nodes())
         self.description = f"Ray on {where}, {cpus:g} CPUs, {gpus:g} GPUs"
+        try:
+            self._require_room(where)
+        except SweepError:
+            self.close()
+            raise
+
+    def _require_room(self, where: str) -> None:
+        """Raises SweepError where no machine has what a task asks for, and none is to come."""
+        if self._execution.num_pending:
+            return
         for kind in _KINDS:
             if self.num_slots(kind) == 0:
-                wanted = "{:g} CPUs and {:g} GPUs".format(*execution.resources(kind))
-                self.close()
                 raise SweepError(
-                    f"execution: a task of kind {kind} asks for {wanted}, and no node of {where} has them "
-                    f"({cpus:g} and {gpus:g} in all). Lower execution.num_cpus or execution.num_gpus."
+                    f"execution: a task of kind {kind} asks for {self._demand(kind)}, and no node of "
+                    f"{where} has "
+                    f"them: {listed(self._nodes())}. Lower execution.num_cpus or execution.num_gpus, change "
+                    "execution.labels, or let machines be added for what waits: execution.num_pending."
                 )
 
-    def num_slots(self, kind: str) -> int:
-        """Tasks of a kind that fit into the nodes that are alive."""
-        cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
-        return sum(int(_times(node, cpus, gpus) + 1e-9) for node in self._nodes())
+    def require_nodes(self, needs: Needs) -> None:
+        """Asks every machine that may get tasks whether it has what the run needs; not our own, which has.
 
-    def has_room(self, kind: str, running: Mapping[str, int]) -> bool:
-        """Until what the kind needs is taken twice: one waits behind each that runs, so that none idles.
+        Raises:
+            SweepError: If one lacks something, naming it; nothing was started.
+        """
+        if self._cluster.is_own:
+            return
+        late = self._probe.require(self._able(), needs)
+        if late:
+            self._notice(
+                f"{len(late)} nodes do not answer, such as {late[0].told}: they get no tasks until they do."
+            )
+
+    def store_is_made(self, needs: Needs) -> None:
+        """From now on machines that join are asked for this store."""
+        self._probe.now_at(needs)
+
+    def num_slots(self, place: str) -> int:
+        """Tasks of a place that fit into the machines that are alive and have what the run needs."""
+        return num_slots(self._nodes(), self._demand(place))
+
+    def has_room(self, place: str, running: Mapping[str, int]) -> bool:
+        """Until what the place needs is taken twice: one waits behind each that runs, so that none idles.
+
+        With ``execution.num_pending``, until so many wait: an autoscaler adds machines for what waits.
 
         Raises:
             ExecutorGone: If the cluster is gone.
@@ -82,20 +125,33 @@ class RayExecutor:
         self._cluster.look()
         if not self._cluster.answers:
             return False
-        nodes = self._nodes()
-        cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
+        nodes, demand, pending = self._nodes(), self._demand(place), self._execution.num_pending
         taken_cpus = taken_gpus = 0.0
         for other, count in running.items():
-            other_cpus, other_gpus = self._execution.resources(other)  # type: ignore[arg-type]
+            other_cpus, other_gpus = resources(self._execution, other)
             taken_cpus += count * other_cpus
             taken_gpus += count * other_gpus
-        total_cpus, total_gpus = _total(nodes)
-        return taken_cpus < max(2 * total_cpus, cpus) and (not gpus or taken_gpus < max(2 * total_gpus, gpus))
+        total_cpus, total_gpus = total(nodes)
+        own = num_slots(nodes, demand)
+        if running.get(place, 0) >= max(own + max(own, pending or 0), 1):
+            return False
+        more_cpus = total_cpus if pending is None else max(total_cpus, pending * demand.cpus)
+        more_gpus = total_gpus if pending is None else max(total_gpus, pending * demand.gpus)
+        return taken_cpus < max(total_cpus + more_cpus, demand.cpus) and (
+            not demand.gpus or taken_gpus < max(total_gpus + more_gpus, demand.gpus)
+        )
 
-    def _max_share(self, kind: str) -> float:
-        """How many times its resources a task of a kind could have on the largest machine; at least 1."""
-        cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
-        return max([1.0, *(_times(node, cpus, gpus) for node in self._nodes())])
+    def _demand(self, place: str, memory_bytes: float | None = None) -> Demand:
+        """What one task of a place asks for; without ``memory_bytes``, as the last that was submitted
+        there."""
+        cpus, gpus = resources(self._execution, place)
+        memory = self._memory_bytes.get(place, 0.0) if memory_bytes is None else memory_bytes
+        return Demand(cpus, gpus, memory, self._execution.labels_of(kind_of(place)))
+
+    def _able(self) -> list[Node]:
+        """The machines that may get a task of any kind."""
+        demands = [self._demand(place) for kind in _KINDS for place in places(self._execution, kind)]
+        return [node for node in self._nodes() if any(fits(node, demand) >= 1 - 1e-9 for demand in demands)]
 
     def submit(self, key: str, task: Task, attempt: Attempt) -> None:
         """Hands a task to Ray, apart from earlier attempts and from machines that do not answer.
@@ -105,8 +161,7 @@ class RayExecutor:
         if attempt.number not in self._functions and not self._cluster.answers_now():
             self._waiting[key] = (task, attempt)
             return
-        share = min(attempt.share, self._max_share(task.kind)) if attempt.share > 1 else 1.0
-        reference = self._asking(attempt.number, task.kind, share).remote(task)
+        reference = self._asking(task.kind, attempt).remote(task)
         self._tasks[reference] = (key, task)
         self._references[key] = reference
 
@@ -181,13 +236,19 @@ class RayExecutor:
         self._cluster.kill()
 
     def _nodes(self) -> list[Node]:
-        """The machines that are alive; all names change when one has left."""
+        """The machines that are alive and were not refused; all names change when one has left."""
         nodes = self._cluster.nodes()
+        if nodes is self._seen and not self._probe.silent:
+            return self._usable
         now = {node.id for node in nodes}
         if self._known - now:
             self._renew()
-        self._known = now
-        return nodes
+        for told in self._probe.look(nodes).values():
+            self._notice(f"{told}. It gets no tasks.")
+        self._known, self._seen = now, nodes
+        refused = self._probe.refused
+        self._usable = [node for node in nodes if node.id not in refused] if refused else nodes
+        return self._usable
 
     def _renew(self) -> None:
         """From now on functions get other names."""
@@ -195,20 +256,36 @@ class RayExecutor:
         self._functions.clear()
         self._handles.clear()
 
-    def _asking(self, number: int, kind: str, share: float) -> Any:
+    def _asking(self, kind: str, attempt: Attempt) -> Any:
         """An attempt's remote function with what it asks for; kept, since Ray takes a while to make one."""
-        selector = self._suspects.selector(self._nodes())  # may change all names, so it comes first
-        function = self._function(number)
-        known = (number, kind, share, str(selector))
+        place = attempt.place or kind
+        nodes = self._nodes()  # may change all names, so it comes first
+        demand = within(self._demand(place, stepped(attempt.memory_bytes)), nodes)
+        self._memory_bytes[place] = demand.memory_bytes
+        if attempt.share > 1:
+            roomiest = max((fits(node, demand) for node in nodes), default=1.0)
+            demand = demand.times(max(1.0, min(attempt.share, roomiest)))
+        selector = self._selector(demand, nodes)
+        known = (attempt.number, demand, attempt.name, str(selector))
         if known not in self._handles:
-            cpus, gpus = self._execution.resources(kind)  # type: ignore[arg-type]
-            self._handles[known] = function.options(
-                num_cpus=cpus * share,
-                num_gpus=_whole_above_1(gpus * share),
-                name=kind,
+            if len(self._handles) >= MOST_HANDLES:
+                self._handles.clear()
+            self._handles[known] = self._function(attempt.number).options(
+                num_cpus=demand.cpus,
+                num_gpus=demand.gpus,
+                memory=int(demand.memory_bytes) or None,
+                name=attempt.name or kind,
                 label_selector=selector,
             )
         return self._handles[known]
+
+    def _selector(self, demand: Demand, nodes: Sequence[Node]) -> dict[str, str] | None:
+        """Labels that a machine must have: those asked for, and not to be one that is silent or refused."""
+        avoided = {*self._suspects.silent(nodes), *self._probe.silent, *self._probe.refused}
+        selector = dict(demand.labels)
+        if avoided and len(avoided.intersection(node.id for node in nodes)) < len(nodes):
+            selector[NODE_LABEL] = f"!in({','.join(sorted(avoided))})"
+        return selector or None
 
     def _function(self, number: int) -> Any:
         """The remote function of an attempt number."""
@@ -270,18 +347,3 @@ def _failure(task: Task, error: Exception) -> ItemFailure:
 def _told(error: BaseException) -> str:
     """An error's text in one line."""
     return redact(" ".join(str(error).split()))[:_MESSAGE_CHARACTERS]
-
-
-def _times(node: Node, cpus: float, gpus: float) -> float:
-    """How many times a machine has what is asked for."""
-    return min([node.cpus / cpus, *([node.gpus / gpus] if gpus else [])])
-
-
-def _whole_above_1(amount: float) -> float:
-    """GPUs that Ray can give: a part of one, or whole ones."""
-    return amount if amount <= 1 else float(int(amount))
-
-
-def _total(nodes: list[Node]) -> tuple[float, float]:
-    """CPUs and GPUs of all machines."""
-    return sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from lmc_sweep.execution.ray_cluster import Node
+from lmc_sweep.execution.ray_nodes import Node
 
 ANSWER_SECONDS = 8.0
 """Time for a sign of life: a busy machine may have to start a process for it."""
@@ -60,9 +60,13 @@ class Suspects:
         silent = [node_id for node_id, (since, _) in self._asked.items() if since < late]
         return silent if len(silent) < len(alive) else []
 
+    def silent(self, nodes: Sequence[Node]) -> list[str]:
+        """As ``among``, at once where none was asked."""
+        return self.among(nodes) if self._asked else []
+
     def selector(self, nodes: Sequence[Node]) -> dict[str, str] | None:
         """Labels that a machine must have to get a task; None where any will do."""
-        silent = self.among(nodes) if self._asked else []
+        silent = self.silent(nodes)
         return {NODE_LABEL: f"!in({','.join(sorted(silent))})"} if silent else None
 
 

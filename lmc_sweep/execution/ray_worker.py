@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmc_sweep.errors import StoreError
-from lmc_sweep.execution import code
+from lmc_sweep.execution import code, worker_log
 from lmc_sweep.execution.causes import VersionMismatch
 from lmc_sweep.execution.executor import Lost
 from lmc_sweep.execution.task import Receipt, Task, execute, failure_of, open_store
@@ -57,7 +57,11 @@ def execute_on_ray(task: Task) -> Receipt | Lost:
     context = ray.get_runtime_context()
     device = device_of(context.get_accelerator_ids().get("GPU", []), os.environ.get("CUDA_VISIBLE_DEVICES"))
     share = float(context.get_assigned_resources().get("GPU", 0.0))
-    outcome = run_task(replace(task, device=device), share, node=context.get_node_id()[:8])
+    node = context.get_node_id()[:8]
+    worker_log.begun(task, device, node)
+    start = time.perf_counter()
+    outcome = run_task(replace(task, device=device), share, node=node)
+    worker_log.ended(task, outcome, time.perf_counter() - start)
     if must_end(outcome, resident_bytes()):
         end_process()
     return outcome

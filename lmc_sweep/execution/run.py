@@ -12,12 +12,14 @@ from lmc_sweep.config.sweep import Sweep
 from lmc_sweep.errors import SweepError
 from lmc_sweep.execution import preflight
 from lmc_sweep.execution.driver import Driver
-from lmc_sweep.execution.executor import Executor, InlineExecutor
+from lmc_sweep.execution.executor import Executor, InlineExecutor, OnNodes
+from lmc_sweep.execution.node_check import Needs
 from lmc_sweep.execution.progress import CANCELLED, Progress, Reporter, StopRequest
 from lmc_sweep.execution.signals import INTERRUPTED, stop_on_signals
 from lmc_sweep.execution.task import ItemFailure
 from lmc_sweep.planning.items import KINDS
 from lmc_sweep.planning.plan import Plan, make_plan
+from lmc_sweep.store.files import open_files
 from lmc_sweep.store.store import Store, open_if_exists, require_writable
 
 
@@ -111,11 +113,14 @@ def run(
     if not plan.batches:
         kept = _recorded(plan, existing, uri)
         return RunResult(plan, kept, None, False, None, time.monotonic() - start)
-    executor = _executor(asked, address, inline)
+    executor = _executor(asked, address, inline, listener)
     try:
+        _ask_nodes(executor, plan, existing, uri)
         if executor.num_slots("network") != plan.num_slots:
             plan = make_plan(asked, existing, executor.num_slots("network"))  # batches for the cluster's size
         kept = _recorded(plan, existing, uri)
+        if isinstance(executor, OnNodes):
+            executor.store_is_made(_needs(plan, kept, uri))
         stop = StopRequest()
         driver = Driver(plan, kept, executor, listener, stop, max_failures)
     except BaseException:
@@ -142,13 +147,30 @@ def _recorded(plan: Plan, existing: Store | None, uri: str) -> Store:
     return kept
 
 
-def _executor(sweep: Sweep, address: str, inline: bool) -> Executor:
+def _ask_nodes(executor: Executor, plan: Plan, existing: Store | None, uri: str) -> None:
+    """Raises SweepError where a machine lacks what the run needs; nothing was written before."""
+    if isinstance(executor, OnNodes):
+        executor.require_nodes(_needs(plan, existing, uri))
+
+
+def _needs(plan: Plan, store: Store | None, uri: str) -> Needs:
+    """What every machine must have."""
+    return Needs(
+        store_uri=store.files.address if store else open_files(uri).address,
+        marker=store.terms.marker if store else b"",
+        datasets=tuple(preflight.datasets_needed(plan)),
+        modules=preflight.modules_needed(plan),
+        import_path=str(Path.cwd()),
+    )
+
+
+def _executor(sweep: Sweep, address: str, inline: bool, listener: Reporter) -> Executor:
     if inline:
         _refuse_inline(sweep)
         return InlineExecutor()
     from lmc_sweep.execution.ray_executor import RayExecutor
 
-    return RayExecutor(address, sweep.execution)
+    return RayExecutor(address, sweep.execution, listener.noticed)
 
 
 def _refuse_inline(sweep: Sweep) -> None:
@@ -159,6 +181,12 @@ def _refuse_inline(sweep: Sweep) -> None:
         if gpus:
             raise SweepError(
                 f"execution: num_gpus is {gpus:g}, and --inline runs on the CPU. Leave it out, or run on Ray."
+            )
+        if sweep.execution.labels_of(kind):  # type: ignore[arg-type]
+            raise SweepError(
+                "execution: labels choose among the nodes of a cluster, and --inline runs in this "
+                "process. Leave "
+                "them out, or run on Ray."
             )
         if cpus > cores:
             raise SweepError(

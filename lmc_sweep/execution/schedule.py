@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from lmc_sweep.execution.work import Work
 from lmc_sweep.planning.batching import Batch, group_key
-from lmc_sweep.planning.items import KINDS, Item
+from lmc_sweep.planning.items import KINDS, Item, NetworkItem
 
 _Entry = tuple[float, int, Work]  # order, serial number
 
@@ -31,6 +31,7 @@ class Schedule:
         self.num_left: Counter[int] = Counter()
         """Batches that have not been taken, by group."""
         self.kind_of_group: list[str] = []
+        self._on_gpus: set[int] = set()
         self._serial = itertools.count()
         self._groups: dict[tuple[object, ...], int] = {}
         self._ready: dict[int, list[_Entry]] = defaultdict(list)
@@ -57,6 +58,10 @@ class Schedule:
         """Whether anything is ready or pauses."""
         return bool(self._paused) or self._num_ready.total() > 0
 
+    def needs_gpu(self, group: int) -> bool:
+        """Whether CPUs cannot compute what a group asks."""
+        return group in self._on_gpus
+
     def num_ready(self, kind: str) -> int:
         """Batches of a kind that could be taken now."""
         return self._num_ready[kind]
@@ -79,20 +84,28 @@ class Schedule:
             self._make_ready(heapq.heappop(self._paused)[2])
         return self._paused[0][0] if self._paused else None
 
-    def take(self, has_room: Callable[[str], bool]) -> Work | None:
-        """The next work of a kind for which there is room."""
+    def take(
+        self, has_room: Callable[[str], bool], suits: Callable[[Work], bool] | None = None
+    ) -> Work | None:
+        """The next work of a kind for which there is room; groups whose next work does not suit are left."""
         for kind in reversed(KINDS):
-            heads = self._heads[kind]
-            while heads:
-                order, serial, group = heads[0]
-                ready = self._ready.get(group)
-                if not ready or ready[0][:2] != (order, serial):
-                    heapq.heappop(heads)  # something else of the group came or went since
-                    continue
-                if not has_room(kind):
-                    break
-                heapq.heappop(heads)
-                return self._pop(group)
+            heads, left = self._heads[kind], []
+            try:
+                while heads:
+                    order, serial, group = heads[0]
+                    ready = self._ready.get(group)
+                    if not ready or ready[0][:2] != (order, serial):
+                        heapq.heappop(heads)  # something else of the group came or went since
+                        continue
+                    if not has_room(kind):
+                        break
+                    head = heapq.heappop(heads)
+                    if suits is None or suits(ready[0][2]):
+                        return self._pop(group)
+                    left.append(head)
+            finally:
+                for head in left:
+                    heapq.heappush(heads, head)
         return None
 
     def peek(self, group: int) -> Work | None:
@@ -156,6 +169,8 @@ class Schedule:
         if key not in self._groups:
             self._groups[key] = len(self._groups)
             self.kind_of_group.append(batch.kind)
+            if _needs_gpu(batch.items[0]):
+                self._on_gpus.add(self._groups[key])
         return self._groups[key]
 
     def _make_ready(self, work: Work) -> None:
@@ -181,3 +196,9 @@ class Schedule:
         else:
             del self._ready[group]
         return work
+
+
+def _needs_gpu(item: Item) -> bool:
+    """Whether a network trains in a precision that only GPUs have."""
+    training = getattr(item.spec, "training", None) if isinstance(item, NetworkItem) else None
+    return training is not None and training.precision == "tf32"

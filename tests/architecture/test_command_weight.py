@@ -73,6 +73,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
     """Every command that exists is one that was promised."""
     promised = {
         "run",
+        "submit",
         "plan",
         "status",
         "cancel",

@@ -142,7 +142,7 @@ def test_a_batch_in_the_queue_does_not_age(tmp_path: Path) -> None:
     attempts.end(first.key, 80.0)
     attempts.end(third.key, 90.0)
     assert (0, 0) == (len(attempts), sum(attempts.room.values()))
-    assert pytest.approx(0.0) == attempts._taken
+    assert pytest.approx(0.0) == attempts._taken[""]
 
 
 def test_a_first_batch_with_its_start_sets_no_factor() -> None:

@@ -15,10 +15,12 @@ import pytest
 
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.errors import SweepError
-from lmc_sweep.execution import code, ray_cluster, ray_worker
+from lmc_sweep.execution import code, ray_cluster, ray_connect, ray_worker
 from lmc_sweep.execution.executor import ExecutorGone, Lost
-from lmc_sweep.execution.ray_cluster import Node, RayCluster
+from lmc_sweep.execution.ray_cluster import RayCluster
 from lmc_sweep.execution.ray_executor import RayExecutor
+from lmc_sweep.execution.ray_nodes import Node
+from lmc_sweep.execution.ray_probe import Probe
 from lmc_sweep.execution.ray_suspects import ANSWER_SECONDS, REPEAT_SECONDS, Suspects
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.planning.plan import make_plan
@@ -372,6 +374,7 @@ def test_a_hundred_tasks_are_cancelled_with_one_question(
     ray = _Ray(set())
     executor = RayExecutor.__new__(RayExecutor)
     executor._cluster, executor._suspects, executor._known = cluster, Suspects(ray), set()
+    executor._probe, executor._seen, executor._usable = Probe(ray), [], []
     executor._ray = SimpleNamespace(cancel=lambda reference, **_: cancelled.append(reference))
     executor._references = {str(number): number for number in range(100)}
     cluster.nodes()
@@ -394,4 +397,4 @@ def test_a_hundred_tasks_are_cancelled_with_one_question(
 def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
     """The rule is told: local, auto or HOST:PORT."""
     with pytest.raises(SweepError, match="expected local, auto or HOST:PORT"):
-        ray_cluster._require_address(address)
+        ray_connect.require_address(address)
