@@ -110,7 +110,9 @@ def drawing(shown: Density, notes: list[str] | None = None) -> Any:
     figure = Figure(figsize=(WIDTH_INCHES, height))
     FigureCanvasAgg(figure)
     bottom = (line_inches * len(lines) + 0.5) / height
-    axes = figure.add_axes((0.15, bottom, 0.81, 0.81 * WIDTH_INCHES / height))
+    # Midpoint barriers may lie below 0, and a minus sign makes the numbers of the axis wider.
+    left = 0.15 if all(cloud.points.min(initial=0) >= 0 for cloud in shown.clouds) else 0.19
+    axes = figure.add_axes((left, bottom, 0.96 - left, 0.81 * WIDTH_INCHES / height))
     _axes(axes, shown)
     _background(axes, shown)
     size, opacity = _weight(sum(len(cloud.points) for cloud in shown.clouds))
