@@ -1,6 +1,6 @@
 """Exits with 0 if the Ray node of this container works: its raylet and, on the head, the head's service.
 
-Asks the agent of this node, which wants no token for this. RAY_AGENT_PORT names its port where that is not 52365.
+Asks the agent of this node, which wants no token for it. RAY_AGENT_PORT is its port where that is not 52365.
 """
 
 import os
