@@ -33,7 +33,7 @@ density: $(READY) ## 3,120 networks on digits and parts of MNIST and Fashion-MNI
 	$(BIN)/lmc-sweep compare runs/density_3000
 	$(BIN)/lmc-sweep claims runs/density_3000
 
-check: $(READY) ## Format, lint, types, floors, and the tests that need neither Ray nor faults (some minutes)
+check: $(READY) ## Format, lint, types, floors, and the quick tests that need neither Ray nor faults (some minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
