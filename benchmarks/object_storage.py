@@ -1,0 +1,53 @@
+"""The quickstart with its store on an S3 server of this machine, against a directory of this machine.
+
+The server is moto's, a process of its own that shares the cores with the sweep: what it takes is in the
+figure too. A network is not.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+ALLOWED_RATIO = 1.5
+SWEEP = "configs/quickstart.yaml"
+
+
+def rows() -> list[dict[str, Any]]:
+    """Whole-process seconds on Ray, then of the same command again, which finds everything there."""
+    sys.path.insert(0, str(ROOT / "tests" / "support"))
+    from s3_server import fresh_uri, serving
+
+    with tempfile.TemporaryDirectory() as folder, serving() as server:
+        environment = {**os.environ, **server.environment(), "LMC_SWEEP_CACHE": f"{folder}/cache"}
+        environment.pop("AWS_ENDPOINT_URL_S3", None)
+        uri, local = fresh_uri(), f"{folder}/store"
+        found = []
+        for name in ("quickstart", "quickstart again"):
+            on_disk = _seconds(local, environment)
+            on_s3 = _seconds(uri, environment)
+            found.append(
+                {
+                    "name": f"{name}, store on S3 (loopback), against {ALLOWED_RATIO:g} times a directory",
+                    "ours": on_s3,
+                    "baseline": ALLOWED_RATIO * on_disk,
+                    "ratio": ALLOWED_RATIO * on_disk / on_s3,
+                    "target": 1.0,
+                    "unit": "s",
+                }
+            )
+    return found
+
+
+def _seconds(store: str, environment: dict[str, str]) -> float:
+    """How long the quickstart takes into a store."""
+    command = [str(Path(sys.executable).with_name("lmc-sweep")), "run", SWEEP, "--store", store]
+    start = time.perf_counter()
+    subprocess.run(command, check=True, cwd=ROOT, stderr=subprocess.DEVNULL, env=environment)
+    return time.perf_counter() - start
