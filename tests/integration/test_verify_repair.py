@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lmc_sweep.cli.app import app
 from lmc_sweep.config import parse_sweep
-from lmc_sweep.store import repair
+from lmc_sweep.store import moving, repair
 from lmc_sweep.store.findings import Finding, Verification
 from lmc_sweep.store.local_files import LocalFiles
 from lmc_sweep.store.store import Store
@@ -189,13 +189,13 @@ def test_what_was_made_good_while_it_was_moved_is_put_back(
     file = first(path, "networks/*.safetensors")
     content = file.read_bytes()
     flip(file)
-    move = repair._move
+    move = moving._move
 
     def replaced(source: Path, target: Path) -> Path | None:
         source.write_bytes(content)
         return move(source, target)
 
-    monkeypatch.setattr(repair, "_move", replaced)
+    monkeypatch.setattr(moving, "_move", replaced)
     assert repair.set_aside(LocalFiles(path), str(file.relative_to(path))) is None
     assert content == file.read_bytes()
     assert [] == list((path / "quarantine" / "networks").iterdir())
