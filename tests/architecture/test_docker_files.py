@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -14,6 +15,8 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+
+from lmc_sweep.config import load_sweep
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -173,6 +176,20 @@ def test_other_manifests_are_valid() -> None:
 def test_a_job_has_the_cluster_that_the_other_manifest_describes() -> None:
     """Both manifests of KubeRay ask for one and the same cluster."""
     assert cluster_spec("raycluster.yaml") == cluster_spec("rayjob.yaml")
+
+
+def test_the_job_of_kuberay_is_a_run_that_resumes_and_waits_for_workers() -> None:
+    """Its command is `lmc-sweep run` on the cluster with a store that stays; its overrides are accepted."""
+    (manifest,) = documents(DOCKER / "kubernetes" / "rayjob.yaml")
+    words = manifest["spec"]["entrypoint"].split()
+    overrides = [word for before, word in itertools.pairwise(words) if before == "--set"]
+    sweep = load_sweep(ROOT / "configs" / "quickstart.yaml", overrides)
+    assert ["lmc-sweep", "run"] == words[:2]
+    assert ["auto", "s3://your-bucket/quickstart"] == [
+        words[words.index(o) + 1] for o in ("--address", "--store")
+    ]
+    assert sweep.execution.num_pending
+    assert manifest["spec"]["backoffLimit"] > 0
 
 
 def test_clusters_are_closed_grow_and_let_batches_end() -> None:
