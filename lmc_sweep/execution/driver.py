@@ -14,7 +14,7 @@ from lmc_sweep.execution.attempts import Attempts, InFlight, Phase, deadline_sec
 from lmc_sweep.execution.clock import Clock
 from lmc_sweep.execution.code import fingerprint
 from lmc_sweep.execution.companions import Companions
-from lmc_sweep.execution.executor import Attempt, Completion, Executor, ExecutorGone, Lost
+from lmc_sweep.execution.executor import Attempt, Completion, Executor, ExecutorGone, Lost, OnNodes
 from lmc_sweep.execution.heartbeat import Heartbeat
 from lmc_sweep.execution.outcomes import Outcomes
 from lmc_sweep.execution.pace import Pace
@@ -159,6 +159,8 @@ class Driver:
         progress = self.progress()
         if shows:
             self._reporter.progressed(progress)
+        if beats and isinstance(self._executor, OnNodes):
+            self._executor.tell_metrics(self._plan.sweep.name, progress, self._slots)
         if beats:
             self._heartbeat.beat(now, progress, self._stop, self._slots, self._schedule.is_reversed, is_over)
 

@@ -6,10 +6,13 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from lmc_sweep.execution.node_check import Needs
 from lmc_sweep.execution.task import Receipt, Task, execute
+
+if TYPE_CHECKING:
+    from lmc_sweep.execution.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,10 @@ class OnNodes(Protocol):
 
     def store_is_made(self, needs: Needs) -> None:
         """From now on machines that join are asked for this store."""
+        ...
+
+    def tell_metrics(self, sweep: str, progress: Progress, slots: Mapping[str, int]) -> None:
+        """Hands how far a run is to whatever collects metrics there."""
         ...
 
 

@@ -23,7 +23,9 @@ from lmc_sweep.errors import StoreError, SweepError
 from lmc_sweep.execution.executor import Attempt, Completion, Lost
 from lmc_sweep.execution.node_check import Needs
 from lmc_sweep.execution.placement import kind_of, places, resources
+from lmc_sweep.execution.progress import Progress
 from lmc_sweep.execution.ray_cluster import RayCluster, gone
+from lmc_sweep.execution.ray_metrics import RunMetrics
 from lmc_sweep.execution.ray_nodes import Demand, Node, fits, listed, num_slots, stepped, total, within
 from lmc_sweep.execution.ray_probe import Probe
 from lmc_sweep.execution.ray_suspects import NODE_LABEL, Suspects
@@ -67,6 +69,7 @@ class RayExecutor:
         self._handles: dict[tuple[int, Demand, str, str], Any] = {}
         self._memory_bytes: dict[str, float] = {}
         self._generation = 0
+        self._metrics: RunMetrics | None = None
         self._known: set[str] = set()
         self._seen: list[Node] = []
         self._usable: list[Node] = []
@@ -109,6 +112,17 @@ class RayExecutor:
     def store_is_made(self, needs: Needs) -> None:
         """From now on machines that join are asked for this store."""
         self._probe.now_at(needs)
+
+    def tell_metrics(self, sweep: str, progress: Progress, slots: Mapping[str, int]) -> None:
+        """Sets the metrics of a run, which Ray's agents export; nobody looks at those of a cluster of our
+        own."""
+        if self._cluster.is_own or not self._cluster.answers:
+            return
+        if self._metrics is None:
+            from ray.util import metrics
+
+            self._metrics = RunMetrics(metrics, sweep)
+        self._metrics.tell(progress, slots)
 
     def num_slots(self, place: str) -> int:
         """Tasks of a place that fit into the machines that are alive and have what the run needs."""

@@ -27,6 +27,8 @@ TEXT = "LMC_SWEEP_TEXT"
 """The variable that holds the sweep file."""
 LONGEST_TEXT = 100_000
 """Characters; systems allow a variable of 131,072 bytes."""
+PATIENCE_SECONDS = 20.0
+"""How long a cluster that has just started may take no jobs yet."""
 LOST_SECONDS = 60.0
 """How long a job server that does not answer is asked again by who follows a job."""
 LOOK_SECONDS = 1.0
@@ -106,19 +108,22 @@ def submit(
         environment: dict[str, Any] = {"env_vars": {TEXT: sweep.text}}
         if working_dir is not None:
             environment["working_dir"] = str(working_dir)
-        try:
-            client.submit_job(
-                entrypoint=entry_point(store, arguments),
-                submission_id=job_id,
-                runtime_env=environment,
-                metadata={"sweep": sweep.name, "store": store, "sweep_sha256": digest},
-            )
-        except RuntimeError as error:
-            if "already exists" not in str(error):
-                raise
-            info = client.get_job_info(job_id)  # another submission was quicker
-            return _attached(job_id, info.metadata or {}, digest)
-    return Job(job_id, is_new=True)
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                client.submit_job(
+                    entrypoint=entry_point(store, arguments),
+                    submission_id=job_id,
+                    runtime_env=environment,
+                    metadata={"sweep": sweep.name, "store": store, "sweep_sha256": digest},
+                )
+                return Job(job_id, is_new=True)
+            except RuntimeError as error:
+                if "already exists" in str(error):  # another submission was quicker
+                    return _attached(job_id, client.get_job_info(job_id).metadata or {}, digest)
+                if "try again later" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(LOOK_SECONDS)
 
 
 def job_name(sweep: str, store: str) -> str:

@@ -21,7 +21,7 @@ import psutil
 from ray_machines import end
 
 OBJECT_STORE_BYTES = 80 * 2**20
-START_SECONDS = 120.0
+ATTEMPTS = 4
 SCRIPTS = Path(sys.executable).parent
 
 
@@ -51,8 +51,8 @@ class StartedCluster:
         return {**without_tokens(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
 
     def add_node(self, *arguments: str, **environment: str) -> None:
-        """Starts a node with one CPU; does not wait for it."""
-        self._start(
+        """Starts a node with one CPU."""
+        self.start(
             [
                 *["--address", self.address, "--num-cpus", "1"],
                 *["--object-store-memory", str(OBJECT_STORE_BYTES), *arguments],
@@ -60,42 +60,33 @@ class StartedCluster:
             environment,
         )
 
-    def wait_for(self, num_nodes: int) -> None:
-        """Returns once so many machines are alive."""
-        program = (
-            "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='error'); "
-            "print(sum(node['Alive'] for node in ray.nodes()))"
-        )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            done = subprocess.run(
-                [sys.executable, "-c", program, self.address],
-                env=self.environment,
-                capture_output=True,
-                text=True,
-            )
-            if done.stdout.strip() == str(num_nodes):
-                return
-            assert time.monotonic() < deadline, done.stdout + done.stderr + self.said()
-            time.sleep(0.5)
-
     def said(self) -> str:
         """The end of what the nodes said."""
         return "\n".join(log.read_text(errors="replace")[-1500:] for log in self.folder.glob("*.log"))
 
-    def _start(self, arguments: list[str], environment: dict[str, str]) -> None:
-        number = len(self.processes)
-        with (self.folder / f"{number}.log").open("wb") as log:
-            self.processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments],
+    def start(self, arguments: list[str], environment: dict[str, str]) -> None:
+        """Returns once a node is up; tried again where a busy machine is too slow for Ray."""
+        for _ in range(ATTEMPTS):
+            log = self.folder / f"{len(self.processes)}.log"
+            with log.open("wb") as file:
+                node = subprocess.Popen(
+                    [
+                        *[sys.executable, "-m", "ray.scripts.scripts", "start", "--block"],
+                        *["--dashboard-agent-listen-port", str(free_port()), *arguments],
+                    ],
                     cwd=self.folder,
                     env={**self.environment, **environment},
-                    stdout=log,
+                    stdout=file,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            )
+            self.processes.append(node)
+            while node.poll() is None:
+                if b"block forever" in log.read_bytes():
+                    return
+                time.sleep(0.2)
+            _end_tree(node.pid)
+        raise AssertionError(self.said())
 
 
 @contextlib.contextmanager
@@ -106,10 +97,9 @@ def started_cluster(num_nodes: int, *, dashboard: bool = True) -> Iterator[Start
     token.write_text(secrets.token_hex(32))
     cluster = StartedCluster(folder, free_port(), free_port(), token)
     try:
-        _start_head(cluster, dashboard)
-        for number in range(num_nodes):  # one by one: a node that is slow to start gives up
+        cluster.start(_head(cluster, dashboard), {})
+        for _ in range(num_nodes):
             cluster.add_node()
-            cluster.wait_for(2 + number)
         yield cluster
     finally:
         for process in cluster.processes:
@@ -118,22 +108,14 @@ def started_cluster(num_nodes: int, *, dashboard: bool = True) -> Iterator[Start
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_head(cluster: StartedCluster, dashboard: bool) -> None:
-    """Starts the head; again on a machine so busy that Ray's own patience with its parts ends."""
-    for _ in range(3):
-        arguments = ["--head", "--port", str(cluster.port), "--num-cpus", "0"]
-        arguments += ["--temp-dir", str(cluster.folder / "r"), "--node-ip-address", "127.0.0.1"]
-        arguments += ["--include-dashboard", str(dashboard).lower()]
-        arguments += ["--dashboard-port", str(cluster.dashboard_port)]
-        arguments += ["--ray-client-server-port", str(free_port())]
-        cluster._start([*arguments, "--object-store-memory", str(OBJECT_STORE_BYTES)], {})
-        log, head = cluster.folder / f"{len(cluster.processes) - 1}.log", cluster.processes[-1]
-        while head.poll() is None:
-            if b"block forever" in log.read_bytes():
-                return
-            time.sleep(0.2)
-        _end_tree(head.pid)
-    raise AssertionError(cluster.said())
+def _head(cluster: StartedCluster, dashboard: bool) -> list[str]:
+    """What ``ray start`` is told to make a head."""
+    return [
+        *["--head", "--port", str(cluster.port), "--num-cpus", "0", "--node-ip-address", "127.0.0.1"],
+        *["--temp-dir", str(cluster.folder / "r"), "--object-store-memory", str(OBJECT_STORE_BYTES)],
+        *["--include-dashboard", str(dashboard).lower(), "--dashboard-port", str(cluster.dashboard_port)],
+        *["--ray-client-server-port", str(free_port())],
+    ]
 
 
 def without_tokens() -> dict[str, str]:

@@ -1,0 +1,179 @@
+"""What a task asks of a machine, which machines have it, and how much is put in flight; without Ray."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lmc_sweep.config.sweep import Execution, KindResources, Resources
+from lmc_sweep.execution.executor import Attempt
+from lmc_sweep.execution.ray_executor import RayExecutor
+from lmc_sweep.execution.ray_nodes import (
+    Demand,
+    Node,
+    fits,
+    has_label,
+    listed,
+    node,
+    num_slots,
+    stepped,
+    within,
+)
+from lmc_sweep.execution.ray_probe import Probe
+from lmc_sweep.execution.ray_suspects import Suspects
+
+SMALL = Node("a" * 56, 4, 0, 8e9, {"zone": "a"}, "small")
+LARGE = Node("b" * 56, 16, 2, 64e9, {"zone": "b", "ray.io/accelerator-type": "H100"}, "large")
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "meets"),
+    [
+        ("a", "a", True),
+        ("b", "a", False),
+        (None, "a", False),
+        ("b", "!a", True),
+        ("a", "!a", False),
+        (None, "!a", True),
+        ("b", "in(a, b)", True),
+        ("c", "in(a,b)", False),
+        ("c", "!in(a, b)", True),
+        (None, "!in(a, b)", True),
+        ("a", "in(a", False),
+    ],
+)
+def test_a_label_meets_a_selector_as_for_ray(value: str | None, wanted: str, meets: bool) -> None:
+    """A value, one of several, or none of them."""
+    assert meets == has_label(value, wanted)
+
+
+def test_slots_are_bounded_by_whatever_is_short() -> None:
+    """CPUs, GPUs, memory or labels."""
+    both = [SMALL, LARGE]
+    assert 20 == num_slots(both, Demand(1, 0))
+    assert 4 == num_slots(both, Demand(1, 0.5))
+    assert 2 + 16 == num_slots(both, Demand(1, 0, memory_bytes=4e9))
+    assert 16 == num_slots(both, Demand(1, 0, labels={"zone": "!a"}))
+    assert 0 == num_slots(both, Demand(1, 1, labels={"zone": "a"}))
+
+
+def test_no_task_asks_for_more_memory_than_a_machine_has() -> None:
+    """Else it would wait for ever; where memory is not known nothing is asked."""
+    assert 64e9 == within(Demand(1, 0, 1e12), [SMALL, LARGE]).memory_bytes
+    assert 8e9 == within(Demand(1, 0, 1e12, {"zone": "a"}), [SMALL, LARGE]).memory_bytes
+    assert 0 == within(Demand(1, 0, 1e9), [Node("c", 1, 0)]).memory_bytes
+    assert 1 == fits(SMALL, within(Demand(1, 0, 1e12), [SMALL]))
+
+
+def test_memory_is_asked_for_in_steps() -> None:
+    """Never less than what is needed, at most an eighth more, in few different amounts."""
+    amounts = [1e9 * 1.01**number for number in range(300)]
+    asked = [stepped(amount) for amount in amounts]
+    assert all(amount <= got <= amount * 1.126 for amount, got in zip(amounts, asked, strict=True))
+    assert len(set(asked)) < 45
+    assert 0 == stepped(0)
+
+
+def test_a_machine_is_read_as_ray_tells_it() -> None:
+    """Resources that it lacks are 0; its name and id stand in messages."""
+    told = {"NodeID": "f" * 56, "Resources": {"CPU": 2.0, "memory": 5.0}, "Labels": {"a": "b"}}
+    found = node({**told, "NodeManagerHostname": "h7"})
+    assert (2.0, 0.0, 5.0, {"a": "b"}) == (found.cpus, found.gpus, found.memory_bytes, found.labels)
+    assert "h7 (ffffffff)" == found.told
+    assert "2 x (2 CPUs, 0 GPUs, a=b)" == listed([found, found])
+    assert "no machine" == listed([])
+
+
+class _Handle:
+    """A remote function that keeps what it was asked with."""
+
+    def __init__(self, made: list[dict[str, Any]], options: dict[str, Any] | None = None) -> None:
+        self.made, self.asked = made, options
+
+    def options(self, **options: Any) -> _Handle:
+        self.made.append(options)
+        return _Handle(self.made, options)
+
+    def remote(self, task: Any) -> str:
+        return f"reference {len(self.made)}"
+
+
+def executor(execution: Execution, nodes: list[Node]) -> tuple[RayExecutor, list[dict[str, Any]]]:
+    """An executor on these machines, and the options of the functions that it makes."""
+    made: list[dict[str, Any]] = []
+    ray: Any = SimpleNamespace(remote=lambda **_: lambda body: _Handle(made))
+    found = RayExecutor.__new__(RayExecutor)
+    found._execution, found._ray = execution, ray
+    found._cluster = SimpleNamespace(  # type: ignore[assignment]
+        nodes=lambda: nodes, look=lambda: None, answers=True, answers_now=lambda: True, is_own=False
+    )
+    found._suspects, found._probe = Suspects(ray), Probe(ray)
+    found._tasks, found._references, found._functions, found._handles = {}, {}, {}, {}
+    found._memory_bytes, found._generation, found._known = {}, 0, set()
+    found._seen, found._usable = [], []
+    return found, made
+
+
+def window(found: RayExecutor, place: str) -> int:
+    """How many tasks of a place are put in flight."""
+    count = 0
+    while found.has_room(place, {place: count}) and count < 10_000:
+        count += 1
+    return count
+
+
+def test_the_window_follows_the_cluster() -> None:
+    """Twice what fits, whatever joins or leaves."""
+    nodes = [SMALL]
+    found, _ = executor(Execution(), nodes)
+    assert 8 == window(found, "network")
+    found._cluster = SimpleNamespace(**{**vars(found._cluster), "nodes": lambda: [SMALL, LARGE]})
+    assert 40 == window(found, "network")
+    found._cluster = SimpleNamespace(**{**vars(found._cluster), "nodes": lambda: [LARGE]})
+    assert 32 == window(found, "network")
+
+
+@pytest.mark.parametrize(("pending", "expected"), [(None, 1), (0, 1), (50, 50)])
+def test_an_autoscaler_sees_what_waits(pending: int | None, expected: int) -> None:
+    """Without any machine, as many batches are pending as ``num_pending`` says, and one at the least."""
+    found, _ = executor(Execution(num_gpus=1, num_pending=pending), [])
+    assert expected == window(found, "network")
+
+
+def test_a_few_machines_of_a_kind_do_not_get_the_tasks_of_all() -> None:
+    """The window of tasks that ask for labels, or for memory, counts the machines that have them."""
+    found, _ = executor(Execution(labels={"zone": "a"}), [SMALL, LARGE])
+    assert 8 == window(found, "network")
+    found, _ = executor(Execution(), [SMALL, LARGE])
+    found._memory_bytes["network"] = 32e9
+    assert 4 == window(found, "network")
+
+
+def test_a_task_asks_for_its_name_memory_and_labels() -> None:
+    """A function is made once for all batches alike; what grew asks for more, on machines that have it."""
+    kinds = KindResources(alignment=Resources(num_gpus=0, labels={"zone": "a"}))
+    found, made = executor(Execution(num_gpus=0.5, kinds=kinds), [SMALL, LARGE])
+    first = Attempt(1, place="network", memory_bytes=1.9e9, name="network digits, mlp 4x1")
+    for _ in range(3):
+        found._asking("network", first)
+    (asked,) = made
+    assert ("network digits, mlp 4x1", 1, 0.5) == (asked["name"], asked["num_cpus"], asked["num_gpus"])
+    assert 1.9e9 <= asked["memory"] <= 2.15e9
+    assert asked["label_selector"] is None
+    found._asking("network", Attempt(1, share=4.0, memory_bytes=1.9e9, name="n"))
+    assert (4, 2, 4.0) == (made[-1]["num_cpus"], made[-1]["num_gpus"], made[-1]["memory"] / asked["memory"])
+    found._asking("alignment", Attempt(1, name="a"))
+    assert ({"zone": "a"}, 0) == (made[-1]["label_selector"], made[-1]["num_gpus"])
+    found._asking("network", Attempt(1, place="network on CPUs", name="n"))
+    assert 0 == made[-1]["num_gpus"]
+
+
+def test_a_machine_that_was_refused_gets_no_tasks() -> None:
+    """It counts for nothing, and tasks keep away from it."""
+    found, made = executor(Execution(), [SMALL, LARGE])
+    found._probe.refused[SMALL.id] = "node small: other versions"
+    assert 16 == found.num_slots("network")
+    found._asking("network", Attempt(1, name="n"))
+    assert {"ray.io/node-id": f"!in({SMALL.id})"} == made[-1]["label_selector"]
