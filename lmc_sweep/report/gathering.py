@@ -62,7 +62,7 @@ def gather(
     """
     scope = make_scope(store, named, sweep, claims)
     return ReportData(
-        title=sweep or ", ".join(scope.sweeps) or store.path.name,
+        title=sweep or ", ".join(scope.sweeps) or store.uri.rstrip("/").rpartition("/")[2],
         subtitle=f"Report of {named}, written {moment(now or datetime.now(UTC))} UTC",
         headline=_headline(scope),
         warnings=(*scope.trouble, *_warnings(store)),

@@ -205,7 +205,8 @@ class Listing:
         if self.table.artifact is None:
             return {}
         named = {path for file in self.files.values() for path in file.artifacts}
-        lying = self.source.artifacts(layout.ARTIFACT_FOLDERS) if named else {}
+        folders = {path.partition("/")[0] for path in named}
+        lying = self.source.artifacts([name for name in layout.ARTIFACT_FOLDERS if name in folders])
         broken = {}
         for relative in named:
             stamp = lying.get(relative)
