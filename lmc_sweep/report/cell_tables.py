@@ -40,9 +40,9 @@ _BARRIERS = (
     Column("Correction", "choice"),
 )
 _MEANS = (
-    Column("Pairs", "count", "barriers that are finite"),
-    Column("Loss barrier", "number", "mean of the largest heights, nats"),
-    Column("Error barrier", "number", "mean of the largest heights, fraction"),
+    Column("Pairs", "count"),
+    Column("Loss barrier", "number", "mean, nats"),
+    Column("Error barrier", "number", "mean, fraction"),
 )
 _MAY_BE_SHARED = (
     "Data set",
@@ -120,6 +120,11 @@ def _settings(scope: Scope, cell_id: str) -> tuple[Value, ...]:
     return place, *(value for _, value in scope.cells[place].settings)
 
 
+def _plainly(value: Value) -> str:
+    """A setting without needless zeros."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def trimmed(table: Table) -> Table:
     """The table without columns that say nothing: empty ones, and those that are alike in every row.
 
@@ -132,7 +137,7 @@ def trimmed(table: Table) -> Table:
         values = {row[place] for row in table.rows}
         if column.heading in _MAY_BE_SHARED and len(values) == 1 and len(table.rows) > 1:
             (value,) = values
-            shared += [f"{column.heading.lower()} {value}"] if value is not None else []
+            shared += [] if value is None else [f"{column.heading.lower()} {_plainly(value)}"]
         elif values != {None}:
             kept.append(place)
     return replace(

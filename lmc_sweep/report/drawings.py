@@ -15,9 +15,9 @@ TITLE = "Figures"
 LEAD = (
     "As lmc-sweep plot draws them with their default options; lmc-sweep plot STORE lists the options of each."
 )
-LARGEST_SVG_BYTES = 300_000
+LARGEST_SVG_BYTES = 200_000
 """Drawings with more lines than that are embedded as pixels."""
-DOTS_PER_INCH = 200
+DOTS_PER_INCH = 150
 
 
 def drawings(scope: Scope) -> Section:

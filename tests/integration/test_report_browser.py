@@ -82,7 +82,7 @@ def test_a_click_on_a_heading_sorts(seen: Visit) -> None:
 def test_a_heading_sorts_by_the_keyboard(seen: Visit) -> None:
     """Enter on a heading does what a click does, and says so to those who hear the page."""
     heading = seen.page.locator("#networks thead tr:first-child th").nth(1)
-    heading.focus()
+    heading.locator("[role=button]").focus()
     seen.page.keyboard.press("Enter")
     assert "ascending" == heading.get_attribute("aria-sort")
 
@@ -122,7 +122,7 @@ def test_a_click_on_a_point_shows_its_cell_alone_until_the_chip_is_cleared(seen:
     page.evaluate("document.querySelector('.canvas').scrollIntoView({block: 'center', behavior: 'instant'})")
     page.locator(".canvas .scatterlayer .trace:nth-child(1) .point").first.hover(force=True)
     page.wait_for_selector(".hoverlayer .hovertext")
-    told = page.locator(".hoverlayer").inner_text()
+    told = page.locator(".hoverlayer").text_content()
     box = page.locator(".canvas .scatterlayer .trace:nth-child(1) .point").first.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     chip = page.locator("#chip")

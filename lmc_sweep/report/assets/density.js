@@ -120,10 +120,10 @@ class DensityPlot {
 
   // Where points are many, how dense they are; not where one cell is looked at.
   shade(traces) {
-    // A method that solves our model has all its points on the axis: where they lie says nothing of that world.
-    const clouds = traces.filter((trace) => trace.y.some((value) => value > this.place(1e-6)));
-    const x = clouds.flatMap((trace) => trace.x);
-    const y = clouds.flatMap((trace) => trace.y);
+    // Where our model is solved, points lie on the axis: how dense they are there says nothing of that world.
+    const kept = traces.map((trace) => [...trace.y.keys()].filter((k) => trace.y[k] > this.place(1e-6)));
+    const x = traces.flatMap((trace, place) => kept[place].map((k) => trace.x[k]));
+    const y = traces.flatMap((trace, place) => kept[place].map((k) => trace.y[k]));
     const color = Theme.color("shade");
     return {
       type: "histogram2dcontour",
@@ -180,6 +180,7 @@ class DensityPlot {
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
       margin: { l: 60, r: 16, t: 16, b: 56 },
       font: { family: "system-ui, sans-serif", size: 13, color: ink },
+      modebar: { bgcolor: "rgba(0, 0, 0, 0)", color: quiet, activecolor: ink },
       hoverlabel: { align: "left", bgcolor: Theme.color("raised"), bordercolor: quiet, font: { color: ink } },
       paper_bgcolor: "rgba(0, 0, 0, 0)",
       plot_bgcolor: "rgba(0, 0, 0, 0)",
@@ -190,7 +191,8 @@ class DensityPlot {
     return {
       responsive: true,
       displaylogo: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      // Named one by one: a new version must not bring a button that sends the plot anywhere.
+      modeBarButtons: [["toImage"], ["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]],
       toImageButtonOptions: { format: "svg", filename: "density" },
     };
   }
