@@ -116,8 +116,10 @@ def run(
     executor = _executor(asked, address, inline, listener)
     try:
         _ask_nodes(executor, plan, existing, uri)
-        if executor.num_slots("network") != plan.num_slots:
-            plan = make_plan(asked, existing, executor.num_slots("network"))  # batches for the cluster's size
+        # batches for the cluster's size, or for the machines that are waited for
+        num_slots = executor.num_slots("network") or asked.execution.num_pending or 1
+        if num_slots != plan.num_slots:
+            plan = make_plan(asked, existing, num_slots)
         kept = _recorded(plan, existing, uri)
         if isinstance(executor, OnNodes):
             executor.store_is_made(_needs(plan, kept, uri))
