@@ -4,6 +4,8 @@ const SYMBOLS = {
   D: "diamond", d: "diamond-tall", P: "cross", X: "x", p: "pentagon", h: "hexagon", "*": "star", 1: "y-down-open",
 };
 
+const SOLVED = 1e-6; // barriers up to this are none; many of them are drawn as ticks on the axis
+
 class DensityPlot {
   constructor(element) {
     this.element = element;
@@ -83,6 +85,7 @@ class DensityPlot {
     const kept = [...cloud.cells.keys()].filter((k) => Report.cell === null || cloud.cells[k] === Report.cell);
     const color = this.readable(look.color);
     const many = kept.length > 400;
+    const symbol = (SYMBOLS[look.symbol] || "circle") + (look.filled || look.symbol === "1" ? "" : "-open");
     return {
       type: "scatter",
       mode: "markers",
@@ -96,7 +99,7 @@ class DensityPlot {
       hovertemplate: "%{text}<extra></extra>",
       cliponaxis: false,
       marker: {
-        symbol: (SYMBOLS[look.symbol] || "circle") + (look.filled || look.symbol === "1" ? "" : "-open"),
+        symbol: kept.map((k) => (many && look.filled && cloud.model[k] <= SOLVED ? "line-ns-open" : symbol)),
         color,
         size: many ? 5.5 : 8,
         opacity: many ? 0.6 : 0.9,
@@ -121,7 +124,7 @@ class DensityPlot {
   // Where points are many, how dense they are; not where one cell is looked at.
   shade(traces) {
     // Where our model is solved, points lie on the axis: how dense they are there says nothing of that world.
-    const kept = traces.map((trace) => [...trace.y.keys()].filter((k) => trace.y[k] > this.place(1e-6)));
+    const kept = traces.map((trace) => [...trace.y.keys()].filter((k) => trace.y[k] > this.place(SOLVED)));
     const x = traces.flatMap((trace, place) => kept[place].map((k) => trace.x[k]));
     const y = traces.flatMap((trace, place) => kept[place].map((k) => trace.y[k]));
     const color = Theme.color("shade");
