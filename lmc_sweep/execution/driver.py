@@ -121,7 +121,12 @@ class Driver:
     def progress(self) -> Progress:
         """How far the run is now."""
         return self._heartbeat.progress(
-            self._schedule, self._attempts, self._tally, self._pace, self._recorder.attempts, self._slots
+            self._schedule,
+            self._attempts,
+            self._tally,
+            self._pace,
+            self._recorder.attempts,
+            self._slots_of_kinds(),
         )
 
     def _is_needed(self) -> bool:
@@ -160,9 +165,11 @@ class Driver:
         if shows:
             self._reporter.progressed(progress)
         if beats and isinstance(self._executor, OnNodes):
-            self._executor.tell_metrics(self._plan.sweep.name, progress, self._slots)
+            self._executor.tell_metrics(self._plan.sweep.name, progress, self._slots_of_kinds())
         if beats:
-            self._heartbeat.beat(now, progress, self._stop, self._slots, self._schedule.is_reversed, is_over)
+            self._heartbeat.beat(
+                now, progress, self._stop, self._slots_of_kinds(), self._schedule.is_reversed, is_over
+            )
 
     def _flush(self, now: float, last: bool = False) -> None:
         """Writes what the driver has to say, unless the store pauses."""
@@ -224,6 +231,10 @@ class Driver:
     def _count_slots(self) -> dict[str, int]:
         """Tasks that can run at a time, by place."""
         return {place: self._executor.num_slots(place) for found in self._places.values() for place in found}
+
+    def _slots_of_kinds(self) -> dict[str, int]:
+        """The same, by kind: of all its places."""
+        return {kind: sum(self._slots[place] for place in found) for kind, found in self._places.items()}
 
     def _scale(self, work: Work, place: str) -> float | None:
         """Measured over estimated seconds of work in a place; None where nothing like it was measured

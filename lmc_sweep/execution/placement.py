@@ -1,22 +1,25 @@
 """Where a batch runs: as its kind reserves, or on CPUs alone, whichever was measured to end it earlier.
 
 A place is the name of a kind, or that with ``ON_CPUS`` behind it. Only kinds that reserve a GPU, under
-``execution.placement: measured``, have both. Of each group of batches the first few go to both places, in the
-size in which they were planned. From then on a batch goes where it takes the least time; while there is no
-room there it goes to the other place only if it ends there before the first place would come to it. Which
-place computed what is no part of any identity: a device changes the last digits of a result at most.
+``execution.placement: measured``, have both. Of each large group of batches the first few go to both
+places, in the size in which they were planned; of small groups, what others of their kind took tells. From
+then on a batch goes where it takes the least time; while there is no room there it goes to the other place
+only if it ends there before the first place would come to it. Which place computed what is no part of any
+identity: a device changes the last digits of a result at most.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
 from lmc_sweep.config.sweep import Execution, Kind
 
 ON_CPUS = " on CPUs"
 TRIALS = 2
-"""Batches of a group that are measured in each place; the first in a process may pay for what it sets up."""
+"""Batches that are measured in each place; the first in a process may pay for what it sets up."""
+WORTH_TRYING = 8.0
+"""Batches that a group must have left to be tried by itself; of smaller ones, others of the kind tell."""
 
 
 def kind_of(place: str) -> Kind:
@@ -42,6 +45,9 @@ class Placement:
         """``needs_gpu`` says of a group whether CPUs cannot compute what it asks."""
         self._execution, self._needs_gpu = execution, needs_gpu
         self._scale: dict[tuple[int, str], float] = {}
+        self._of_kind: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        """Measured and estimated seconds of all batches of a place."""
+        self._tried: Counter[str] = Counter()
         self._num_ended: defaultdict[tuple[int, str], int] = defaultdict(int)
         self._num_begun: defaultdict[tuple[int, str], int] = defaultdict(int)
 
@@ -73,10 +79,12 @@ class Placement:
         if len(options) < 2:
             only = options[0] if options else kind
             return only if has_room(only) else None
+        is_large = left_seconds.get(group, 0.0) >= WORTH_TRYING * seconds
         for place in options:
-            if self._num_begun[group, place] < TRIALS and has_room(place):
+            wanted = self._num_begun[group, place] < TRIALS and (is_large or self._tried[place] < TRIALS)
+            if wanted and has_room(place):
                 return place
-        scales = {place: self._scale.get((group, place)) for place in options}
+        scales = {place: self.scale(group, place) for place in options}
         measured = {place: scale for place, scale in scales.items() if scale is not None}
         if len(measured) < len(options):  # one place is being tried: more goes where it was asked for
             return options[0] if has_room(options[0]) else None
@@ -84,7 +92,7 @@ class Placement:
         if has_room(best):
             return best
         queue = sum(
-            self._scale[other_group, best] * left
+            (self._scale.get((other_group, best)) or measured[best]) * left
             for other_group, left in left_seconds.items()
             if left > 0 and self._best(other_group, options) == best
         )
@@ -94,6 +102,7 @@ class Placement:
     def begun(self, group: int, place: str) -> None:
         """Books a batch that was submitted."""
         self._num_begun[group, place] += 1
+        self._tried[place] += 1
 
     def ended(self, group: int, place: str, estimated: float, measured: float) -> None:
         """Books a batch all of whose items were computed: the quickest tells what a place can do."""
@@ -101,15 +110,20 @@ class Placement:
         if estimated > 0:
             known = self._scale.get((group, place), float("inf"))
             self._scale[group, place] = min(known, measured / estimated)
+            self._of_kind[place][0] += measured
+            self._of_kind[place][1] += estimated
 
     def lost(self, group: int, place: str) -> None:
         """Books an attempt that ended without results: where nothing was measured, another is to tell."""
         if not self._num_ended[group, place]:
             self._num_begun[group, place] = max(0, self._num_begun[group, place] - 1)
+            self._tried[place] = max(0, self._tried[place] - 1)
 
     def scale(self, group: int, place: str) -> float | None:
-        """Measured over estimated seconds of a group in a place; None before that is known."""
-        return self._scale.get((group, place))
+        """Measured over estimated seconds of a group in a place, else of its kind there; None if unknown."""
+        known = self._scale.get((group, place))
+        measured, estimated = self._of_kind[place]
+        return known if known is not None else measured / estimated if estimated > 0 else None
 
     def _best(self, group: int, options: list[str]) -> str | None:
         """The quickest place of a group; None where that is not known."""

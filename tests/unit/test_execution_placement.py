@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from pretended import PretendedExecutor, all_settled, pretended_plan, pretended_run
 
 from lmc_sweep.config.sweep import Execution, KindResources, Resources
+from lmc_sweep.execution.executor import Attempt
 from lmc_sweep.execution.placement import ON_CPUS, Placement, kind_of, places, resources
+from lmc_sweep.execution.task import Receipt, Task
 
 MEASURED = Execution(num_gpus=0.5, placement="measured", kinds=KindResources(barrier=Resources(num_gpus=0)))
 GPU, CPU = "network", "network" + ON_CPUS
@@ -94,3 +99,34 @@ def test_without_machines_of_one_sort_the_other_does_all() -> None:
     """A cluster without GPUs, for the moment."""
     placement = Placement(MEASURED)
     assert CPU == placement.choose("network", 0, 1.0, {}, {GPU: 0, CPU: 2}, lambda place: True)
+
+
+def test_a_driver_learns_where_batches_are_quick(tmp_path: Path) -> None:
+    """Alignments that CPUs do ten times faster go there after their trials, and every item is done once."""
+    whole, _ = pretended_plan(tmp_path / "plan", slots=4)
+    many = [replace(batch, items=(item,), seconds=30.0) for batch in whole.batches for item in batch.items]
+    execution = Execution(num_gpus=1, placement="measured", kinds=MEASURED.kinds)
+    plan = replace(whole, sweep=replace(whole.sweep, execution=execution), batches=many)
+    went: Counter[str] = Counter()
+
+    def answer(task: Task, attempt: Attempt) -> tuple[float, Receipt]:
+        went[attempt.place] += 1
+        quick = attempt.place.startswith("alignment") == attempt.place.endswith(ON_CPUS)
+        seconds = 10.0 if quick else 100.0
+        return seconds, Receipt(tuple(item.id for item in task.items), seconds=seconds)
+
+    executor = PretendedExecutor(answer, slots=4)
+    driver = pretended_run(tmp_path, executor, plan=plan)
+    driver.run()
+    assert all_settled(driver)
+    assert len(many) == sum(went.values())
+    assert {"network", "alignment" + ON_CPUS, "barrier"} <= set(went)
+    assert "barrier" + ON_CPUS not in went
+    assert went["alignment" + ON_CPUS] > went["alignment"]
+
+
+def test_small_groups_go_by_others_of_their_kind() -> None:
+    """What ten groups of a few batches each are is learned once, not ten times."""
+    seconds = {(group, place): 1.0 if place == GPU else 30.0 for group in range(10) for place in (GPU, CPU)}
+    went, _ = run(seconds, dict.fromkeys(range(10), 4), {GPU: 2, CPU: 4})
+    assert sum(count for (_, place), count in went.items() if place == CPU) <= 4
