@@ -66,6 +66,12 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Whether something answers at a port of this machine."""
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
 def environment(**more: str) -> dict[str, str]:
     """Variables of a node: the tools of this environment, and a token of its own."""
     path = os.pathsep.join((str(BIN), os.environ["PATH"]))
@@ -125,6 +131,34 @@ def test_a_worker_that_is_asked_to_stop_lets_its_task_end(tmp_path: Path, short:
         told, _ = driver.communicate(timeout=60)
         assert "ended\n" == told
         leaving.wait(timeout=60)
+
+
+def test_a_run_waits_for_workers_that_come_later(tmp_path: Path, short: Path) -> None:
+    """On a head alone, a run with `num_pending` starts; once a worker has joined it ends with its results.
+
+    So does the job of docker/kubernetes, whose workers come when batches wait.
+    """
+    port = free_port()
+    variables = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_PORT=str(port))
+    variables["RAY_HEAD"] = f"127.0.0.1:{port}"
+    head = {"RAY_NODE_OPTIONS": f"--include-dashboard false --temp-dir {short}"}
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    run = [str(BIN / "lmc-sweep"), "run", "sweep.yaml", "--address", variables["RAY_HEAD"]]
+    run += ["--set", "execution.num_pending=4"]
+    with ExitStack() as running:
+        node = str(DOCKER / "node.sh")
+        running.enter_context(started([node, "head"], tmp_path, variables | head))
+        wait_until(lambda: listens(port), START_SECONDS, (tmp_path / "node.sh_head.log").read_text)
+        process = running.enter_context(started(run, tmp_path, variables))
+        log = tmp_path / f"lmc-sweep_{run[-1]}.log"
+        wait_until(
+            lambda: "to do" in log.read_text() or process.poll() is not None, START_SECONDS, log.read_text
+        )
+        worker = {"RAY_NODE_OPTIONS": "--num-cpus 1"}
+        running.enter_context(started([node, "worker"], tmp_path, variables | worker))
+        wait_until(lambda: process.poll() is not None, 180, log.read_text)
+        assert 0 == process.returncode, log.read_text()[-3000:]
+    assert (4, 8) == tuple(len(table.df()) for table in tables(tmp_path / "store"))
 
 
 def test_a_sweep_runs_in_a_slurm_allocation(tmp_path: Path) -> None:
