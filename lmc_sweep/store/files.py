@@ -114,6 +114,9 @@ class Files(Protocol):
     def alone(self) -> AbstractContextManager[bool]:
         """Whether no other compaction is known to be at work."""
 
+    def for_each(self, action: Callable[[str], object], names: Iterable[str]) -> None:
+        """Does the same for several names, at once where each waits for a network."""
+
     # advice
 
     def write_advice(self, path: str, content: bytes) -> None:

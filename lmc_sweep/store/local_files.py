@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -116,6 +116,10 @@ class LocalFiles:
 
     def alone(self) -> AbstractContextManager[bool]:
         return directory.alone(self.root / layout.RECORDS)
+
+    def for_each(self, action: Callable[[str], object], names: Iterable[str]) -> None:
+        for name in names:
+            action(name)
 
     def write_advice(self, path: str, content: bytes) -> None:
         with named_errors(self.root / path):

@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -62,12 +62,12 @@ class Mirror:
 
     def strangers(self) -> list[str]:
         with self._reading():
-            tops = {path.partition("/")[0] for path in self.objects.list()}
+            tops = self.objects.tops()
         return sorted(top for top in tops - {*layout.FOLDERS, layout.MARKER} if not top.startswith("."))
 
     def is_untouched(self) -> bool:
         with self._reading():
-            return not self.objects.exists(layout.MARKER) and not self.objects.list()
+            return not self.objects.tops()
 
     def establish(self, content: bytes) -> None:
         self.objects.put(layout.MARKER, [content], replace=False)
@@ -174,6 +174,9 @@ class Mirror:
     @contextmanager
     def alone(self) -> Iterator[bool]:
         yield True  # there are no locks: two compactions are right, and twice the work
+
+    def for_each(self, action: Callable[[str], object], names: Iterable[str]) -> None:
+        at_once(action, names)
 
     # advice
 

@@ -137,6 +137,14 @@ class Objects:
                     found[entry["path"]] = ObjectStamp(entry["size"], modified, entry["e_tag"])
         return found
 
+    def tops(self) -> set[str]:
+        """What the paths begin with, up to the first slash: one request, however much lies below."""
+        import obstore
+
+        found = self._asked(lambda: obstore.list_with_delimiter(self._asking), "")
+        names = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
+        return {name.partition("/")[0] for name in names} - {""}
+
     def delete(self, path: str) -> None:
         """Deletes an object; one that is not there is no error."""
         import obstore

@@ -179,7 +179,7 @@ class Store:
 
     def problems(self) -> list[Problem]:
         """Files that are left out of every result: torn, truncated, foreign or missing ones."""
-        listings = [self._listed(name) for name in TABLES]
+        listings = self._all_listed()
         found = [*(listing.problems for listing in listings), *(listing.broken for listing in listings)]
         return sorted((problem for part in found for problem in part.values()), key=lambda one: one.path)
 
@@ -290,11 +290,16 @@ class Store:
         listing.refresh()
         return listing
 
+    def _all_listed(self) -> list[Listing]:
+        """The listings of all tables, up to date."""
+        self.files.for_each(self._listed, TABLES)
+        return [self._listings[name] for name in TABLES]
+
     def _connect(self) -> Any:
         """A connection whose views show the files that are there now."""
         from lmc_sweep.store.views import connect
 
-        state = tuple(self._listed(name).version for name in TABLES)
+        state = tuple(listing.version for listing in self._all_listed())
         if self._connection is None or self._connection[0] != state:
             self._connection = (state, connect(self.path, self._listings))
         return self._connection[1]

@@ -96,6 +96,11 @@ class FakeObjects:
         with self.bucket.lock:
             return {path: stamp for path, stamp in self.bucket.stamps.items() if path.startswith(folder)}
 
+    def tops(self) -> set[str]:
+        """What the paths begin with."""
+        self._ask("list", "")
+        return {path.partition("/")[0] for path in self.bucket.content}
+
     def delete(self, path: str) -> None:
         """Takes an object away."""
         self._ask("delete", path)

@@ -141,6 +141,14 @@ def test_listing_goes_over_all_pages(objects: Objects, s3: S3Server) -> None:
     assert names == sorted(objects.list("records"))
 
 
+def test_what_lies_at_the_top_is_told_without_all_that_lies_below(objects: Objects) -> None:
+    """Folders and files at the top are named once each; nothing where there is nothing."""
+    assert set() == objects.tops()
+    for path in ("a/b/c", "a/d", "store.json"):
+        objects.put(path, [b"x"], replace=False)
+    assert {"a", "store.json"} == objects.tops()
+
+
 def test_folders_that_consoles_make_are_no_objects(objects: Objects, s3: S3Server) -> None:
     """The empty objects that stand for the folder itself are not listed."""
     prefix = objects.uri.removeprefix("s3://")
