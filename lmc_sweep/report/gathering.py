@@ -21,6 +21,7 @@ from lmc_sweep.report.provenance import code_and_hardware, provenance
 from lmc_sweep.report.scope import Scope, make_scope
 from lmc_sweep.report.side_by_side import sections_of
 from lmc_sweep.report.similarity_tables import similarity_tables
+from lmc_sweep.report.snapshot import Snapshot
 from lmc_sweep.report.wording import counted, moment
 from lmc_sweep.report.words import words
 
@@ -60,6 +61,7 @@ def gather(
         claims: A file of claims; None where there is none.
         now: When the report is made; None for the present.
     """
+    store = Snapshot(store.files.address)
     scope = make_scope(store, named, sweep, claims)
     return ReportData(
         title=sweep or ", ".join(scope.sweeps) or store.uri.rstrip("/").rpartition("/")[2],
