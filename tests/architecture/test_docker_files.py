@@ -24,6 +24,7 @@ TOOLS = Path(sys.executable).parent
 KUBERNETES = "1.37"
 SCRIPTS = [*DOCKER.glob("*.sh"), *DOCKER.glob("slurm/*")]
 MANIFESTS = sorted((DOCKER / "kubernetes").glob("*.yaml"))
+METRIC = re.compile(r"ray_lmc_sweep_[a-z_]*[a-z]")
 TOKEN = {"RAY_AUTH_TOKEN": "0" * 64}
 
 
@@ -227,3 +228,21 @@ def test_the_launcher_is_valid() -> None:
     jsonschema.validate(asked, schema)
     validate_config(prepare_config(asked))
     assert {"CPU": 0, "GPU": 0} == asked["available_node_types"]["head"]["resources"]
+
+
+def test_the_dashboard_shows_what_a_run_tells() -> None:
+    """Every metric of a run stands in a panel of Grafana's, no panel asks for another, none overlap."""
+    from lmc_sweep.execution.ray_metrics import GAUGES, LOST, WHOLE
+
+    panels = json.loads((DOCKER / "grafana.json").read_text())["panels"]
+    asked = {name for panel in panels for part in panel["targets"] for name in METRIC.findall(part["expr"])}
+    assert {f"ray_{name}" for name in (*GAUGES, *WHOLE, LOST)} == asked
+    places = [panel["gridPos"] for panel in panels]
+    covered = [
+        (x, y)
+        for place in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(covered)) == len(covered)
+    assert 24 == max(x for x, _ in covered) + 1
