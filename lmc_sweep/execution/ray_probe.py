@@ -123,6 +123,8 @@ def _answered(ray: Any, reference: Any) -> list[str]:
     """What a machine said, or why it could not say anything."""
     try:
         return list(ray.get(reference))
+    except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
+        return []  # it has just left, and counts for nothing any more
     except ray.exceptions.RayTaskError as error:
         cause = getattr(error, "cause", None) or error
         told = " ".join(f"{type(cause).__name__}: {cause}".split())[:300]

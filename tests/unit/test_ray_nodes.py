@@ -1,4 +1,4 @@
-"""What a task asks of a machine, which machines have it, and how much is put in flight; without Ray."""
+"""What a task asks of a machine, which machines have it, and how much is put in flight."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray import exceptions as ray_exceptions
 
 from lmc_sweep.config.sweep import Execution, KindResources, Resources
+from lmc_sweep.errors import SweepError
+from lmc_sweep.execution import ray_probe
 from lmc_sweep.execution.executor import Attempt
+from lmc_sweep.execution.node_check import Needs
 from lmc_sweep.execution.ray_executor import RayExecutor
 from lmc_sweep.execution.ray_nodes import (
     Demand,
@@ -177,3 +181,76 @@ def test_a_machine_that_was_refused_gets_no_tasks() -> None:
     assert 16 == found.num_slots("network")
     found._asking("network", Attempt(1, name="n"))
     assert {"ray.io/node-id": f"!in({SMALL.id})"} == made[-1]["label_selector"]
+
+
+class _Answers:
+    """Ray whose machines answer what is written down for them; one without an answer is silent."""
+
+    exceptions = ray_exceptions
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.told, self.asked = told, []
+
+    def remote(self, **_: object) -> Any:
+        return lambda body: self
+
+    def options(self, *, scheduling_strategy: Any, name: str) -> Any:
+        assert not scheduling_strategy.soft
+        return SimpleNamespace(remote=lambda asked: self._ask(scheduling_strategy.node_id, asked))
+
+    def _ask(self, node_id: str, asked: dict[str, Any]) -> str:
+        self.asked.append((node_id, asked))
+        return node_id
+
+    def wait(self, references: list[str], timeout: float, num_returns: int = 1) -> Any:
+        return [one for one in references if one in self.told], []
+
+    def get(self, reference: str) -> Any:
+        told = self.told[reference]
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+
+WANTED = Needs("s3://bucket/prefix")
+
+
+def test_the_machine_that_lacks_something_is_named() -> None:
+    """With what it said; one that cannot even load the program is told to install it."""
+    other = ray_exceptions.RayTaskError("f", "", ImportError("No module named 'lmc_sweep'"))
+    probe = Probe(_Answers({SMALL.id: ["the data is missing"], LARGE.id: other}))
+    with pytest.raises(SweepError) as refused:
+        probe.require([SMALL, LARGE], WANTED)
+    told = str(refused.value)
+    assert "node small (aaaaaaaa): the data is missing; node large (bbbbbbbb): cannot run the program" in told
+    assert told.endswith("Nothing was started.")
+
+
+def test_silent_machines_are_left_out_until_they_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told of; where none answers nothing can start; one that has left is no problem."""
+    monkeypatch.setattr(ray_probe, "ANSWER_SECONDS", 0.05)
+    ray = _Answers({SMALL.id: []})
+    probe = Probe(ray)
+    assert [LARGE] == probe.require([SMALL, LARGE], WANTED)
+    assert [LARGE.id] == probe.silent
+    ray.told[LARGE.id] = []
+    assert ({}, []) == (probe.look([SMALL, LARGE]), probe.silent)
+    with pytest.raises(SweepError, match="no node of the cluster began a task"):
+        Probe(_Answers({})).require([SMALL], WANTED)
+    assert [] == Probe(_Answers({SMALL.id: ray_exceptions.NodeDiedError("gone")})).require([SMALL], WANTED)
+
+
+def test_a_machine_that_joins_is_asked_once() -> None:
+    """For the store as it is by then; what it lacks is told once, and forgotten with the machine."""
+    ray = _Answers({SMALL.id: []})
+    probe = Probe(ray)
+    assert {} == probe.look([SMALL])  # nothing is asked on a cluster of our own
+    probe.require([SMALL], WANTED)
+    probe.now_at(Needs("s3://bucket/prefix", marker=b"m"))
+    ray.told[LARGE.id] = ["other versions"]
+    assert {LARGE.id: "node large (bbbbbbbb): other versions"} == probe.look([SMALL, LARGE])
+    assert b"m" == ray.asked[-1][1]["marker"]
+    assert {} == probe.look([SMALL, LARGE])
+    assert [SMALL.id, LARGE.id] == [node_id for node_id, _ in ray.asked]
+    probe.look([SMALL])
+    assert {} == probe.refused
