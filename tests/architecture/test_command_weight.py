@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,18 @@ import typer
 
 from lmc_sweep.cli.app import app
 
-HEAVY = ("torch", "ray", "torchvision", "pyarrow", "duckdb", "matplotlib", "sklearn", "scipy", "jinja2", "plotly")
+HEAVY = (
+    "torch",
+    "ray",
+    "torchvision",
+    "pyarrow",
+    "duckdb",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "jinja2",
+    "plotly",
+)
 ROOT = Path(__file__).parents[2]
 
 
@@ -50,13 +61,13 @@ def test_workers_load_no_driver() -> None:
 
 
 def test_help_answers_in_under_half_a_second() -> None:
-    """The fastest of five runs of lmc-sweep --help, the machine being shared."""
+    """The fastest of five runs of lmc-sweep --help, in seconds of a processor: the machine is shared."""
     command = Path(sys.executable).with_name("lmc-sweep")
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         subprocess.run([str(command), "--help"], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(sum(os.times()[2:4]) - sum(before[2:4]))  # of children, user and system
     assert min(seconds) < 0.5
 
 

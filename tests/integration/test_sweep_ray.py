@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -81,17 +82,21 @@ def finish(process: subprocess.Popen[str]) -> str:
 def test_ray_and_inline_give_the_same_tables(
     tmp_path: Path, undisturbed: Path, measured_tables: Tables
 ) -> None:
-    """Ids are identical and numbers equal bit for bit, whoever computed them; again does nothing in 10 s."""
+    """Ids are identical and numbers equal bit for bit, whoever computed them; again does nothing in 10 s.
+
+    The seconds are those of the processors: how long it takes beside other tests says nothing.
+    """
     process = start(tmp_path)
     said = finish(process)
     assert 0 == process.returncode, said
     tables = measured_tables(tmp_path / "store")
     assert COUNTS == {name: len(rows) for name, rows in tables.items()}
     assert measured_tables(undisturbed) == tables
-    began = time.monotonic()
+    before = cpu_seconds()
     again = start(tmp_path)
-    assert "Everything is there" in finish(again)
-    assert (0, True) == (again.returncode, time.monotonic() - began < 10)
+    said = finish(again)
+    assert (0, True, False) == (again.returncode, "Everything is there" in said, "cluster" in said)
+    assert cpu_seconds() - before < 10
 
 
 @pytest.mark.fault
@@ -112,6 +117,12 @@ def test_a_driver_killed_at_random_moments_loses_nothing(
     assert 0 == process.returncode, said
     assert published <= records(tmp_path)
     assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
+
+
+def cpu_seconds() -> float:
+    """What the processes that this one started and that are over have computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def records(folder: Path) -> set[str]:
