@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 ALLOWED_RATIO = 1.5
+ROUNDS = 2  # the best of each counts
 SWEEP = "configs/quickstart.yaml"
 
 
@@ -27,22 +28,25 @@ def rows() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder, serving() as server:
         environment = {**os.environ, **server.environment(), "LMC_SWEEP_CACHE": f"{folder}/cache"}
         environment.pop("AWS_ENDPOINT_URL_S3", None)
-        uri, local = fresh_uri(), f"{folder}/store"
-        found = []
-        for name in ("quickstart", "quickstart again"):
-            on_disk = _seconds(local, environment)
-            on_s3 = _seconds(uri, environment)
-            found.append(
-                {
-                    "name": f"{name}, store on S3 (loopback), against {ALLOWED_RATIO:g} times a directory",
-                    "ours": on_s3,
-                    "baseline": ALLOWED_RATIO * on_disk,
-                    "ratio": ALLOWED_RATIO * on_disk / on_s3,
-                    "target": 1.0,
-                    "unit": "s",
-                }
-            )
-    return found
+        found: dict[str, dict[str, list[float]]] = {"quickstart": {}, "quickstart again": {}}
+        for number in range(ROUNDS):
+            places = {"ours": fresh_uri(), "baseline": f"{folder}/round-{number}"}
+            for seconds in found.values():
+                for whose, store in places.items():
+                    seconds.setdefault(whose, []).append(_seconds(store, environment))
+    return [_row(name, min(s["ours"]), min(s["baseline"])) for name, s in found.items()]
+
+
+def _row(name: str, ours: float, baseline: float) -> dict[str, Any]:
+    """One line: seconds on S3, and those that a directory allows."""
+    return {
+        "name": f"{name}, store on S3 (loopback), against {ALLOWED_RATIO:g} times a directory",
+        "ours": ours,
+        "baseline": ALLOWED_RATIO * baseline,
+        "ratio": ALLOWED_RATIO * baseline / ours,
+        "target": 1.0,
+        "unit": "s",
+    }
 
 
 def _seconds(store: str, environment: dict[str, str]) -> float:

@@ -8,14 +8,15 @@ address that answers in the cloud alone.
 
 from __future__ import annotations
 
-import configparser
 import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lmc_sweep.errors import StoreError
+from lmc_sweep.store.aws_profiles import is_set, keys_of_a_profile, require_server
 from lmc_sweep.store.object_errors import CREDENTIALS
 from lmc_sweep.store.object_uris import ObjectUri, Scheme
 
@@ -74,8 +75,11 @@ _ROLE: Mapping[Scheme, tuple[str, str, dict[str, str]]] = {
     "gs": ("GET", "/computeMetadata/v1/instance/id", {"Metadata-Flavor": "Google"}),
     "az": ("GET", "/metadata/instance?api-version=2021-02-01", {"Metadata": "true"}),
 }
-_KEYS_OF_PROFILES = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-_ELSEWHERE = ("sso_session", "sso_start_url", "role_arn", "credential_process", "login_session")
+_SERVERS: Mapping[Scheme, tuple[str, ...]] = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 
 
 def make_clients(uri: ObjectUri) -> tuple[Client, Client]:
@@ -134,7 +138,9 @@ def _client(uri: ObjectUri, config: dict[str, Any], silence_seconds: float) -> C
 def _config(uri: ObjectUri) -> dict[str, Any]:
     """What the client library must be told beside what it reads from the environment itself."""
     config: dict[str, Any] = {}
-    if uri.scheme == "az" and not _is_set("AZURE_STORAGE_USE_EMULATOR"):
+    for variable in filter(is_set, _SERVERS[uri.scheme]):
+        require_server(os.environ[variable], variable)
+    if uri.scheme == "az" and not is_set("AZURE_STORAGE_USE_EMULATOR"):
         account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
         if not account:
             raise StoreError(f"{uri}: no storage account is named. {CREDENTIALS['az']}.")
@@ -142,8 +148,9 @@ def _config(uri: ObjectUri) -> dict[str, Any]:
     if uri.scheme == "s3":
         # one request per name deletes on every service that speaks S3; requests for many do not
         config["disable_bulk_delete"] = True
-        config |= _of_a_profile(uri)
-    found = "aws_access_key_id" in config or any(map(_is_set, _ENOUGH[uri.scheme]))
+        if not any(map(is_set, _ENOUGH["s3"])):
+            config |= keys_of_a_profile(uri)
+    found = "aws_access_key_id" in config or any(map(is_set, _ENOUGH[uri.scheme]))
     if uri.scheme == "gs":
         found = found or _google_default().is_file()
     if not found and not _has_role(uri.scheme):
@@ -151,47 +158,9 @@ def _config(uri: ObjectUri) -> dict[str, Any]:
             f"{uri}: no credentials for {uri.service} were found, and no role of this machine. "
             f"{CREDENTIALS[uri.scheme]}."
         )
-    if uri.scheme == "s3" and _is_set("AWS_ACCESS_KEY_ID") and not _is_set("AWS_SECRET_ACCESS_KEY"):
+    if uri.scheme == "s3" and is_set("AWS_ACCESS_KEY_ID") and not is_set("AWS_SECRET_ACCESS_KEY"):
         raise StoreError(f"{uri}: AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not. Set both.")
     return config
-
-
-def _of_a_profile(uri: ObjectUri) -> dict[str, Any]:
-    """Keys, region and server of a profile in ``~/.aws``; nothing where the environment has keys itself."""
-    named = os.environ.get("AWS_PROFILE")
-    if any(map(_is_set, _ENOUGH["s3"])):
-        return {}
-    profile = named or "default"
-    told: dict[str, str] = {}
-    for variable, default, section in (
-        ("AWS_CONFIG_FILE", "~/.aws/config", profile if profile == "default" else f"profile {profile}"),
-        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", profile),
-    ):
-        parser = configparser.RawConfigParser(strict=False)
-        try:
-            parser.read(Path(os.environ.get(variable) or default).expanduser(), encoding="utf-8")
-        except (OSError, configparser.Error, UnicodeDecodeError) as error:
-            raise StoreError(f"{variable} ({default}): cannot be read: {type(error).__name__}.") from error
-        if parser.has_section(section):
-            told |= dict(parser.items(section))
-    if named and not told:
-        raise StoreError(f"{uri}: AWS_PROFILE={named}: there is no such profile in ~/.aws. Name another.")
-    keys = {key: told[key] for key in _KEYS_OF_PROFILES if told.get(key)}
-    if not keys and (other := [key for key in _ELSEWHERE if key in told]):
-        raise StoreError(
-            f"{uri}: profile {profile!r} of ~/.aws gets its keys by {other[0]}, which is not read here. "
-            'Put them into the environment: eval "$(aws configure export-credentials --format env)".'
-        )
-    if keys and told.get("region") and not (_is_set("AWS_REGION") or _is_set("AWS_DEFAULT_REGION")):
-        keys["aws_region"] = told["region"]
-    if keys and told.get("endpoint_url") and not _is_set("AWS_ENDPOINT_URL"):
-        keys["aws_endpoint"] = told["endpoint_url"]
-    return keys
-
-
-def _is_set(variable: str) -> bool:
-    """Whether a variable of the environment holds something."""
-    return bool(os.environ.get(variable))
 
 
 def _google_default() -> Path:
@@ -202,7 +171,6 @@ def _google_default() -> Path:
 def _has_role(scheme: Scheme) -> bool:
     """Whether this machine is one in the cloud, which may have a role; asked for a second at most."""
     import http.client
-    from urllib.parse import urlsplit
 
     if scheme == "s3" and os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return False

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lmc_sweep.store.object_calls import asked
 from lmc_sweep.store.object_clients import RETRY_SECONDS, make_clients
-from lmc_sweep.store.object_errors import AGAIN, PASSING, ObjectError, is_conflict, is_not_offered, translated
+from lmc_sweep.store.object_errors import AGAIN, PASSING, ObjectError, is_conflict, is_not_offered
 from lmc_sweep.store.object_uris import ObjectUri, parse_uri
 
 T = TypeVar("T")
@@ -35,7 +35,6 @@ _PARTS_AT_ONCE = 4
 _PAGE = 1000  # names that one request lists, on all three services
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
-_runs_in = 0  # the process in which the client library has its threads
 
 
 @dataclass(frozen=True)
@@ -225,13 +224,7 @@ class Objects:
 
     def _asked(self, action: Callable[[], T], path: str) -> T:
         """What a request of the client library returns; its errors as OSErrors."""
-        from obstore.exceptions import BaseError
-
-        _require_own_process(self.uri)
-        try:
-            return _interruptibly(action)
-        except (BaseError, FileNotFoundError, ValueError) as error:
-            raise translated(error, self._uri, path) from error
+        return asked(action, self._uri, path)
 
 
 def open_objects(uri: str) -> Objects:
@@ -260,40 +253,3 @@ def _pieces(content: Iterable[Bytes]) -> Iterator[memoryview]:
         view = memoryview(chunk).cast("B")
         for start in range(0, len(view), PART_BYTES):
             yield view[start : start + PART_BYTES]
-
-
-def _interruptibly(action: Callable[[], T]) -> T:
-    """What an action returns that keeps the interpreter waiting: Ctrl-C and other signals end the wait.
-
-    The client library looks at no signals. So the main thread, which alone gets them, lets another one ask.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return action()
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            done.append(action())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, name="object storage", daemon=True)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
-
-
-def _require_own_process(uri: str) -> None:
-    """Raises ObjectError in a process that was forked off one that used object storage: it would hang."""
-    global _runs_in
-    _runs_in = _runs_in or os.getpid()
-    if _runs_in != os.getpid():
-        raise ObjectError(
-            errno.EINVAL,
-            "object storage was in use when this process was forked",
-            uri,
-            "Start processes by spawn, or use the store in them alone",
-        )

@@ -16,6 +16,7 @@ from s3_server import S3Server, fresh_uri
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import object_clients
+from lmc_sweep.store.object_errors import ObjectError
 from lmc_sweep.store.objects import open_objects
 
 
@@ -183,3 +184,33 @@ def test_a_key_of_azure_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match="AZURE_STORAGE_ACCOUNT_KEY") as refused:
         open_objects("az://container/x")
     assert "notbase64" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:9000", "127.0.0.1:9000", "http://", "http://a:b:c", "http://a b"]
+)
+@pytest.mark.parametrize(
+    ("uri", "variable"),
+    [
+        ("s3://bucket/x", "AWS_ENDPOINT_URL"),
+        ("gs://bucket/x", "GOOGLE_BASE_URL"),
+        ("az://bucket/x", "AZURE_STORAGE_ENDPOINT"),
+    ],
+)
+def test_addresses_that_are_none(
+    uri: str, variable: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that should name a server and does not is refused with its name before anything else."""
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(StoreError, match=f"{variable}=.*http://HOST:PORT"):
+        open_objects(uri)
+
+
+def test_the_client_library_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What breaks inside the client library, which raises no Exception then, is told like other errors."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setattr(object_clients, "require_server", lambda address, said: None)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
+    with pytest.raises(ObjectError, match="the client library broke"):
+        open_objects("s3://bucket/x").get("a")
