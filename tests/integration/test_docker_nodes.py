@@ -66,12 +66,6 @@ def free_port() -> int:
         return port
 
 
-def listens(port: int) -> bool:
-    """Whether something answers at a port of this machine."""
-    with socket.socket() as asked:
-        return asked.connect_ex(("127.0.0.1", port)) == 0
-
-
 def environment(**more: str) -> dict[str, str]:
     """Variables of a node: the tools of this environment, and a token of its own."""
     path = os.pathsep.join((str(BIN), os.environ["PATH"]))
@@ -148,7 +142,8 @@ def test_a_run_waits_for_workers_that_come_later(tmp_path: Path, short: Path) ->
     with ExitStack() as running:
         node = str(DOCKER / "node.sh")
         running.enter_context(started([node, "head"], tmp_path, variables | head))
-        wait_until(lambda: listens(port), START_SECONDS, (tmp_path / "node.sh_head.log").read_text)
+        told = tmp_path / "node.sh_head.log"
+        wait_until(lambda: "runtime started" in told.read_text(), START_SECONDS, told.read_text)
         process = running.enter_context(started(run, tmp_path, variables))
         log = tmp_path / f"lmc-sweep_{run[-1]}.log"
         wait_until(
