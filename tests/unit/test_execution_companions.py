@@ -14,6 +14,7 @@ from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.task import Receipt, Task
 from lmc_sweep.planning.batching import Batch
 from lmc_sweep.store import sweeps
+from lmc_sweep.store.local_files import LocalFiles
 from lmc_sweep.store.store import Store
 from tests.support.pretended import (
     Answer,
@@ -103,6 +104,7 @@ class _Holding:
 
     def __init__(self, ids: set[str]) -> None:
         self.ids = ids
+        self.files = LocalFiles(Path())
 
     def held(self, kind: str, ids: list[str]) -> set[str]:
         return self.ids & set(ids)
