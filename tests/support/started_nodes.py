@@ -22,6 +22,7 @@ from ray_machines import end
 
 OBJECT_STORE_BYTES = 80 * 2**20
 ATTEMPTS = 4
+QUICK = {"RAY_metrics_report_interval_ms": "1000"}
 SCRIPTS = Path(sys.executable).parent
 
 
@@ -32,6 +33,7 @@ class StartedCluster:
     folder: Path
     port: int
     dashboard_port: int
+    metrics_port: int
     token: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -48,7 +50,7 @@ class StartedCluster:
     @property
     def environment(self) -> dict[str, str]:
         """Of a process that has the token."""
-        return {**without_tokens(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
+        return {**without_tokens(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token), **QUICK}
 
     def add_node(self, *arguments: str, **environment: str) -> None:
         """Starts a node with one CPU."""
@@ -59,6 +61,10 @@ class StartedCluster:
             ],
             environment,
         )
+
+    def logs(self, pattern: str) -> list[Path]:
+        """Files of the session's logs."""
+        return sorted((self.folder / "r" / "session_latest" / "logs").glob(pattern))
 
     def said(self) -> str:
         """The end of what the nodes said."""
@@ -95,7 +101,7 @@ def started_cluster(num_nodes: int, *, dashboard: bool = True) -> Iterator[Start
     folder = Path(tempfile.mkdtemp(prefix="lmc", dir="/tmp")).resolve()  # short: sockets lie below it
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
-    cluster = StartedCluster(folder, free_port(), free_port(), token)
+    cluster = StartedCluster(folder, free_port(), free_port(), free_port(), token)
     try:
         cluster.start(_head(cluster, dashboard), {})
         for _ in range(num_nodes):
@@ -114,7 +120,7 @@ def _head(cluster: StartedCluster, dashboard: bool) -> list[str]:
         *["--head", "--port", str(cluster.port), "--num-cpus", "0", "--node-ip-address", "127.0.0.1"],
         *["--temp-dir", str(cluster.folder / "r"), "--object-store-memory", str(OBJECT_STORE_BYTES)],
         *["--include-dashboard", str(dashboard).lower(), "--dashboard-port", str(cluster.dashboard_port)],
-        *["--ray-client-server-port", str(free_port())],
+        *["--ray-client-server-port", str(free_port()), "--metrics-export-port", str(cluster.metrics_port)],
     ]
 
 
