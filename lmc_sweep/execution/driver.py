@@ -82,6 +82,7 @@ class Driver:
         self._cancelled_at: float | None = None
         execution = plan.sweep.execution
         self._placement = Placement(execution, self._schedule.needs_gpu)
+        self._bytes: dict[tuple[int, int, int, bool], float] = {}
         self._places = {kind: places(execution, kind) for kind in KINDS}  # type: ignore[arg-type]
         self._slots = self._count_slots()
         self._template = Task(
@@ -290,10 +291,18 @@ class Driver:
             deadline_seconds=deadline,
             share=float(work.share),
             place=place,
-            memory_bytes=host_bytes(work.batch, execution.max_stack_bytes / work.share, pool == "GPUs"),
+            memory_bytes=self._host_bytes(work, pool == "GPUs"),
             name=f"{kind} {words(work.batch.items[0])}",
         )
         self._executor.submit(entry.key, task, attempt)
+
+    def _host_bytes(self, work: Work, on_gpu: bool) -> float:
+        """Memory of its machine that work is expected to take; as many items of a group take as much."""
+        key = (work.group, len(work.batch.items), work.share, on_gpu)
+        if key not in self._bytes:
+            limit = self._plan.sweep.execution.max_stack_bytes / work.share
+            self._bytes[key] = host_bytes(work.batch, limit, on_gpu)
+        return self._bytes[key]
 
     def _num_threads(self, kind: str) -> int:
         num_cpus, _ = self._plan.sweep.execution.resources(kind)  # type: ignore[arg-type]

@@ -73,6 +73,9 @@ class RayExecutor:
         self._known: set[str] = set()
         self._seen: list[Node] = []
         self._usable: list[Node] = []
+        self._total = (0.0, 0.0)
+        self._num_slots: dict[Demand, int] = {}
+        self._quick: dict[tuple[int, str, float, float, str], Any] = {}
         where = "a private cluster on this machine" if address == "local" else f"the cluster at {address}"
         cpus, gpus = total(self._nodes())
         self.description = f"Ray on {where}, {cpus:g} CPUs, {gpus:g} GPUs"
@@ -126,7 +129,7 @@ class RayExecutor:
 
     def num_slots(self, place: str) -> int:
         """Tasks of a place that fit into the machines that are alive and have what the run needs."""
-        return num_slots(self._nodes(), self._demand(place))
+        return self._counted(self._nodes(), self._demand(place))
 
     def has_room(self, place: str, running: Mapping[str, int]) -> bool:
         """Until what the place needs is taken twice: one waits behind each that runs, so that none idles.
@@ -145,8 +148,8 @@ class RayExecutor:
             other_cpus, other_gpus = resources(self._execution, other)
             taken_cpus += count * other_cpus
             taken_gpus += count * other_gpus
-        total_cpus, total_gpus = total(nodes)
-        own = num_slots(nodes, demand)
+        total_cpus, total_gpus = self._total
+        own = self._counted(nodes, demand)
         if running.get(place, 0) >= max(own + max(own, pending or 0), 1):
             return False
         more_cpus = total_cpus if pending is None else max(total_cpus, pending * demand.cpus)
@@ -154,6 +157,12 @@ class RayExecutor:
         return taken_cpus < max(total_cpus + more_cpus, demand.cpus) and (
             not demand.gpus or taken_gpus < max(total_gpus + more_gpus, demand.gpus)
         )
+
+    def _counted(self, nodes: Sequence[Node], demand: Demand) -> int:
+        """Tasks that fit into the machines, counted once for as long as those are the same."""
+        if demand not in self._num_slots:
+            self._num_slots[demand] = num_slots(nodes, demand)
+        return self._num_slots[demand]
 
     def _demand(self, place: str, memory_bytes: float | None = None) -> Demand:
         """What one task of a place asks for; without ``memory_bytes``, as the last that was submitted
@@ -262,6 +271,9 @@ class RayExecutor:
         self._known, self._seen = now, nodes
         refused = self._probe.refused
         self._usable = [node for node in nodes if node.id not in refused] if refused else nodes
+        self._total = total(self._usable)
+        self._num_slots.clear()
+        self._quick.clear()
         return self._usable
 
     def _renew(self) -> None:
@@ -269,11 +281,16 @@ class RayExecutor:
         self._generation += 1
         self._functions.clear()
         self._handles.clear()
+        self._quick.clear()
 
     def _asking(self, kind: str, attempt: Attempt) -> Any:
         """An attempt's remote function with what it asks for; kept, since Ray takes a while to make one."""
         place = attempt.place or kind
         nodes = self._nodes()  # may change all names, so it comes first
+        quick = (attempt.number, place, attempt.share, attempt.memory_bytes, attempt.name)
+        is_calm = not (self._suspects.is_asking or self._probe.silent)
+        if is_calm and quick in self._quick:
+            return self._quick[quick]
         demand = within(self._demand(place, stepped(attempt.memory_bytes)), nodes)
         self._memory_bytes[place] = demand.memory_bytes
         if attempt.share > 1:
@@ -291,6 +308,8 @@ class RayExecutor:
                 name=attempt.name or kind,
                 label_selector=selector,
             )
+        if is_calm:
+            self._quick[quick] = self._handles[known]
         return self._handles[known]
 
     def _selector(self, demand: Demand, nodes: Sequence[Node]) -> dict[str, str] | None:

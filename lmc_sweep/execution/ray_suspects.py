@@ -60,6 +60,11 @@ class Suspects:
         silent = [node_id for node_id, (since, _) in self._asked.items() if since < late]
         return silent if len(silent) < len(alive) else []
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether any machine owes an answer."""
+        return bool(self._asked)
+
     def silent(self, nodes: Sequence[Node]) -> list[str]:
         """As ``among``, at once where none was asked."""
         return self.among(nodes) if self._asked else []

@@ -116,7 +116,8 @@ def executor(execution: Execution, nodes: list[Node]) -> tuple[RayExecutor, list
     found._suspects, found._probe = Suspects(ray), Probe(ray)
     found._tasks, found._references, found._functions, found._handles = {}, {}, {}, {}
     found._memory_bytes, found._generation, found._known = {}, 0, set()
-    found._seen, found._usable = [], []
+    found._seen, found._usable, found._total = [], [], (0.0, 0.0)
+    found._num_slots, found._quick = {}, {}
     return found, made
 
 

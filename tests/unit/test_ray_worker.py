@@ -375,6 +375,8 @@ def test_a_hundred_tasks_are_cancelled_with_one_question(
     executor = RayExecutor.__new__(RayExecutor)
     executor._cluster, executor._suspects, executor._known = cluster, Suspects(ray), set()
     executor._probe, executor._seen, executor._usable = Probe(ray), [], []
+    executor._num_slots, executor._quick, executor._functions = {}, {}, {}
+    executor._handles, executor._generation = {}, 0
     executor._ray = SimpleNamespace(cancel=lambda reference, **_: cancelled.append(reference))
     executor._references = {str(number): number for number in range(100)}
     cluster.nodes()
