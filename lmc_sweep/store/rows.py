@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,10 @@ def fetch(listing: Listing, ids: Sequence[str], columns: Sequence[str]) -> list[
 
 
 def disagreements(listing: Listing) -> list[Nondeterminism]:
-    """Where the rows of one id differ beyond the tolerance."""
+    """Where the rows of one id differ beyond the tolerance; copies of a row count as one.
+
+    Compactions that meet where there are no locks leave copies: of one time, with the same values.
+    """
     if not listing.has_repeated():
         return []
     columns = [column.name for column in compared_columns(listing.table)]
@@ -44,8 +47,18 @@ def disagreements(listing: Listing) -> list[Nondeterminism]:
     return [
         difference
         for key, places in repeated
-        for difference in differences(listing.table, key, [(one.path, found[one]) for one in places])
+        for difference in differences(listing.table, key, _distinct(places, found))
     ]
+
+
+def _distinct(
+    places: Sequence[Place], found: Mapping[Place, dict[str, Any]]
+) -> list[tuple[str, dict[str, Any]]]:
+    """File and values of each row, but of those that are copies of one row the first alone."""
+    firsts: dict[tuple[int, str], Place] = {}
+    for place in places:
+        firsts.setdefault((place.created_at, repr(found[place])), place)
+    return [(place.path, found[place]) for place in firsts.values()]
 
 
 def read(listing: Listing, places: Sequence[Place], columns: Sequence[str]) -> dict[Place, dict[str, Any]]:
