@@ -1,13 +1,17 @@
 """The entry point: the commands, how errors are shown, and the exit codes.
 
 0 all done; 1 finished, but some items failed; 2 bad usage or a bad sweep file, nothing started;
-3 the program itself failed; 130 interrupted. Heavy packages are imported inside the commands that need them.
+3 the program itself failed; 130 interrupted; 141 the reader of its output went away, as shells count a closed
+pipe. Heavy packages are imported inside the commands that need them.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import select
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -43,6 +47,7 @@ _ParserError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
 EXIT_USAGE = 2
 EXIT_BROKEN = 3
 EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141
 
 app = typer.Typer(
     name="lmc-sweep",
@@ -110,6 +115,7 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     try:
         code = app(arguments, standalone_mode=False, prog_name="lmc-sweep")
+        sys.stdout.flush()  # here, where a closed pipe is caught, and not when Python ends
     except typer.Exit as stop:
         code = stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
@@ -125,20 +131,45 @@ def main() -> None:
     except SweepError as error:
         _complain(str(error), debug)
         code = EXIT_USAGE
-    except SystemExit as stop:  # nothing here exits so: code of the user's own that was imported or called
+    except SystemExit as stop:  # Typer's on a closed pipe, else code of the user's own, imported or called
+        if _is_closed_pipe(stop.__context__):
+            _end_quietly()
         _complain(
             f"lmc-sweep failed: a module of your own exited ({stop.code}) where it was used. What a script "
             'does belongs under `if __name__ == "__main__":`. --debug shows where.',
             debug,
         )
         code = EXIT_BROKEN
-    except BrokenPipeError:
-        code = 0  # the reader of our output has seen enough
     except Exception as error:  # a bug, or a machine that gives out: still one line, and what to do
+        if _is_closed_pipe(error):
+            _end_quietly()
         told = " ".join(str(error).split())[:500]
         _complain(f"lmc-sweep failed: {type(error).__name__}: {told}. --debug shows where.", debug)
         code = EXIT_BROKEN
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_closed_pipe(error: BaseException | None) -> bool:
+    """Whether the reader of our own output went away; connections to others break with the same error."""
+    if not isinstance(error, OSError) or error.errno != errno.EPIPE:
+        return False
+    return bool(_closed_streams())
+
+
+def _closed_streams() -> list[int]:
+    """Those of standard output and standard error that nobody reads any more."""
+    poll = select.poll()
+    for stream in (1, 2):
+        poll.register(stream, 0)  # errors are told unasked
+    return [stream for stream, event in poll.poll(0) if event & select.POLLERR]
+
+
+def _end_quietly() -> NoReturn:
+    """Exits without a word, in a way that leaves Python nothing to flush into the closed pipe."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in _closed_streams():
+        os.dup2(nowhere, stream)
+    sys.exit(EXIT_PIPE_CLOSED)
 
 
 def _complain(text: str, debug: bool) -> None:
