@@ -39,7 +39,11 @@ def test_json_is_exact_beyond_the_digits_that_python_prints(
 
 @pytest.mark.parametrize(
     ("arguments", "rule"),
-    [(["3", "2", "--order", "5"], "more than K neurons"), (["0"], "at least 1"), (["4", "-k", "0"], "greater than")],
+    [
+        (["3", "2", "--order", "5"], "more than K neurons"),
+        (["0"], "at least 1"),
+        (["4", "-k", "0"], "greater than"),
+    ],
 )
 def test_what_cannot_be_counted_is_refused(
     arguments: list[str], rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
