@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
+from workers.seeding import derive_seed
+
 
 @dataclass(frozen=True)
 class Points:
@@ -62,11 +64,21 @@ def _last_to_peak(points: Points) -> Draws:
 
 
 def _peak_from_fit(points: Points) -> Draws:
-    """Steps on the grid from the first point that fits to the highest."""
+    """Steps on the grid from the first point that fits to the highest.
+
+    A highest point at an end of the grid is no peak that was seen: it may lie further out. Far from the
+    first point that fits it is too far all the same; beside it, nothing can be told.
+    """
     _need(points, 3)
     if not points.fits.any():
         raise UndefinedError("no point fits its training examples")
-    return points.means.argmax(1) - float(points.fits.argmax())
+    highest, first, last = points.means.argmax(1), int(points.fits.argmax()), len(points.x) - 1
+    if (highest[0] == 0 and first <= 1) or (highest[0] == last and first >= last - 1):
+        end = "smallest" if highest[0] == 0 else "largest"
+        raise UndefinedError(
+            f"no peak was seen: the barrier is highest at the {end} x, {points.x[highest[0]]:g}"
+        )
+    return highest - float(first)
 
 
 def _tenfold(points: Points) -> Draws:
@@ -87,7 +99,16 @@ def _rank_correlation(points: Points) -> Draws:
 
 
 def _correlation(points: Points) -> Draws:
-    return _pearson(points.x, points.means)
+    """Pearson's correlation with x; points are drawn, since their pairs' noise is in the means already."""
+    from lmc_sweep.analysis.concordance import coefficients
+
+    if len(points.x) < 3:
+        raise UndefinedError(f"it takes 3 points, not {len(points.x)}")
+    num_points, num_draws = len(points.x), len(points.means)
+    stream = np.random.default_rng(derive_seed("bootstrap", "claim", "points", num_points))
+    drawn = stream.integers(num_points, size=(num_draws, num_points))
+    drawn[0] = np.arange(num_points)
+    return coefficients(np.stack([points.x, points.means[0]], axis=1)[drawn])[:, 0]
 
 
 def _side_ratio(points: Points) -> Draws:
@@ -120,6 +141,9 @@ def _pearson(x: Float64[ndarray, " points"], y: Float64[ndarray, "draws points"]
 
 BY_POINT = "each"
 """The statistic that makes a part of every point."""
+
+BY_DRAWN_POINTS = "correlation"
+"""The statistic whose interval comes of points drawn anew, not of pairs."""
 
 STATISTICS: dict[str, Callable[[Points], Draws]] = {
     BY_POINT: _mean,

@@ -10,7 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lmc_sweep.analysis.claim_statistics import BY_POINT, STATISTICS, Draws, Points, UndefinedError
+from lmc_sweep.analysis.claim_statistics import (
+    BY_DRAWN_POINTS,
+    BY_POINT,
+    STATISTICS,
+    Draws,
+    Points,
+    UndefinedError,
+)
 from lmc_sweep.analysis.claims import Claim
 from workers.seeding import derive_seed
 
@@ -56,7 +63,8 @@ def judged(claim: Claim, rows: Sequence[Row]) -> tuple[Part, ...]:
     A part holds where the whole 95 % interval lies within the claim's bounds, and fails where it lies
     outside. Where a bound lies in the interval, the pairs do not tell. The interval is the percentile
     interval of NUM_RESAMPLES draws of each point's pairs with replacement; barriers of one pair, or of one
-    group aligned together, are drawn together. With few pairs it is rough, and too narrow.
+    group aligned together, are drawn together. With few pairs it is rough, and too narrow. For a correlation
+    the points are drawn in their place.
 
     Args:
         claim: With a query.
@@ -122,7 +130,8 @@ def _measured(part: Part, claim: Claim, rows: Sequence[Row]) -> Part:
         return replace(part, verdict="holds")
     if high < part.low or low > part.high:
         return replace(part, verdict="fails")
-    return replace(part, why="a bound lies in the interval: more pairs would tell")
+    more = "points" if claim.statistic == BY_DRAWN_POINTS else "pairs"
+    return replace(part, why=f"a bound lies in the interval: more {more} would tell")
 
 
 def _interval(drawn: Draws) -> tuple[float, float]:

@@ -90,6 +90,19 @@ def test_the_peak_is_held_against_the_threshold(least: float, expected: str) -> 
     assert expected == verdict(claim("peak_from_fit", -1, 1), fitted(least))
 
 
+@pytest.mark.parametrize(("first", "expected"), [(4, "not measured"), (8, "not measured"), (16, "fails")])
+def test_a_barrier_that_only_falls_shows_no_peak(first: float, expected: str) -> None:
+    """Highest at the end of the grid, where networks begin to fit, no peak was seen; far from there it fails."""
+    falling = [{**row, "fits": row["x"] >= first} for row in rows({4: 0.6, 8: 0.4, 16: 0.3, 32: 0.1})]
+    assert expected == verdict(claim("peak_from_fit", -1, 1), falling)
+
+
+def test_a_correlation_of_few_points_is_uncertain() -> None:
+    """However sure the means, a correlation of five scattered points tells little: its points are drawn."""
+    scattered = rows({1: 0.2, 2: 0.5, 3: 0.1, 4: 0.4, 5: 0.3})
+    assert "not measured" == verdict(claim("correlation", 0.5), scattered)
+
+
 def test_without_a_width_that_fits_there_is_no_threshold() -> None:
     """Where no networks fit their training examples, the peak is not measured."""
     (part,) = judged(claim("peak_from_fit", -1, 1), fitted(1000))
