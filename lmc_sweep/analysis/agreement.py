@@ -30,7 +30,7 @@ class Agreement:
         undefined_because: Why there is none.
         num_cells: Cells with barriers in both worlds.
         num_solved_cells: Those of them without a barrier left in world ``model``: not in the correlation.
-        num_solved: Pairs of world ``model`` whose barrier is at most SOLVED.
+        num_solved: Pairs of world ``model`` whose barrier of the loss is at most SOLVED.
         num_model_pairs: Pairs of world ``model``.
         real_mean: Mean over cells of the mean barrier in world ``real``; NaN without cells.
         model_mean: The same in world ``model``.
@@ -48,7 +48,10 @@ class Agreement:
     model_mean: float
 
 
-def agreement(cells: Sequence[tuple[Float64[ndarray, " real"], Float64[ndarray, " model"]]]) -> Agreement:
+def agreement(
+    cells: Sequence[tuple[Float64[ndarray, " real"], Float64[ndarray, " model"]]],
+    model_losses: Sequence[Float64[ndarray, " model"]] | None = None,
+) -> Agreement:
     """Correlation over cells of the mean barrier in the real world and in our model.
 
     The interval is the percentile interval of NUM_RESAMPLES draws of as many cells with replacement, at
@@ -57,17 +60,22 @@ def agreement(cells: Sequence[tuple[Float64[ndarray, " real"], Float64[ndarray, 
 
     Agreement is evidence only for searches that can fail in world ``model``, where a permutation without
     barrier exists by construction: cells in which a method finds it every time are left out of the
-    correlation, as ``compare`` leaves them out, and without others it is undefined.
+    correlation, as ``compare`` leaves them out, and without others it is undefined. Solved is what has no
+    barrier of the loss: errors of a few examples are 0 by chance, and at alpha 1/2 a barrier may hide.
 
     Args:
         cells: The barriers of each cell, real and model; cells without both are left out.
+        model_losses: Of each cell, the largest barriers of the loss in our model; without them, ``cells`` are
+            taken for losses.
     """
-    both = [(real, model) for real, model in cells if len(real) and len(model)]
-    every = np.array([[real.mean(), model.mean()] for real, model in both]).reshape(-1, 2)
-    is_solved = np.array([model.max() <= SOLVED for _, model in both], dtype=bool)
+    losses = [model for _, model in cells] if model_losses is None else model_losses
+    joined = zip(cells, losses, strict=True)
+    both = [(real, model, left) for (real, model), left in joined if len(real) and len(model)]
+    every = np.array([[real.mean(), model.mean()] for real, model, _ in both]).reshape(-1, 2)
+    is_solved = np.array([left.max() <= SOLVED for _, _, left in both], dtype=bool)
     # Midpoint barriers below 0 may still differ where all is solved: reason enough only for the words.
     means = every if is_solved.all() else every[~is_solved]
-    of_model = np.concatenate([np.empty(0), *(model for _, model in cells)])
+    of_model = np.concatenate([np.empty(0), *losses])
     num_solved = int((of_model <= SOLVED).sum())
     reason = _undefined_because(means, num_solved == len(of_model) > 0)
     interval: tuple[float | None, float | None] = (None, None)

@@ -42,6 +42,7 @@ COLUMNS = (
     "split",
     "correction",
     "alphas",
+    "loss_barrier",
 )
 """Columns of ``barriers`` that are read, besides the barrier asked for."""
 
@@ -163,7 +164,10 @@ def density(rows: Iterable[Sequence[Any]], question: DensityQuestion) -> Density
     found = [row for row in asked if row["value"] is not None and np.isfinite(row["value"])]
     by_method = values_by_method(found, question)
     cells = sorted({row["cell_id"] for row in asked})
-    clouds = tuple(_cloud(named, cells, values, question.points) for named, values in by_method.items())
+    losses = values_by_method([row | {"value": row["loss_barrier"]} for row in found], question)
+    clouds = tuple(
+        _cloud(named, cells, values, losses[named], question.points) for named, values in by_method.items()
+    )
     return Density(
         question=question,
         clouds=clouds,
@@ -211,7 +215,11 @@ def values_by_method(
 
 
 def _cloud(
-    named: Named, cells: Sequence[str], values: dict[tuple[str, str], ndarray], points: PointsBy
+    named: Named,
+    cells: Sequence[str],
+    values: dict[tuple[str, str], ndarray],
+    losses: dict[tuple[str, str], ndarray],
+    points: PointsBy,
 ) -> Cloud:
     """One method's points and agreement."""
     none = np.empty(0)
@@ -221,7 +229,7 @@ def _cloud(
         label=named[1],
         searches=named[0] not in CONTROLS,
         points=np.concatenate([np.empty((0, 2)), *(paired(real, model, points) for real, model in worlds)]),
-        agreement=agreement(worlds),
+        agreement=agreement(worlds, [losses.get((cell, "model"), none) for cell in cells]),
     )
 
 

@@ -72,8 +72,10 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         methods=wanted,
     )
     columns = ", ".join(("barrier_id", *COLUMNS, question.column))
-    rows = store.barriers().filter(SHOWN).project(columns).fetchall()
     _refuse_unknown(store, question)
+    split, correction = (name.replace("'", "''") for name in (question.split, question.correction))
+    shown = f"{SHOWN} AND split = '{split}' AND correction = '{correction}'"
+    rows = store.barriers().filter(shown).project(columns).fetchall()
     if sweep is None:
         return drawing(density([row[1:] for row in rows], question))
     asked = store.item_ids(sweep, "barrier")
@@ -87,13 +89,11 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
 
 def _refuse_unknown(store: Store, question: DensityQuestion) -> None:
     """Refuses names that no barrier of a store with barriers has: misspelled, most likely."""
-    asked = {
-        "method": question.methods if isinstance(question.methods, tuple) else (),
-        "split": (question.split,),
-    }
-    asked["correction"] = (question.correction,)
-    for column, names in asked.items():
-        known = sorted({row[0] for row in store.barriers().project(column).distinct().fetchall()})
+    found = store.barriers().project("method, split, correction").distinct().fetchall()
+    methods = question.methods if isinstance(question.methods, tuple) else ()
+    asked = {"method": methods, "split": (question.split,), "correction": (question.correction,)}
+    for place, (column, names) in enumerate(asked.items()):
+        known = sorted({row[place] for row in found})
         unknown = [name for name in names if known and name not in known]
         if unknown:
             raise SweepError(f"density: no barrier has {column} {unknown[0]!r}. Here: {', '.join(known)}")

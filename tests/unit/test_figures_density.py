@@ -44,6 +44,7 @@ def row(
         "split": "train",
         "correction": "none",
         "alphas": ALPHAS,
+        "loss_barrier": value,
         **other,
     }
     return (*columns.values(), value)
@@ -292,3 +293,16 @@ def test_an_unknown_figure_is_refused_with_the_known_ones(tmp_path: Path) -> Non
     """The text lists the figures."""
     with pytest.raises(SweepError, match="Known figures: density"):
         draw("densty", Store.create(tmp_path / "store"))
+
+
+def test_solved_is_what_has_no_barrier_of_the_loss() -> None:
+    """A cell whose errors in our model are 0, but not its losses, counts as unsolved, as in ``compare``."""
+    found = rows(IDENTITY) + [
+        row(cell, world, pair, ANNEALING, value if world == "real" else 0.1 * value, loss_barrier=loss)
+        for world, table in (("real", REAL), ("model", {**MODEL, "c2": [0.0, 0.0]}))
+        for cell, values in table.items()
+        for pair, value in enumerate(values)
+        for loss in [0.0 if (world, cell) == ("model", "c1") else 0.01]
+    ]
+    annealed = density(found, DensityQuestion("error", "midpoint")).clouds[1].agreement
+    assert (2, 1) == (annealed.num_solved, annealed.num_solved_cells)
