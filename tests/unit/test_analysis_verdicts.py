@@ -92,7 +92,7 @@ def test_the_peak_is_held_against_the_threshold(least: float, expected: str) -> 
 
 @pytest.mark.parametrize(("first", "expected"), [(4, "not measured"), (8, "not measured"), (16, "fails")])
 def test_a_barrier_that_only_falls_shows_no_peak(first: float, expected: str) -> None:
-    """Highest at the end of the grid, where networks begin to fit, no peak was seen; far from there it fails."""
+    """Highest at the end of the grid, where networks begin to fit: no peak was seen; elsewhere it fails."""
     falling = [{**row, "fits": row["x"] >= first} for row in rows({4: 0.6, 8: 0.4, 16: 0.3, 32: 0.1})]
     assert expected == verdict(claim("peak_from_fit", -1, 1), falling)
 
