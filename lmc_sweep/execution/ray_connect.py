@@ -124,6 +124,13 @@ def _initialized(ray: Any, address: str, options: dict[str, Any]) -> Any:
     except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         told = " ".join(str(error).split())[:500]
         raise SweepError(f"--address {address}: Ray could not be started or joined: {told}") from error
+    except Exception as error:
+        if type(error) is not Exception:  # Ray has no class of its own for a node that is not up after 30 s
+            raise
+        raise SweepError(
+            f"--address {address}: Ray did not come up within its 30 s: {error} This machine may have too much "
+            "to do; run the same command again, or --inline without Ray."
+        ) from error
     return ray
 
 
