@@ -23,7 +23,7 @@ def ray_that_raises(error: Exception) -> SimpleNamespace:
 def test_a_node_that_comes_up_too_late_is_told_in_one_line() -> None:
     """Ray gives a node 30 s and then raises Exception itself."""
     late = ray_that_raises(Exception("The current node timed out during startup."))
-    with pytest.raises(SweepError, match="within its 30 s.*timed out.*run the same command again"):
+    with pytest.raises(SweepError, match=r"within its 30 s.*timed out.*run the same command again"):
         _initialized(late, "local", {})
 
 
