@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
+from lmc_sweep.analysis.ranks import ranks
 from workers.seeding import derive_seed
 
 
@@ -93,9 +94,7 @@ def _tenfold(points: Points) -> Draws:
 
 
 def _rank_correlation(points: Points) -> Draws:
-    from scipy import stats
-
-    return _pearson(stats.rankdata(points.x), stats.rankdata(points.means, axis=1))
+    return _pearson(ranks(points.x), ranks(points.means, axis=1))
 
 
 def _correlation(points: Points) -> Draws:

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from lmc_sweep.analysis.ranks import ranks
+
 NUM_RESAMPLES = 2000
 NO_SPREAD = 1e-9
 """Share of the largest scale among resamples below which one has no spread."""
@@ -62,16 +64,15 @@ def coefficients(means: Float64[ndarray, "draws cells 2"]) -> Float64[ndarray, "
     Source:
         Lin 1989, A concordance correlation coefficient to evaluate reproducibility, Biometrics 45.
     """
-    from scipy import stats
-
     centered = means - means.mean(1, keepdims=True)
     variances = (centered**2).mean(1)
     level = np.diff(means.mean(1), axis=1)[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         agreeing = 2 * centered.prod(2).mean(1) / (variances.sum(1) + level**2)
-    ranks = stats.rankdata(means, axis=1)
     pearson = _pearson(means)
-    return np.stack([pearson, _pearson(ranks), np.where(np.isfinite(pearson), agreeing, np.nan)], 1)
+    return np.stack(
+        [pearson, _pearson(ranks(means, axis=1)), np.where(np.isfinite(pearson), agreeing, np.nan)], 1
+    )
 
 
 def _pearson(points: Float64[ndarray, "draws cells 2"]) -> Float64[ndarray, " draws"]:

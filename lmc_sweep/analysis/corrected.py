@@ -21,9 +21,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """p-values that bound the expected share of false ones among the rejections."""
-    from scipy import stats
+    """p-values that bound the expected share of false ones among the rejections (Benjamini, Hochberg 1995).
 
-    if not len(p_values):
-        return []
-    return [float(value) for value in stats.false_discovery_control(p_values, method="bh")]
+    Of m values, the k-th smallest is multiplied by m / k; none is larger than the one after.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    factors = len(values) / np.arange(1, len(values) + 1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.clip(np.minimum.accumulate((values[order] * factors)[::-1])[::-1], 0, 1)
+    return [float(value) for value in adjusted]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
 from lmc_sweep.analysis.cell_rows import (
     CellBarrier,
@@ -16,6 +18,7 @@ from lmc_sweep.analysis.cell_rows import (
     network_mean,
 )
 from lmc_sweep.analysis.intervals import Mean
+from lmc_sweep.analysis.ranks import ranks
 from workers.seeding import derive_seed
 
 NUM_RESAMPLES = 2000
@@ -75,15 +78,14 @@ def rank_correlation(points: Sequence[CellPoint]) -> RankCorrelation:
     if (np.ptp(pairs, axis=0) == 0).any():
         return RankCorrelation(None, None, None, "no spread over cells", number)
     stream = np.random.default_rng(derive_seed("bootstrap", "spearman", number))
-    drawn = (pairs[stream.integers(number, size=number)] for _ in range(NUM_RESAMPLES))
-    values = [_spearman(sample) for sample in drawn if (np.ptp(sample, axis=0) > 0).all()]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return RankCorrelation(_spearman(pairs), float(low), float(high), None, number)
+    drawn = pairs[stream.integers(number, size=(NUM_RESAMPLES, number))]
+    low, high = np.quantile(_spearman(drawn[(np.ptp(drawn, axis=1) > 0).all(1)]), [0.025, 0.975])
+    return RankCorrelation(float(_spearman(pairs[None])[0]), float(low), float(high), None, number)
 
 
-def _spearman(pairs: np.ndarray) -> float:
-    """Pearson's correlation of the ranks, of ties their mean."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(pairs, axis=0)
-    return float(np.corrcoef(ranks.T)[0, 1])
+def _spearman(drawn: Float64[ndarray, "draws cells 2"]) -> Float64[ndarray, " draws"]:
+    """Pearson's correlation of the ranks, of ties their mean, of every draw; both must have spread."""
+    ranked = ranks(drawn, axis=1)
+    centered = ranked - ranked.mean(1, keepdims=True)
+    found: Float64[ndarray, " draws"] = centered.prod(2).sum(1) / np.sqrt((centered**2).sum(1).prod(1))
+    return found

@@ -15,8 +15,8 @@ TITLE = "Figures"
 LEAD = (
     "As lmc-sweep plot draws them with their default options; lmc-sweep plot STORE lists the options of each."
 )
-LARGEST_SVG_BYTES = 200_000
-"""Drawings with more lines than that are embedded as pixels."""
+MOST_POINTS = 1000
+"""Drawings of more points are embedded as pixels: their lines would take more room, and a browser's time."""
 DOTS_PER_INCH = 150
 
 
@@ -51,14 +51,22 @@ def _drawn(scope: Scope, figure: Figure) -> Drawing | str:
 
 
 def _encoded(made: Any) -> tuple[str, bytes]:
-    """A drawing as SVG, or as PNG where that is smaller to read and to send."""
+    """A drawing as SVG, or as PNG where that is smaller to read and to send; drawn once."""
     import matplotlib
 
     content = io.BytesIO()
+    if _num_points(made) > MOST_POINTS:
+        made.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        return "image/png", content.getvalue()
     with matplotlib.rc_context({"svg.hashsalt": "lmc_sweep"}):
         made.savefig(content, format="svg", metadata={"Date": None})
-    if content.tell() <= LARGEST_SVG_BYTES:
-        return "image/svg+xml", content.getvalue()
-    content = io.BytesIO()
-    made.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return "image/png", content.getvalue()
+    return "image/svg+xml", content.getvalue()
+
+
+def _num_points(made: Any) -> int:
+    """Points that a drawing's lines and clouds are made of."""
+    from matplotlib.collections import Collection
+    from matplotlib.lines import Line2D
+
+    lines, clouds = made.findobj(Line2D), made.findobj(Collection)
+    return sum(len(line.get_xdata()) for line in lines) + sum(len(one.get_offsets()) for one in clouds)
