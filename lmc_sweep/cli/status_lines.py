@@ -167,6 +167,9 @@ def _batches(status: SweepStatus) -> list[str]:
     )
     queued = sum(run.num_queued for run in status.alive_runs)
     lines = [f"Running now{f' ({queued} more queued)' if queued else ''}:"] if running else []
+    if queued and at_work and not running:
+        batches = "batch waits" if queued == 1 else "batches wait"
+        lines.append(f"Nothing runs: {queued} {batches} until a machine has room.")
     lines += [f"  {_batch(batch)}" for batch in running[:_SHOWN_BATCHES]]
     if len(running) > _SHOWN_BATCHES:
         lines.append(f"  ... and {len(running) - _SHOWN_BATCHES} more")

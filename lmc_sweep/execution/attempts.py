@@ -11,82 +11,16 @@ import heapq
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 
 from lmc_sweep.execution.executor import Executor
+from lmc_sweep.execution.in_flight import InFlight, Phase
 from lmc_sweep.execution.pace import Rest
-from lmc_sweep.execution.work import DEADLINE_FACTOR, Work
+from lmc_sweep.execution.work import Work
 
-ESTIMATES_PER_DEADLINE = 10.0
-"""How many times its estimated seconds an attempt may take."""
 FORCE_AFTER_SECONDS = 10.0
 """From asking a task to end to ending its process."""
 FORGET_AFTER_SECONDS = 5.0
 """From ending a task's process to waiting for it no more."""
-
-
-class Phase(Enum):
-    """How far an attempt is from being forgotten."""
-
-    RUNNING = 0
-    ASKED = 1
-    FORCED = 2
-    FORGOTTEN = 3
-
-
-@dataclass(slots=True)
-class InFlight:
-    """One attempt that was submitted and of which nothing was heard yet."""
-
-    key: str
-    work: Work
-    since: float
-    deadline_seconds: float
-    grace_seconds: float
-    """How long it may have queued behind others, which its deadline does not count."""
-    was_queued: bool
-    """Whether every slot was taken when it was submitted."""
-    room: int
-    """Slots that it takes."""
-    part: float
-    """The same as a part of all there are for its kind."""
-    due: float
-    """When it is asked to end."""
-    place: str = ""
-    """Where it runs (``execution.placement``)."""
-    pool: str = ""
-    """What its slots are of: those of different pools do not wait for each other."""
-    began: float | None = None
-    """Since when it has a slot, as far as can be told from here; None while it queues."""
-    phase: Phase = Phase.RUNNING
-    is_started: bool = True
-    """Whether a worker was known to have begun it when it was asked to end."""
-
-    def age(self, now: float) -> float:
-        """Seconds that it has had a slot."""
-        return 0.0 if self.began is None else now - self.began
-
-    @property
-    def deadline_age(self) -> float | None:
-        """At what age it is asked to end."""
-        return None if self.began is None else self.due - self.began
-
-    def time_left(self, now: float, expected: float) -> float:
-        """Seconds that it will take still: past its time, a quarter of its age."""
-        return max(expected - self.age(now), self.age(now) / 4)
-
-
-def deadline_seconds(work: Work, scale: float, shortest: float) -> float:
-    """Seconds that an attempt may take: ten times its estimate, more after each that was too short.
-
-    Args:
-        work: What is attempted.
-        scale: Measured over estimated seconds of batches like it; 1 where nothing was measured.
-        shortest: ``execution.min_deadline_seconds``.
-    """
-    expected = scale * work.batch.seconds
-    return float(max(shortest, ESTIMATES_PER_DEADLINE * expected) * DEADLINE_FACTOR**work.expired)
 
 
 class Attempts:
@@ -98,6 +32,8 @@ class Attempts:
         self._by_key: dict[str, InFlight] = {}
         self._queued: defaultdict[str, dict[str, InFlight]] = defaultdict(dict)
         """Those that wait for a slot, by pool."""
+        self._homeless: defaultdict[str, dict[str, InFlight]] = defaultdict(dict)
+        """Those that wait for a machine, since none of now has a slot for them, by pool."""
         self._taken: defaultdict[str, float] = defaultdict(float)
         """Part of a pool's slots that those have which began."""
         self._num: Counter[str] = Counter()
@@ -138,7 +74,7 @@ class Attempts:
             pool=pool,
         )
         self._by_key[entry.key] = entry
-        self._queued[pool][entry.key] = entry
+        (self._queued if num_slots else self._homeless)[pool][entry.key] = entry
         self.room[place] += entry.room
         self._num[pool] += entry.room
         self._entries[pool] += 1
@@ -149,7 +85,16 @@ class Attempts:
     @property
     def num_queued(self) -> int:
         """Those that wait for a slot."""
-        return sum(map(len, self._queued.values()))
+        return sum(len(found) for waiting in (self._queued, self._homeless) for found in waiting.values())
+
+    def arrived(self, slots: Mapping[str, int], now: float) -> None:
+        """Lets those that waited for machines queue for the slots, by place, that there are now."""
+        for pool, waiting in self._homeless.items():
+            for entry in [entry for entry in waiting.values() if slots.get(entry.place)]:
+                del waiting[entry.key]
+                entry.part = entry.room / slots[entry.place]
+                self._queued[pool][entry.key] = entry
+            self._promote(pool, now)
 
     def end(self, key: str, now: float) -> InFlight | None:
         """Takes out an attempt that ended; None for one that nobody waits for any more."""
@@ -158,7 +103,8 @@ class Attempts:
             self.room[entry.place] -= entry.room
             self._num[entry.pool] -= entry.room
             self._entries[entry.pool] -= 1
-            if self._queued[entry.pool].pop(key, None) is None:
+            waited = any(waiting[entry.pool].pop(key, None) for waiting in (self._queued, self._homeless))
+            if not waited:
                 self._taken[entry.pool] -= entry.part
             elif entry.began is None:
                 entry.began = entry.since  # it had a slot after all: since when, nobody knows
@@ -166,11 +112,11 @@ class Attempts:
         return entry
 
     def _promote(self, pool: str, now: float) -> None:
-        """Lets the oldest that queue have the slots that are free; one always runs."""
+        """Lets the oldest that queue have the slots that are free; if any has a machine, one always runs."""
         queued = self._queued[pool]
         while queued:
             entry = next(iter(queued.values()))
-            if len(queued) == self._entries[pool]:
+            if len(queued) + len(self._homeless[pool]) == self._entries[pool]:
                 self._taken[pool] = 0.0
             elif self._taken[pool] + entry.part > 1 + 1e-9:
                 return
@@ -229,6 +175,7 @@ class Attempts:
         """Waits for nothing any more; the executor is not told, since it is gone."""
         self._by_key.clear()
         self._queued.clear()
+        self._homeless.clear()
         self.room.clear()
         self._num.clear()
         self._entries.clear()

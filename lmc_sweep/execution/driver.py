@@ -6,28 +6,26 @@ itself: pauses, deadlines and a store that is away are times at which to look ag
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from lmc_sweep.execution.attempts import Attempts, InFlight, Phase, deadline_seconds
+from lmc_sweep.execution.attempts import Attempts
 from lmc_sweep.execution.clock import Clock
 from lmc_sweep.execution.code import fingerprint
 from lmc_sweep.execution.companions import Companions
-from lmc_sweep.execution.executor import Attempt, Completion, Executor, ExecutorGone, Lost, OnNodes
+from lmc_sweep.execution.dispatch import Dispatch
+from lmc_sweep.execution.executor import Completion, Executor, ExecutorGone, OnNodes
 from lmc_sweep.execution.heartbeat import Heartbeat
+from lmc_sweep.execution.in_flight import Phase
 from lmc_sweep.execution.outcomes import Outcomes
 from lmc_sweep.execution.pace import Pace
 from lmc_sweep.execution.patience import Patience, store_failed
-from lmc_sweep.execution.placement import Placement, places, resources
 from lmc_sweep.execution.progress import Progress, Reporter, StopRequest, stop_in_order
 from lmc_sweep.execution.recording import Recorder
 from lmc_sweep.execution.schedule import Schedule
-from lmc_sweep.execution.sizing import host_bytes, resized
-from lmc_sweep.execution.tally import Tally, words
+from lmc_sweep.execution.tally import Tally
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.execution.work import Work
-from lmc_sweep.planning.items import KINDS
 from lmc_sweep.planning.plan import Plan
 from lmc_sweep.store.store import Store
 
@@ -80,12 +78,7 @@ class Driver:
             max_failures,
         )
         self._cancelled_at: float | None = None
-        execution = plan.sweep.execution
-        self._placement = Placement(execution, self._schedule.needs_gpu)
-        self._bytes: dict[tuple[int, int, int, bool], float] = {}
-        self._places = {kind: places(execution, kind) for kind in KINDS}  # type: ignore[arg-type]
-        self._slots = self._count_slots()
-        self._template = Task(
+        template = Task(
             store_uri=store.files.address,
             kind="",
             items=(),
@@ -94,6 +87,9 @@ class Driver:
             run_id=self.run_id,
             code=fingerprint(),
             marker=store.terms.marker,
+        )
+        self._dispatch = Dispatch(
+            plan, executor, self._schedule, self._attempts, self._pace, self._clock, template
         )
 
     @property
@@ -127,7 +123,7 @@ class Driver:
             self._tally,
             self._pace,
             self._recorder.attempts,
-            self._slots_of_kinds(),
+            self._dispatch.slots_of_kinds(),
         )
 
     def _is_needed(self) -> bool:
@@ -145,7 +141,7 @@ class Driver:
             self._flush(now)
         if not self._heartbeat.is_due(now):
             return
-        self._slots = self._count_slots()
+        self._dispatch.look()
         self._pace.sample(now, self._tally.done)
         self._flush(now)
         if self._heartbeat.is_cancelled() and not self._stop.reason:
@@ -166,10 +162,15 @@ class Driver:
         if shows:
             self._reporter.progressed(progress)
         if beats and isinstance(self._executor, OnNodes):
-            self._executor.tell_metrics(self._plan.sweep.name, progress, self._slots_of_kinds())
+            self._executor.tell_metrics(self._plan.sweep.name, progress, self._dispatch.slots_of_kinds())
         if beats:
             self._heartbeat.beat(
-                now, progress, self._stop, self._slots_of_kinds(), self._schedule.is_reversed, is_over
+                now,
+                progress,
+                self._stop,
+                self._dispatch.slots_of_kinds(),
+                self._schedule.is_reversed,
+                is_over,
             )
 
     def _flush(self, now: float, last: bool = False) -> None:
@@ -192,73 +193,8 @@ class Driver:
         self._schedule.release(now)
         if self._patience.is_failing or now < self._workers_patience.pause_ends:
             return
-        while not self._stop.reason:
-            work, place = self._take()
-            if work is None:
-                return
-            wanted = self._without_held(self._sized(work, place))
-            if wanted is not None:
-                self._start(wanted, place)
-
-    def _take(self) -> tuple[Work | None, str]:
-        """The next work and the place where it is to run."""
-        if all(len(found) == 1 for found in self._places.values()):
-            work = self._schedule.take(self._has_room)
-            return work, work.batch.kind if work else ""
-        chosen = ""
-
-        def suits(work: Work) -> bool:
-            nonlocal chosen
-            batch = work.batch
-            chosen = (
-                self._placement.choose(
-                    batch.kind,  # type: ignore[arg-type]
-                    work.group,
-                    batch.seconds,
-                    self._schedule.seconds,
-                    self._slots,
-                    self._has_room,
-                )
-                or ""
-            )
-            return bool(chosen)
-
-        work = self._schedule.take(lambda kind: any(map(self._has_room, self._places[kind])), suits)
-        return work, chosen
-
-    def _has_room(self, place: str) -> bool:
-        return self._executor.has_room(place, self._attempts.room)
-
-    def _count_slots(self) -> dict[str, int]:
-        """Tasks that can run at a time, by place."""
-        return {place: self._executor.num_slots(place) for found in self._places.values() for place in found}
-
-    def _slots_of_kinds(self) -> dict[str, int]:
-        """The same, by kind: of all its places."""
-        return {kind: sum(self._slots[place] for place in found) for kind, found in self._places.items()}
-
-    def _scale(self, work: Work, place: str) -> float | None:
-        """Measured over estimated seconds of work in a place; None where nothing like it was measured
-        there."""
-        if len(self._places[work.batch.kind]) == 1:
-            return self._pace.scale(work.group)
-        return self._placement.scale(work.group, place)
-
-    def _sized(self, work: Work, place: str) -> Work:
-        """The work in a size that suits what was measured until now."""
-        scale = self._scale(work, place)
-        if scale is None:
-            return work
-        kind = work.batch.kind
-        return resized(
-            work,
-            self._schedule,
-            scale,
-            self._slots[place],
-            self._plan.sweep.execution.max_stack_bytes,
-            self._plan.rates.seconds,
-            self._num_threads(kind),
-        )
+        while not self._stop.reason and self._dispatch.submit(self._without_held):
+            pass
 
     def _without_held(self, work: Work) -> Work | None:
         """The work without what another run has stored by now; None where nothing is left of it."""
@@ -270,43 +206,6 @@ class Driver:
         self._outcomes.settle(held, ())
         left = [item_id for item_id in ids if item_id not in held]
         return work.only(left) if left else None
-
-    def _start(self, work: Work, place: str) -> None:
-        """Submits one attempt."""
-        execution, kind = self._plan.sweep.execution, work.batch.kind
-        deadline = deadline_seconds(work, self._scale(work, place) or 1.0, execution.min_deadline_seconds)
-        pool = "GPUs" if resources(execution, place)[1] else "CPUs"
-        entry = self._attempts.begin(work, self._clock.now(), deadline, self._slots[place], place, pool)
-        self._placement.begun(work.group, place)
-        task = replace(
-            self._template,
-            kind=kind,
-            items=work.batch.items,
-            num_threads=self._num_threads(kind),
-            max_stack_bytes=execution.max_stack_bytes / work.share,
-            key=entry.key,
-        )
-        attempt = Attempt(
-            number=work.number,
-            deadline_seconds=deadline,
-            share=float(work.share),
-            place=place,
-            memory_bytes=self._host_bytes(work, pool == "GPUs"),
-            name=f"{kind} {words(work.batch.items[0])}",
-        )
-        self._executor.submit(entry.key, task, attempt)
-
-    def _host_bytes(self, work: Work, on_gpu: bool) -> float:
-        """Memory of its machine that work is expected to take; as many items of a group take as much."""
-        key = (work.group, len(work.batch.items), work.share, on_gpu)
-        if key not in self._bytes:
-            limit = self._plan.sweep.execution.max_stack_bytes / work.share
-            self._bytes[key] = host_bytes(work.batch, limit, on_gpu)
-        return self._bytes[key]
-
-    def _num_threads(self, kind: str) -> int:
-        num_cpus, _ = self._plan.sweep.execution.resources(kind)  # type: ignore[arg-type]
-        return max(1, int(num_cpus))
 
     # what comes back
 
@@ -332,21 +231,13 @@ class Driver:
         if entry is None:
             return
         outcome = completion.outcome
-        self._placed(entry, outcome)
+        self._dispatch.ended(entry, outcome if isinstance(outcome, Receipt) else None)
         if isinstance(outcome, Receipt):
             self._outcomes.book(entry, outcome)
         elif entry.phase is Phase.RUNNING:
             self._outcomes.lost(entry, outcome)
         elif self._cancelled_at is None:
             self._outcomes.expired(entry)
-
-    def _placed(self, entry: InFlight, outcome: Receipt | Lost) -> None:
-        """Books what an attempt tells of the place where it ran."""
-        work = entry.work
-        if isinstance(outcome, Receipt) and not outcome.failures and not outcome.num_held:
-            self._placement.ended(work.group, entry.place, work.batch.seconds, outcome.seconds)
-        else:
-            self._placement.lost(work.group, entry.place)
 
     # attempts that take too long
 

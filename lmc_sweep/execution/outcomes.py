@@ -7,9 +7,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from lmc_sweep.errors import StoreError
-from lmc_sweep.execution.attempts import InFlight
 from lmc_sweep.execution.clock import Clock
 from lmc_sweep.execution.executor import Lost
+from lmc_sweep.execution.in_flight import InFlight
 from lmc_sweep.execution.pace import Pace
 from lmc_sweep.execution.patience import Patience, store_failed
 from lmc_sweep.execution.progress import Reporter, StopRequest, stop_in_order

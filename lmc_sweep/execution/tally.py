@@ -6,7 +6,7 @@ import heapq
 import itertools
 from collections import Counter
 
-from lmc_sweep.execution.attempts import InFlight
+from lmc_sweep.execution.in_flight import InFlight
 from lmc_sweep.execution.pace import Pace
 from lmc_sweep.execution.progress import BatchProgress, KindProgress
 from lmc_sweep.execution.task import ItemFailure, Receipt

@@ -211,6 +211,12 @@ def test_a_batch_far_beyond_its_estimate_is_told_with_its_deadline(store: Store)
     assert "1 batch is far beyond its estimate; its deadline is in 4 min." in lines
 
 
+def test_batches_that_no_machine_has_room_for_are_told(store: Store) -> None:
+    """Where batches are queued and none runs, that is said."""
+    tell(store, 1, updated_at=1_800_000_000.0, running=[], queued=3)
+    assert "Nothing runs: 3 batches wait until a machine has room." in told_lines(store)
+
+
 @pytest.mark.parametrize(
     ("estimated", "measured", "told"),
     [

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from lmc_sweep.config import parse_sweep
-from lmc_sweep.execution.attempts import Attempts, deadline_seconds
+from lmc_sweep.execution.attempts import Attempts
 from lmc_sweep.execution.executor import Attempt, Lost
+from lmc_sweep.execution.in_flight import deadline_seconds
 from lmc_sweep.execution.progress import StopRequest
 from lmc_sweep.execution.task import Receipt, Task
 from lmc_sweep.execution.work import Work

@@ -145,6 +145,44 @@ def test_a_batch_in_the_queue_does_not_age(tmp_path: Path) -> None:
     assert pytest.approx(0.0) == attempts._taken[""]
 
 
+def test_a_batch_without_a_machine_is_queued_until_one_comes(tmp_path: Path) -> None:
+    """Where a place has no slots nothing has begun; slots that come are taken, oldest first."""
+    plan, _ = pretended_plan(tmp_path)
+    attempts = Attempts()
+    first, second, third = (
+        attempts.begin(Work(Batch("network", (item,), 10.0)), 0.0, 300.0, num_slots=0)
+        for item in plan.items["network"][:3]
+    )
+    attempts.arrived({"network": 0}, 10.0)
+    assert (3, [], 0.0) == (attempts.num_queued, attempts.longest(9), first.age(10.0))
+    attempts.arrived({"network": 2}, 20.0)
+    assert (1, [first, second]) == (attempts.num_queued, attempts.longest(9))
+    assert (20.0, 20.0, None) == (first.began, second.began, third.began)
+    attempts.end(first.key, 30.0)
+    assert (0, 30.0) == (attempts.num_queued, third.began)
+    waiting = attempts.begin(Work(Batch("network", (plan.items["network"][4],), 1.0)), 40.0, 300.0, 0)
+    for entry in (second, third, waiting):
+        attempts.end(entry.key, 50.0)
+    assert (0, 0, 40.0) == (len(attempts), attempts.num_queued, waiting.began)
+    assert pytest.approx(0.0) == attempts._taken[""]
+
+
+def test_a_run_without_machines_tells_of_queued_batches_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a machine comes nothing is told as running; then as much as it has slots for."""
+    listener = Listener()
+    executor = PretendedExecutor(lambda task, attempt: (60.0, done(task)[1]))  # type: ignore[index]
+    comes = executor.time.now() + 30.0
+    monkeypatch.setattr(executor, "num_slots", lambda place: 2 if executor.time.now() >= comes else 0)
+    run = pretended_run(tmp_path, executor, listener=listener)
+    run.run()
+    before = [one for one in listener.told if one.elapsed_seconds < 29 and one.queued]
+    assert {(0, ())} == {(one.running, one.longest) for one in before}
+    assert 2 == max(one.running for one in listener.told)
+    assert all_settled(run)
+
+
 def test_a_first_batch_with_its_start_sets_no_factor() -> None:
     """A hundredth of a second that took three says next to nothing of others; long ones say it all."""
     pace = Pace(["network", "alignment"])
