@@ -140,7 +140,12 @@ def _changed(listing: Listing, error: Exception) -> bool:
 
 
 def _delete_replaced(listing: Listing) -> None:
-    """Deletes the files whose rows stand in others, as a fresh look at the directory shows them."""
+    """Deletes the files whose rows stand in others, as a fresh look at the directory shows them.
+
+    Nothing is deleted on the word of a copy: those others are brought once more.
+    """
+    if any(file.generation for file in listing.files.values()):
+        listing.source.renew([path for path, file in listing.files.items() if file.generation])
     listing.refresh()
     listing.source.delete(sorted(listing.replaced))
     listing.refresh()

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import filecmp
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmc_sweep.store import layout, mirror_space
+from lmc_sweep.store.at_once import at_once
 from lmc_sweep.store.directory import Stamp
 from lmc_sweep.store.files import Bytes
 
 if TYPE_CHECKING:
     from lmc_sweep.store.objects import Objects
 
-_THREADS = 16  # requests at a time: each waits for the network, not for this machine
+_TRIES = 5  # at a copy, where somebody deletes the mirror meanwhile
 _SETTLED_SECONDS = 600.0
 """A copy that is younger and that a listing does not name may have been written since the listing began."""
 
@@ -35,12 +36,15 @@ class Copies:
         """Sees to it that there are copies, which count as used from now on."""
         missing = [path for path in dict.fromkeys(paths) if _is_inside(path) and not self._is_used(path)]
         if missing:
-            at_once(self._download, missing)
+            at_once(self._bring, missing)
             mirror_space.make_room(self._root, self._most_bytes)
 
     def renew(self, paths: Iterable[str]) -> None:
-        """Makes copies what their originals are now."""
-        at_once(self._download, [path for path in dict.fromkeys(paths) if _is_inside(path)])
+        """Makes copies what their originals are now; one that is that already is left as it is.
+
+        So whoever knows a copy by its stamp does not take it for another one each time that it is renewed.
+        """
+        at_once(self._renew, [path for path in dict.fromkeys(paths) if _is_inside(path)])
 
     def take_over(self, folder: str, found: Mapping[str, Stamp]) -> dict[str, Stamp]:
         """Brings the records that a listing names, and lets those go that it does not.
@@ -50,9 +54,12 @@ class Copies:
         """
         here = self._lying(folder)
         wanted = {name: stamp for name, stamp in found.items() if name.endswith(".parquet")}
-        missing = [name for name, stamp in wanted.items() if name not in here or here[name][0] != stamp[0]]
+        missing = [name for name, stamp in wanted.items() if not _may_be(name, here.get(name), stamp)]
         if missing:
-            at_once(self._download, [f"{folder}/{name}" for name in missing])
+            at_once(self._bring, [f"{folder}/{name}" for name in missing])
+            for name in missing:
+                if layout.record_digest(name) is None:
+                    _set_time(self._root / folder / name, wanted[name][1])
         for name in here.keys() - found.keys():
             if time.time_ns() - here[name][1] > _SETTLED_SECONDS * 1e9:
                 self.forget(f"{folder}/{name}")
@@ -64,7 +71,7 @@ class Copies:
         """Makes a copy of what was just written."""
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+        temporary = target.parent / f".{uuid.uuid4().hex}.tmp"
         try:
             with temporary.open("xb") as file:
                 for chunk in chunks:
@@ -90,40 +97,88 @@ class Copies:
                     here[entry.name] = (status.st_size, status.st_mtime_ns, status.st_mode)
         return here
 
-    def _download(self, path: str) -> None:
+    def _bring(self, path: str) -> None:
         """Makes a copy; none where there is no such file any more."""
+        self._download(path, self._root / path)
+
+    def _renew(self, path: str) -> None:
+        """Makes a copy what its original is; none where there is no such file any more."""
         target = self._root / path
+        fresh = target.parent / f".{uuid.uuid4().hex}.tmp"
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except FileNotFoundError as error:  # of the disk, which says nothing of the file
-            raise NotADirectoryError(
-                errno.ENOTDIR, "no folder can be made here", str(target.parent)
-            ) from error
-        try:
-            self._objects.download(path, target)
-        except FileNotFoundError:
-            self.forget(path)
+            if self._download(path, fresh) and not _is_equal(fresh, target):
+                fresh.replace(target)
+        except OSError as error:
+            # deleted with the mirror: it is brought when it is read; or a name that no file can have
+            if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+                raise
+        finally:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+
+    def _download(self, path: str, target: Path) -> bool:
+        """Whether there is such an object, whose content is then at a path of this machine."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._objects.download(path, target)
+            except FileNotFoundError as error:
+                if _is_of_the_store(error):
+                    self.forget(path)
+                    return False
+                if not tries_left:  # of the disk, which says nothing of the file
+                    raise NotADirectoryError(
+                        errno.ENOTDIR, "no folder can be made here", str(target.parent)
+                    ) from error
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:  # who reads it finds the same, and says so
+                    raise
+                return False
+            else:
+                return True
+        raise AssertionError("unreachable")
 
     def _is_used(self, path: str) -> bool:
-        """Whether there is a copy, which counts as used from now on."""
+        """Whether there is a copy that may be believed, which counts as used from now on."""
+        name = path.rpartition("/")[2]
+        if layout.artifact_digest(name) is None and layout.record_digest(name) is None:
+            return False  # nothing tells what its content should be
         try:
             status = (self._root / path).stat()
-            os.utime(self._root / path, ns=(time.time_ns(), status.st_mtime_ns))
         except OSError:
             return False
+        with contextlib.suppress(OSError):  # of somebody else's, or on a disk that is read-only
+            os.utime(self._root / path, ns=(time.time_ns(), status.st_mtime_ns))
         return True
 
 
-def at_once(action: Callable[[str], object], paths: Iterable[str]) -> None:
-    """Does the same for several paths, many at a time; the first error is raised."""
-    each = list(paths)
-    if len(each) < 2:
-        for path in each:
-            action(path)
-        return
-    with ThreadPoolExecutor(min(_THREADS, len(each))) as threads:
-        for _ in threads.map(action, each):
-            pass
+def _may_be(name: str, copy: Stamp | None, original: Stamp) -> bool:
+    """Whether a copy may be that of a record, as far as stamps tell; a hash in the name tells the rest.
+
+    Without a hash the copy carries the time of the original's last change.
+    """
+    if copy is None or copy[0] != original[0]:
+        return False
+    return layout.record_digest(name) is not None or copy[1] == original[1]
+
+
+def _set_time(path: Path, modified_ns: int) -> None:
+    """Gives a copy the time of its original's last change."""
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), modified_ns))
+
+
+def _is_equal(one: Path, other: Path) -> bool:
+    """Whether two files of this machine have one content; not where one of them is none."""
+    try:
+        return not other.is_symlink() and filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
+
+
+def _is_of_the_store(error: FileNotFoundError) -> bool:
+    """Whether an object is missing, and not a folder of this machine."""
+    return not Path(str(error.filename)).is_absolute()
 
 
 def _is_inside(path: str) -> bool:

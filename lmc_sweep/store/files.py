@@ -82,6 +82,9 @@ class Files(Protocol):
     def renew(self, paths: Iterable[str]) -> bool:
         """Makes the copies in ``root`` what the store has; False where there are no copies."""
 
+    def content(self, path: str) -> bytes | None:
+        """What a small file says in the store itself; None where there is none."""
+
     def original(self, path: str) -> AbstractContextManager[Path]:
         """A directory in which the file lies as the store has it, and not as an earlier copy has it."""
 

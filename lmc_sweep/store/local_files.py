@@ -76,6 +76,10 @@ class LocalFiles:
     def renew(self, paths: Iterable[str]) -> bool:
         return False
 
+    def content(self, path: str) -> bytes | None:
+        file = self.root / path
+        return file.read_bytes() if file.is_file() else None
+
     @contextmanager
     def original(self, path: str) -> Iterator[Path]:
         yield self.root

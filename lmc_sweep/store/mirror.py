@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.store import artifacts, layout, mirror_space
-from lmc_sweep.store.copies import Copies, at_once
+from lmc_sweep.store.at_once import at_once
+from lmc_sweep.store.copies import Copies
 from lmc_sweep.store.directory import Stamp
 from lmc_sweep.store.files import Bytes, Judge, State
+from lmc_sweep.store.object_errors import AGAIN, ObjectError
 from lmc_sweep.store.terms import named_errors, require_there
 
 if TYPE_CHECKING:
@@ -100,6 +102,12 @@ class Mirror:
         with self._reading():
             self._copies.renew(paths)
         return True
+
+    def content(self, path: str) -> bytes | None:
+        try:
+            return self.objects.get(path)
+        except FileNotFoundError:
+            return None
 
     @contextmanager
     def original(self, path: str) -> Iterator[Path]:
@@ -246,7 +254,7 @@ class Mirror:
     def _advising(self) -> Iterator[None]:
         """Refuses advice at once for a while after it failed."""
         if time.monotonic() < self._resting_until:
-            raise OSError(errno.EAGAIN, "object storage did not answer just now", self.uri)
+            raise ObjectError(errno.EAGAIN, "the service did not answer just now", self.uri, AGAIN)
         try:
             yield
         except FileNotFoundError:

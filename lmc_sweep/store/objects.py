@@ -85,7 +85,7 @@ class Objects:
 
         answer = self._asked(lambda: obstore.get(self._asking, path), path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+        temporary = target.parent / f".{uuid.uuid4().hex}.tmp"
         try:
             with temporary.open("xb") as file:
                 pieces = iter(answer.stream(PART_BYTES))

@@ -44,12 +44,7 @@ def publish(
 def publish_text(relative: str, content: bytes, terms: Terms) -> None:
     """Publishes a small file of a store in the place of another, unless that says the same already."""
     files, path = terms.files, terms.root / relative
-
-    def is_there() -> bool:
-        files.renew([relative])
-        return path.is_file() and path.read_bytes() == content
-
-    if patiently(is_there, path, terms):
+    if patiently(lambda: files.content(relative) == content, path, terms):
         patiently(lambda: files.settle(relative), path, terms)
     else:
         publish(path, [content], replace=True, terms=terms)
