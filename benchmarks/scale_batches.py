@@ -10,6 +10,7 @@ from typing import Any
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.config.sweep import Execution
 from lmc_sweep.execution.ray_executor import RayExecutor
+from lmc_sweep.execution.ray_functions import Functions
 from lmc_sweep.execution.task import Receipt, Task
 from lmc_sweep.planning.batching import Batch
 from lmc_sweep.planning.plan import Plan, make_plan
@@ -52,11 +53,16 @@ class PretendingExecutor(RayExecutor):
     """Runs tasks on Ray, whose body is another."""
 
     def __init__(self, address: str, execution: Execution, instead: Callable[[Task], Receipt]) -> None:
-        self._instead = instead
         super().__init__(address, execution)
+        self._functions = _Pretending(self._ray, instead)
 
-    def _function(self, number: int) -> Any:
-        """The other body, as the remote function of an attempt number."""
-        if number not in self._functions:
-            self._functions[number] = self._ray.remote(max_retries=0)(self._instead)
-        return self._functions[number]
+
+class _Pretending(Functions):
+    """The other body, whatever the number of the attempt."""
+
+    def __init__(self, ray: Any, instead: Callable[[Task], Receipt]) -> None:
+        super().__init__(ray)
+        self._instead = instead
+
+    def _remote(self, number: int) -> Any:
+        return self._ray.remote(max_retries=0)(self._instead)

@@ -124,7 +124,7 @@ def run_apart(folder: Path, change: str) -> dict[str, Any]:
     program = f"""
 import json
 from lmc_sweep.config import parse_sweep
-from lmc_sweep.execution import driver, ray_executor
+from lmc_sweep.execution import driver, ray_functions
 from lmc_sweep.execution.run import run
 {change}
 result = run(parse_sweep({SWEEP!r}), store="store")
@@ -143,7 +143,7 @@ def test_workers_are_recycled_and_nothing_is_lost(
     tmp_path: Path, undisturbed: Path, measured_tables: Tables
 ) -> None:
     """Processes that are replaced after a few tasks bring the same tables, without one lost attempt."""
-    told = run_apart(tmp_path, "ray_executor.MAX_CALLS = 40")
+    told = run_apart(tmp_path, "ray_functions.MAX_CALLS = 40")
     assert (0, {}) == (told["exit_code"], told["lost"])
     assert measured_tables(undisturbed) == measured_tables(tmp_path / "store")
 

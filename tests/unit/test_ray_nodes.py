@@ -14,6 +14,7 @@ from lmc_sweep.execution import ray_probe
 from lmc_sweep.execution.executor import Attempt
 from lmc_sweep.execution.node_check import Needs
 from lmc_sweep.execution.ray_executor import RayExecutor
+from lmc_sweep.execution.ray_functions import Functions
 from lmc_sweep.execution.ray_nodes import (
     Demand,
     Node,
@@ -26,6 +27,7 @@ from lmc_sweep.execution.ray_nodes import (
     within,
 )
 from lmc_sweep.execution.ray_probe import Probe
+from lmc_sweep.execution.ray_room import Room
 from lmc_sweep.execution.ray_suspects import Suspects
 
 SMALL = Node("a" * 56, 4, 0, 8e9, {"zone": "a"}, "small")
@@ -109,15 +111,14 @@ def executor(execution: Execution, nodes: list[Node]) -> tuple[RayExecutor, list
     made: list[dict[str, Any]] = []
     ray: Any = SimpleNamespace(remote=lambda **_: lambda body: _Handle(made))
     found = RayExecutor.__new__(RayExecutor)
-    found._execution, found._ray = execution, ray
+    found._ray = ray
     found._cluster = SimpleNamespace(  # type: ignore[assignment]
         nodes=lambda: nodes, look=lambda: None, answers=True, answers_now=lambda: True, is_own=False
     )
     found._suspects, found._probe = Suspects(ray), Probe(ray)
-    found._tasks, found._references, found._functions, found._handles = {}, {}, {}, {}
-    found._memory_bytes, found._generation, found._known = {}, 0, set()
-    found._seen, found._usable, found._total = [], [], (0.0, 0.0)
-    found._num_slots, found._quick = {}, {}
+    found._tasks, found._references, found._quick = {}, {}, {}
+    found._functions, found._room = Functions(ray), Room(execution)
+    found._known, found._seen, found._usable = set(), [], []
     return found, made
 
 
@@ -152,7 +153,7 @@ def test_a_few_machines_of_a_kind_do_not_get_the_tasks_of_all() -> None:
     found, _ = executor(Execution(labels={"zone": "a"}), [SMALL, LARGE])
     assert 8 == window(found, "network")
     found, _ = executor(Execution(), [SMALL, LARGE])
-    found._memory_bytes["network"] = 32e9
+    found._room.memory_bytes["network"] = 32e9
     assert 4 == window(found, "network")
 
 

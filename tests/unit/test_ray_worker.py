@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 
 from lmc_sweep.config import parse_sweep
+from lmc_sweep.config.sweep import Execution
 from lmc_sweep.errors import SweepError
 from lmc_sweep.execution import code, ray_cluster, ray_connect, ray_worker
 from lmc_sweep.execution.executor import ExecutorGone, Lost
 from lmc_sweep.execution.ray_cluster import RayCluster
 from lmc_sweep.execution.ray_executor import RayExecutor
+from lmc_sweep.execution.ray_functions import Functions
 from lmc_sweep.execution.ray_nodes import Node
 from lmc_sweep.execution.ray_probe import Probe
+from lmc_sweep.execution.ray_room import Room
 from lmc_sweep.execution.ray_suspects import ANSWER_SECONDS, REPEAT_SECONDS, Suspects
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.planning.plan import make_plan
@@ -375,8 +378,7 @@ def test_a_hundred_tasks_are_cancelled_with_one_question(
     executor = RayExecutor.__new__(RayExecutor)
     executor._cluster, executor._suspects, executor._known = cluster, Suspects(ray), set()
     executor._probe, executor._seen, executor._usable = Probe(ray), [], []
-    executor._num_slots, executor._quick, executor._functions = {}, {}, {}
-    executor._handles, executor._generation = {}, 0
+    executor._quick, executor._functions, executor._room = {}, Functions(ray), Room(Execution())
     executor._ray = SimpleNamespace(cancel=lambda reference, **_: cancelled.append(reference))
     executor._references = {str(number): number for number in range(100)}
     cluster.nodes()
