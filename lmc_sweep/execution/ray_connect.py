@@ -128,8 +128,8 @@ def _initialized(ray: Any, address: str, options: dict[str, Any]) -> Any:
         if type(error) is not Exception:  # Ray has no class of its own for a node that is not up after 30 s
             raise
         raise SweepError(
-            f"--address {address}: Ray did not come up within its 30 s: {error} This machine may have too much "
-            "to do; run the same command again, or --inline without Ray."
+            f"--address {address}: Ray did not come up within its 30 s: {error} This machine may have too "
+            "much to do; run the same command again, or --inline without Ray."
         ) from error
     return ray
 
