@@ -123,8 +123,12 @@ def read_barriers(store: Store, sweep: str | None, question: BarrierQuestion) ->
 
     Those of worlds real and model, of whole networks at the end of their training.
     """
-    rows = read_columns(store, sweep, question, question.column)
-    return finest(cell_barrier(row, value) for row, value in rows)
+
+    def ask() -> list[CellBarrier]:
+        rows = read_columns(store, sweep, question, question.column)
+        return finest(cell_barrier(row, value) for row, value in rows)
+
+    return list(store.kept(("cell barriers", sweep, question), ask))
 
 
 def pairs_by_networks(store: Store, sweep: str | None, correction: str) -> dict[int, int]:

@@ -30,13 +30,16 @@ from lmc_sweep.analysis.world_pairs import CellBarriers, Measured, world_pairs
 from workers.seeding import derive_seed
 
 
-def similarity(rows: Iterable[Sequence[Any]], margin: Margin, seed: int = 0) -> Similarity:
+def similarity(
+    rows: Iterable[Sequence[Any]], margin: Margin, seed: int = 0, *, is_brief: bool = False
+) -> Similarity:
     """Every method, split and correction, cell by cell and over all cells.
 
     Args:
         rows: Of the table ``barriers``: ``world_pairs.COLUMNS``, then the barrier that is asked for.
         margin: The largest difference of means that counts as none.
         seed: Of the draws; the same seed and rows give the same numbers.
+        is_brief: Without what nothing else rests on: correlations within cells, and halves of the real world.
     """
     found = world_pairs(rows)
     labels = method_labels({of.method_json for of in found.measured})
@@ -47,7 +50,7 @@ def similarity(rows: Iterable[Sequence[Any]], margin: Margin, seed: int = 0) -> 
     overall, cells = [], []
     for of in order:
         allowed = margins_of_cells(margin, of, found.measured)
-        whole, parts = _compared(of, labels[of.method_json], allowed, seed)
+        whole, parts = _compared(of, labels[of.method_json], allowed, seed, is_brief)
         overall.append(whole)
         cells.extend(_adjusted(parts, benjamini_hochberg))
     return Similarity(
@@ -68,7 +71,7 @@ class _Draws:
 
 
 def _compared(
-    of: Measured, label: str, margins: dict[str, float | None], seed: int
+    of: Measured, label: str, margins: dict[str, float | None], seed: int, is_brief: bool
 ) -> tuple[Comparison, list[Comparison]]:
     """The comparison over all cells, and those of the cells."""
 
@@ -85,7 +88,7 @@ def _compared(
                 influences=pulls,
                 deviations=resampled(pulls, stream("difference", cell.cell_id)),
                 distances=world_distances(cell, stream("distances", cell.cell_id)),
-                halves=half_draws(cell, stream("halves", cell.cell_id)),
+                halves=None if is_brief else half_draws(cell, stream("halves", cell.cell_id)),
             )
             compared.append(cell)
             draws.append(drawn)
@@ -99,6 +102,7 @@ def _compared(
         if reason is None:
             means = np.array([[real.mean(), model.mean()] for real, model in worlds])
             across = concordance(means, stream("cells"))
+    if compared and not is_brief:
         ranked = [moments(joined_by_rank(cell.values, *_worlds(cell))) for cell in compared]
         shared = [moments(joined_by_network(cell)) for cell in compared]
         inside = within(ranked, stream("within", "rank")), within(shared, stream("within", "network"))

@@ -19,7 +19,6 @@ from lmc_sweep.report.model import Note, ReportData, Section
 from lmc_sweep.report.overview import headline, overview
 from lmc_sweep.report.provenance import code_and_hardware, provenance
 from lmc_sweep.report.scope import Scope, make_scope
-from lmc_sweep.report.side_by_side import sections_of
 from lmc_sweep.report.similarity_tables import similarity_tables
 from lmc_sweep.report.snapshot import Snapshot
 from lmc_sweep.report.wording import counted, moment
@@ -41,9 +40,6 @@ SECTIONS: tuple[tuple[str, Callable[[Scope], Section]], ...] = (
     ("Words", words),
 )
 """What each section is called where it cannot be made, and the function that makes it."""
-
-SLOW = (similarity_tables, drawings)
-"""Those that draw thousands of samples for every cell."""
 
 
 def gather(
@@ -69,17 +65,9 @@ def gather(
         headline=_headline(scope),
         warnings=(*scope.trouble, *_warnings(store)),
         cells=scope.cells,
-        sections=_sections(scope),
+        sections=tuple(made(scope, name, make) for name, make in SECTIONS),
         footer=f"Written by lmc_sweep {__version__}. The file holds everything that it shows.",
     )
-
-
-def _sections(scope: Scope) -> tuple[Section, ...]:
-    """All sections; where not even the number of barriers can be told, each says so by itself."""
-    try:
-        return sections_of(scope, SECTIONS, SLOW, made)
-    except SweepError:
-        return tuple(made(scope, name, make) for name, make in SECTIONS)
 
 
 def made(scope: Scope, name: str, make: Callable[[Scope], Section]) -> Section:

@@ -80,7 +80,7 @@ def _compared(scope: Scope, column: str) -> Similarity:
     rows = scope.ask(f"""
         SELECT {", ".join(COLUMNS)}, {column} AS compared FROM barriers
         WHERE {WHOLE} AND world IN ('real', 'model') AND {scope.of_sweep("barrier")}""")
-    return similarity([tuple(row.values()) for row in rows], DEFAULT_MARGIN)
+    return similarity([tuple(row.values()) for row in rows], DEFAULT_MARGIN, is_brief=True)
 
 
 def _means(label: str, one: Comparison) -> tuple[Value, ...]:

@@ -6,11 +6,14 @@ that runs meanwhile would show different sections different stores.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lmc_sweep.store.schema import TABLES
 from lmc_sweep.store.store import Store
+
+T = TypeVar("T")
 
 MOST_ROWS = 1_000_000
 """Rows of all tables beyond which they stay in their files: memory is not without end."""
@@ -22,31 +25,37 @@ class Snapshot(Store):
     def __init__(self, uri: str | Path) -> None:
         super().__init__(uri)
         self._tables: Any = None
+        self._kept: dict[Hashable, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels between processes as its address alone, and is read again there."""
         return Snapshot, (self.files.address,)
 
+    def kept(self, question: Hashable, ask: Callable[[], T]) -> T:
+        """What ``ask`` returned the first time: these tables do not change."""
+        if question not in self._kept:
+            self._kept[question] = ask()
+        answer: T = self._kept[question]
+        return answer
+
     def _connect(self) -> Any:
         """The connection with the tables in memory, made by the first question."""
         if self._tables is None:
-            self._tables = _in_memory(super()._connect())
+            source = super()._connect()
+            num_rows = sum(
+                file.num_rows for listing in self._listings.values() for file in listing.files.values()
+            )
+            self._tables = _in_memory(source) if num_rows <= MOST_ROWS else source
         return self._tables
 
 
 def _in_memory(source: Any) -> Any:
-    """A connection with copies of a connection's tables; itself where they are too large."""
+    """A connection to copies of the tables of another one."""
     import duckdb
 
-    counts = " + ".join(f"(SELECT count(*) FROM {name})" for name in TABLES)
-    ((rows,),) = source.execute(f"SELECT {counts}").fetchall()
-    if rows > MOST_ROWS:
-        return source
     made = duckdb.connect()
     for name in TABLES:
-        made.register("copied", source.table(name).to_arrow_table())
-        made.execute(f"CREATE TABLE {name} AS SELECT * FROM copied")
-        made.unregister("copied")
+        made.register(name, source.table(name).to_arrow_table())
     made.execute("SET enable_external_access = false")
     made.execute("SET lock_configuration = true")
     return made

@@ -7,8 +7,7 @@ and looks for new ones at every call; a process that asks often should keep one.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -125,6 +124,10 @@ class Store:
         from lmc_sweep.store.query import answer
 
         return self._answered(lambda connection: answer(connection, query))
+
+    def kept(self, question: Hashable, ask: Callable[[], T]) -> T:
+        """What ``ask`` returns, asked every time, for a store grows; a copy of one may keep the answer."""
+        return ask()
 
     def ids(self, kind: str) -> set[str]:
         """Identities of all results of a kind: "network", "alignment" or "barrier"."""
@@ -323,16 +326,8 @@ def open_if_exists(uri: str | Path) -> Store | None:
 
 
 def require_writable(uri: str | Path) -> None:
-    """Raises StoreError where a store could not be made or written; writes nothing itself."""
-    if layout.is_remote(uri):  # what may be done there shows when it is done
-        open_files(uri).is_untouched()
-        return
-    root = layout.local_path(uri)
-    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
-    if not nearest.is_dir():
-        raise StoreError(f"{root}: {nearest} is a file. Choose a directory, for instance runs/quickstart.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StoreError(f"{root}: {nearest} cannot be written. Choose another directory, or allow it.")
+    """Raises StoreError where a store could not be made or written; leaves everything as it is."""
+    open_files(uri).require_writable()
 
 
 def _table(name: str) -> Table:
