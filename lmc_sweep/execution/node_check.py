@@ -4,9 +4,12 @@ code."""
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
+import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +21,9 @@ from lmc_sweep.store import layout
 
 SIGN = ".lmc-sweep-seen-"
 """How a file is called that the driver leaves, for as long as it asks, where the store will be."""
+SIGN_SECONDS = 3600.0
+"""A sign that is older has nobody any more who asks: that takes a minute, and clocks differ by less."""
+_SIGN_NAME = re.compile(re.escape(SIGN) + "[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -67,11 +73,18 @@ def answer(asked: Mapping[str, Any]) -> list[str]:
 
 @contextlib.contextmanager
 def shown(needs: Needs) -> Iterator[Needs]:
-    """The needs, while a file stands where the store will be, if there is no store yet."""
-    if needs.marker or layout.is_remote(needs.store_uri):
+    """The needs, while a file stands where the store will be, if there is no store yet.
+
+    Signs of drivers that were killed while they asked are swept before.
+    """
+    if layout.is_remote(needs.store_uri):
         yield needs
         return
     root = layout.local_path(needs.store_uri)
+    sweep_signs(root)
+    if needs.marker:
+        yield needs
+        return
     nearest = next(folder for folder in (root, *root.parents) if folder.is_dir())
     sign = nearest / f"{SIGN}{secrets.token_hex(8)}"
     try:
@@ -82,6 +95,29 @@ def shown(needs: Needs) -> Iterator[Needs]:
     finally:
         with contextlib.suppress(OSError):
             sign.unlink()
+
+
+def sweep_signs(root: Path) -> int:
+    """Deletes old signs wherever one may lie that was left for a store; returns how many there were.
+
+    That was the nearest folder that existed then: the store's own, or any above it. Only empty files with
+    the name of a sign are touched, and a folder that cannot be read is passed over.
+    """
+    count = 0
+    for folder in (root, *root.parents):
+        with contextlib.suppress(OSError):
+            for path in folder.glob(f"{SIGN}*"):
+                if _is_left(path):
+                    path.unlink()
+                    count += 1
+    return count
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a file is a sign that nobody asks about any more."""
+    told = path.lstat()
+    is_sign = _SIGN_NAME.fullmatch(path.name) and stat.S_ISREG(told.st_mode) and not told.st_size
+    return bool(is_sign) and time.time() - told.st_mtime > SIGN_SECONDS
 
 
 def _store(needs: Needs) -> None:

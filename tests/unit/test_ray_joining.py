@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ from lmc_sweep.config import parse_sweep
 from lmc_sweep.errors import SweepError
 from lmc_sweep.execution import code, node_check, ray_connect, ray_submission, worker_log
 from lmc_sweep.execution.executor import Lost
-from lmc_sweep.execution.node_check import SIGN, Needs, answer, asked_of, problems, shown
+from lmc_sweep.execution.node_check import SIGN, SIGN_SECONDS, Needs, answer, asked_of, problems, shown
 from lmc_sweep.execution.progress import KindProgress, Progress
 from lmc_sweep.execution.ray_metrics import GAUGES, LOST, WHOLE, RunMetrics
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
@@ -115,6 +117,26 @@ def test_a_machine_sees_where_a_store_will_be(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
     (told,) = problems(meanwhile)
     assert "is not the driver's" in told
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+def test_a_sign_of_a_driver_that_was_killed_is_swept_by_the_next(tmp_path: Path, is_made: bool) -> None:
+    """In the store's folder and above it, before the store is made and after; what is young, another's or
+    no sign stays."""
+    root = tmp_path / "runs" / "s"
+    root.mkdir(parents=True)
+    old = time.time() - SIGN_SECONDS - 10
+    left = [folder / f"{SIGN}{number:016x}" for number, folder in enumerate((root, root.parent, tmp_path))]
+    kept = [tmp_path / f"{SIGN}{9:016x}", tmp_path / f"{SIGN}mine", root.parent / f"{SIGN}{8:016x}"]
+    for path in (*left, *kept):
+        path.touch()
+        os.utime(path, (old, old))
+    os.utime(kept[0])
+    kept[2].write_text("not empty")
+    os.utime(kept[2], (old, old))
+    with shown(Needs(str(root), marker=b"made" if is_made else b"")) as meanwhile:
+        assert ([False] * 3, [True] * 3) == ([p.exists() for p in left], [p.exists() for p in kept])
+        assert is_made != bool(meanwhile.sign)
 
 
 def test_missing_data_and_other_code_are_told_together(
