@@ -226,7 +226,7 @@ class RayExecutor:
         if is_calm and quick in self._quick:
             return self._quick[quick]
         demand = within(self._room.demand(place, stepped(attempt.memory_bytes)), nodes)
-        self._room.memory_bytes[place] = demand.memory_bytes
+        self._room.expect(place, demand.memory_bytes)
         if attempt.share > 1:
             roomiest = max((fits(node, demand) for node in nodes), default=1.0)
             demand = demand.times(max(1.0, min(attempt.share, roomiest)))

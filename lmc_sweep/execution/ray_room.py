@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lmc_sweep.config.sweep import Execution, Kind
 from lmc_sweep.errors import SweepError
-from lmc_sweep.execution.placement import kind_of, places, resources
+from lmc_sweep.execution.placement import ON_CPUS, kind_of, places, resources
 from lmc_sweep.execution.ray_nodes import Demand, Node, fits, listed, num_slots, total
 
 KINDS: tuple[Kind, ...] = ("network", "alignment", "barrier")
@@ -19,9 +19,11 @@ class Room:
         self._execution = execution
         self._nodes: Sequence[Node] = ()
         self._total = (0.0, 0.0)
-        self._num_slots: dict[Demand, int] = {}
-        self.memory_bytes: dict[str, float] = {}
-        """What the last task that was submitted to a place asks for."""
+        self._resources = {
+            place: resources(execution, place) for kind in KINDS for place in (kind, kind + ON_CPUS)
+        }
+        self._memory_bytes: dict[str, float] = {}
+        self._num_slots: dict[str, int] = {}
 
     def now_on(self, nodes: Sequence[Node]) -> None:
         """From now on these are the machines."""
@@ -44,9 +46,15 @@ class Room:
     def demand(self, place: str, memory_bytes: float | None = None) -> Demand:
         """What one task of a place asks for; without ``memory_bytes``, as the last that was submitted
         there."""
-        cpus, gpus = resources(self._execution, place)
-        memory = self.memory_bytes.get(place, 0.0) if memory_bytes is None else memory_bytes
+        cpus, gpus = self._resources[place]
+        memory = self._memory_bytes.get(place, 0.0) if memory_bytes is None else memory_bytes
         return Demand(cpus, gpus, memory, self._execution.labels_of(kind_of(place)))
+
+    def expect(self, place: str, memory_bytes: float) -> None:
+        """From now on a task of a place is expected to ask for so much memory."""
+        if self._memory_bytes.get(place) != memory_bytes:
+            self._memory_bytes[place] = memory_bytes
+            self._num_slots.pop(place, None)
 
     def able(self) -> list[Node]:
         """The machines that may get a task of any kind."""
@@ -54,29 +62,29 @@ class Room:
         return [node for node in self._nodes if any(fits(node, demand) >= 1 - 1e-9 for demand in demands)]
 
     def num_slots(self, place: str) -> int:
-        """Tasks of a place that fit at a time, counted once for as long as the machines are the same."""
-        demand = self.demand(place)
-        if demand not in self._num_slots:
-            self._num_slots[demand] = num_slots(self._nodes, demand)
-        return self._num_slots[demand]
+        """Tasks of a place that fit at a time, counted once for as long as machines and memory are the
+        same."""
+        if place not in self._num_slots:
+            self._num_slots[place] = num_slots(self._nodes, self.demand(place))
+        return self._num_slots[place]
 
     def is_left(self, place: str, running: Mapping[str, int]) -> bool:
         """Until what the place needs is taken twice: one waits behind each that runs, so that none idles.
 
         With ``execution.num_pending``, until so many wait: an autoscaler adds machines for what waits.
         """
-        pending, demand = self._execution.num_pending, self.demand(place)
-        taken_cpus = taken_gpus = 0.0
-        for other, count in running.items():
-            other_cpus, other_gpus = resources(self._execution, other)
-            taken_cpus += count * other_cpus
-            taken_gpus += count * other_gpus
-        total_cpus, total_gpus = self._total
+        pending, (cpus, gpus) = self._execution.num_pending, self._resources[place]
         own = self.num_slots(place)
         if running.get(place, 0) >= max(own + max(own, pending or 0), 1):
             return False
-        more_cpus = total_cpus if pending is None else max(total_cpus, pending * demand.cpus)
-        more_gpus = total_gpus if pending is None else max(total_gpus, pending * demand.gpus)
-        return taken_cpus < max(total_cpus + more_cpus, demand.cpus) and (
-            not demand.gpus or taken_gpus < max(total_gpus + more_gpus, demand.gpus)
+        taken_cpus = taken_gpus = 0.0
+        for other, count in running.items():
+            other_cpus, other_gpus = self._resources[other]
+            taken_cpus += count * other_cpus
+            taken_gpus += count * other_gpus
+        total_cpus, total_gpus = self._total
+        more_cpus = total_cpus if pending is None else max(total_cpus, pending * cpus)
+        more_gpus = total_gpus if pending is None else max(total_gpus, pending * gpus)
+        return taken_cpus < max(total_cpus + more_cpus, cpus) and (
+            not gpus or taken_gpus < max(total_gpus + more_gpus, gpus)
         )

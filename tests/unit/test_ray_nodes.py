@@ -153,7 +153,7 @@ def test_a_few_machines_of_a_kind_do_not_get_the_tasks_of_all() -> None:
     found, _ = executor(Execution(labels={"zone": "a"}), [SMALL, LARGE])
     assert 8 == window(found, "network")
     found, _ = executor(Execution(), [SMALL, LARGE])
-    found._room.memory_bytes["network"] = 32e9
+    found._room.expect("network", 32e9)
     assert 4 == window(found, "network")
 
 
