@@ -56,6 +56,9 @@ class Files(Protocol):
     def is_untouched(self) -> bool:
         """Whether nothing at all is there."""
 
+    def require_writable(self) -> None:
+        """Raises StoreError where a store could not be made or written; leaves everything as it is."""
+
     def establish(self, content: bytes) -> None:
         """Writes ``store.json`` unless it is there, and whatever must be there for it."""
 

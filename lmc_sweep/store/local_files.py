@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from stat import S_ISREG
 
+from lmc_sweep.errors import StoreError
 from lmc_sweep.store import artifacts, directory, layout, moving, publish
 from lmc_sweep.store.directory import Stamp
 from lmc_sweep.store.files import Bytes, Judge, State
@@ -45,6 +46,16 @@ class LocalFiles:
 
     def is_untouched(self) -> bool:
         return not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir()))
+
+    def require_writable(self) -> None:
+        root = self.root
+        nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+        if not nearest.is_dir():
+            raise StoreError(
+                f"{root}: {nearest} is a file. Choose a directory, for instance runs/quickstart."
+            )
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise StoreError(f"{root}: {nearest} cannot be written. Choose another directory, or allow it.")
 
     def establish(self, content: bytes) -> None:
         publish.make_directory(self.root)

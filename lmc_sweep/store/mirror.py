@@ -71,6 +71,19 @@ class Mirror:
         with self._reading():
             return not self.objects.tops()
 
+    def require_writable(self) -> None:
+        # Nobody can be asked whether one may write. What is tried here is refused for want of the right to,
+        # and else because the name is taken: there the store's own marker stands, with this content.
+        with self._reading():
+            mirror_space.require_room(self.root)
+            try:
+                marker = self.read_marker()
+            except FileNotFoundError:
+                self.objects.tops()
+                return
+        with named_errors(self.told(layout.MARKER)):
+            self.objects.put(layout.MARKER, [marker], replace=False)
+
     def establish(self, content: bytes) -> None:
         self.objects.put(layout.MARKER, [content], replace=False)
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ READING = ".reading"
 _MOST_BYTES = 20_000_000_000
 _LEFT_SHARE = 0.9  # of the limit is kept when room is made, so that it need not be made at once again
 _IN_USE_SECONDS = 60.0
-_ABANDONED_SECONDS = 3600.0
+_ABANDONED_SECONDS = 25 * 3600.0  # a large file may arrive slowly, and nothing changes in its folder
 _LONGEST_NAME = 60
 
 
@@ -50,6 +51,13 @@ def asked_bytes() -> int | None:
             f"LMC_SWEEP_CACHE_BYTES: must be a number of bytes, not {text!r}. For instance 20e9"
         ) from None
     return int(asked)
+
+
+def require_room(root: Path) -> None:
+    """Raises OSError where no copy can be kept."""
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=root) as file:
+        file.write(b"room")
 
 
 def make_room(root: Path, asked: int | None) -> None:

@@ -16,6 +16,8 @@ _STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,80})</Code>")
 _KIND = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Unknown)\b")
 
+_WRONG_NAME = re.compile(r'\bPath "(.{1,300}?)"(?:: | contained )')
+
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "AllAccessDisabled"}
 _WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 _WRONG_CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
@@ -120,9 +122,10 @@ def _told(text: str, code: str, status: int, uri: ObjectUri) -> tuple[int, str, 
     if status:
         return errno.EINVAL, f"the service refuses the request ({answer})", _ENDPOINTS[uri.scheme]
     if "invalid path" in text.lower() or "parse path" in text:
+        name = f" ({match[1]!r})" if (match := _WRONG_NAME.search(text)) else ""
         return (
             errno.EINVAL,
-            "a name there is none that a store has",
+            f"a name there is none that a store has{name}",
             "Delete that object, or choose another prefix",
         )
     return _of_the_network(text, uri)
