@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 from lmc_sweep.cli.arguments import StorePath, SweepName
 from lmc_sweep.errors import SweepError
+
+_WIDTH = 110
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +23,7 @@ def plot_command(
     store: StorePath,
     figure: Annotated[
         str | None,
-        typer.Argument(metavar="FIGURE", help="Without it, the figures and their options are listed."),
+        typer.Argument(metavar="FIGURE", help="Without it, the figures are listed with their options."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -33,8 +36,13 @@ def plot_command(
         list[str] | None,
         typer.Option("--set", metavar="OPTION=VALUE", help="An option of the figure; repeatable."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--options", help="Tell what the options of FIGURE mean, and draw nothing.")
+    ] = False,
 ) -> None:
     """Draw a figure from a store; without FIGURE, list the figures.
+
+    lmc-sweep plot runs/quickstart density --options
 
     lmc-sweep plot runs/quickstart density --output density.pdf --set quantity=error
     """
@@ -42,25 +50,48 @@ def plot_command(
     from lmc_sweep.store.store import Store
 
     opened = Store(store)
+    if explain:
+        _explain(figure)
+        return
     if figure is None:
-        _list_figures()
+        _list_figures(store)
         return
     if sweep is not None and sweep not in opened.sweeps():
         known = ", ".join(opened.sweeps()) or "none"
         raise SweepError(f"{store}: no sweep {sweep!r} here. Known sweeps: {known}")
     from lmc_sweep.figures.registry import draw
     from lmc_sweep.figures.saving import check_output, save
+    from lmc_sweep.figures.sheet import shows_nothing
 
     target = output or Path(f"{figure}.png")
     check_output(target)
-    save(draw(figure, opened, sweep, _options(options or [])), target)
-    say(console(), f"Wrote {target}")
+    made = draw(figure, opened, sweep, _options(options or []))
+    save(made, target)
+    reason = shows_nothing(made)
+    say(console(), f"Wrote {target}" + (f", which has nothing to show. {reason}" if reason else ""))
 
 
-def _list_figures() -> None:
+def _list_figures(store: str) -> None:
+    """Figures, each with the names and values of its options; the default stands first."""
     from lmc_sweep.figures.registry import FIGURES
 
     for known in FIGURES.values():
+        typer.echo(f"{known.name}: {known.summary}")
+        told = []
+        for option in known.options:
+            others = [choice for choice in option.choices or () if choice != option.default]
+            told.append(f"{option.name}={'|'.join([option.default, *others])}")
+        typer.echo(textwrap.fill("  ".join(told), _WIDTH, initial_indent="  ", subsequent_indent="  "))
+    typer.echo(
+        f"Defaults stand first; --set OPTION=VALUE. What they mean: lmc-sweep plot {store} FIGURE --options"
+    )
+
+
+def _explain(figure: str | None) -> None:
+    """What every option of a figure means, or of all."""
+    from lmc_sweep.figures.registry import FIGURES, named
+
+    for known in FIGURES.values() if figure is None else [named(figure)]:
         typer.echo(f"{known.name}: {known.summary}")
         for option in known.options:
             choices = f" ({', '.join(option.choices)})" if option.choices else ""

@@ -160,6 +160,11 @@ FIGURES: dict[str, Figure] = {
 
 def draw(name: str, store: Store, sweep: str | None = None, options: Mapping[str, str] | None = None) -> Any:
     """The named figure as a matplotlib ``Figure``; SweepError for names and values that are not known."""
+    return named(name).draw(store, sweep, options or {})
+
+
+def named(name: str) -> Figure:
+    """The named figure; SweepError where there is none."""
     if name not in FIGURES:
         raise SweepError(f"unknown figure {name!r}. Known figures: {', '.join(FIGURES)}")
-    return FIGURES[name].draw(store, sweep, options or {})
+    return FIGURES[name]
