@@ -64,6 +64,7 @@ def connect(address: str, uses_gpus: bool) -> Any:
     else:
         require_address(address)
         use_token()
+        _require_own_token(f"--address {address}")
         if uses_gpus:
             options["runtime_env"] = {"env_vars": {_ALL_DEVICES: "1"}}
     try:
@@ -92,6 +93,12 @@ def has_token() -> bool:
     return False
 
 
+def _require_own_token(where: str) -> None:
+    """Raises SweepError where a token is to be used and there is none: Ray would end the process silently."""
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not has_token():
+        raise SweepError(f"{where}: RAY_AUTH_MODE=token, and no token is set here. {TOKEN_REMEDY}.")
+
+
 def token_refused(where: str) -> SweepError:
     """What is said where a cluster wants a token, or another one."""
     if os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and has_token():
@@ -110,7 +117,10 @@ def require_address(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise SweepError(f"--address {address}: no Ray cluster answers there ({error})") from error
+        raise SweepError(
+            f"--address {address}: no Ray cluster answers there ({error.strerror or error}). Name the "
+            "port of a head that runs (`ray start --head`: 6379), or leave out --address to start Ray here."
+        ) from error
 
 
 def _initialized(ray: Any, address: str, options: dict[str, Any]) -> Any:

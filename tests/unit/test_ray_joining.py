@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,25 @@ def test_a_missing_token_and_a_wrong_one_are_told_apart(monkeypatch: pytest.Monk
     told = str(ray_connect.token_refused("x"))
     assert "refuses the token" in told
     assert all(word in told for word in ("RAY_AUTH_MODE=token", "RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token"))
+
+
+def test_a_token_that_is_to_be_used_and_is_not_there_is_told_before_ray_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray itself would end the process with exit code 1 and not a word."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(SweepError, match=rf"{address}: RAY_AUTH_MODE=token, and no token .* RAY_"):
+            ray_connect.connect(address, uses_gpus=False)
+
+
+def test_an_address_where_nobody_listens_is_told_with_the_remedy() -> None:
+    """The port of a head, or none."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+    with pytest.raises(SweepError, match=r"answers there \(Connection refused\). .* leave out --address"):
+        ray_connect.require_address(address)
 
 
 def test_the_url_of_a_dashboard_is_no_address_of_a_head() -> None:
