@@ -24,6 +24,9 @@ def check(files: Files) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{files.uri}: {_absence(files)}.") from None
     except (OSError, ValueError, RecursionError) as error:
+        remedy = getattr(error, "remedy", None)  # of object storage, which knows who can do what
+        if isinstance(error, OSError) and remedy is not None:
+            raise StoreError(f"{files.uri}: cannot be read: {error.strerror}. {remedy}.") from error
         raise StoreError(f"{files.told(MARKER)}: cannot be read: {error}") from error
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise StoreError(
