@@ -90,7 +90,7 @@ def test_a_sweep_runs_as_a_job_and_by_address(
     begun = lmc_sweep(folder, cluster.environment, *job, "--no-wait")
     assert (0, True) == (begun.returncode, " submitted." in begun.stderr), begun.stderr
     exported = ""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240  # far more than it takes: a loaded machine is slow to start a job
     while "ray_lmc_sweep_items_total" not in exported and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             url = f"http://127.0.0.1:{cluster.metrics_port}/metrics"
@@ -123,5 +123,5 @@ def test_a_node_with_other_packages_is_named_and_refused(cluster: StartedCluster
     assert 2 == done.returncode, done.stderr
     assert "against torch 0.9 there" in done.stderr
     assert done.stderr.startswith("node ")
-    assert time.monotonic() - began < 60  # some seconds where nothing else runs
+    assert time.monotonic() - began < 180  # 11 s where nothing else runs
     assert {"home", "sweep.yaml"} == {path.name for path in folder.iterdir()}
