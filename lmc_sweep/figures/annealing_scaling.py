@@ -36,6 +36,8 @@ PAPER: dict[int, tuple[float, ...]] = {
     64: (0.271, 0.202, 0.121, 0.085, 0.048),
 }
 _MOST_PANELS = 6
+_MOST_LINES = 7
+"""Beyond that, lines look alike."""
 
 
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
@@ -59,7 +61,9 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
     labels = method_labels([of_way[0].method_json for of_way in ways.values()], without=("steps",))
     titles = {way: labels[of_way[0].method_json] for way, of_way in ways.items()}
     shown = sorted(ways, key=lambda way: label_order(titles[way]))[:_MOST_PANELS]
-    places = sorted({row.place for row in kept}, key=lambda place: place.order)
+    found = sorted({row.place for row in kept}, key=lambda place: place.order)
+    places = _with_most_steps(kept, found)
+    kept = [row for row in kept if row.place in places]
     looks = size_looks(places)
     entries = [Entry(_line_label(place, places), looks[place]) for place in places]
     paper = _paper_lines(places, looks) if with_paper and question == SearchQuestion() else {}
@@ -74,6 +78,8 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
     ]
     if len(ways) > len(shown):
         told.append(f"Not shown: {counted(len(ways) - len(shown), 'further way')} to anneal.")
+    if len(found) > len(places):
+        told.append(f"Not shown: {counted(len(found) - len(places), 'kind')} of network, of no more steps.")
     columns = min(len(shown), 3)
     num_rows = -(-len(shown) // columns)
     figure, grid = sheet(num_rows, columns, entries, told, titles=[titles[way] for way in shown])
@@ -82,7 +88,8 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
     steps = sorted({int(row.method["steps"]) for row in kept} | set(PAPER_STEPS if paper else ()))
     for axes, way in zip(panels, shown, strict=False):
         for place, of_place in grouped(ways[way], lambda row: row.place).items():
-            _line(axes, of_place, looks[place])
+            if place in looks:
+                _line(axes, of_place, looks[place])
         for look, printed in paper.values():
             axes.plot(PAPER_STEPS, printed, **look.drawn(linewidth=0.8, zorder=2))
         name_numbers(axes, steps, steps[0] / 1.4, steps[-1] * 1.4)
@@ -92,6 +99,15 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     return figure
+
+
+def _with_most_steps(rows: Sequence[Searched], places: Sequence[Place]) -> list[Place]:
+    """As many of the places as lines can be told apart, in their order: those of most numbers of steps."""
+    steps = {
+        place: {row.method["steps"] for row in of} for place, of in grouped(rows, lambda r: r.place).items()
+    }
+    chosen = sorted(places, key=lambda place: -len(steps[place]))[:_MOST_LINES]
+    return [place for place in places if place in chosen]
 
 
 def _line(axes: Any, rows: Sequence[Searched], look: Look) -> None:

@@ -29,7 +29,7 @@ def claim_cards(scope: Scope) -> Section:
     file = told.load_claims(scope.claims)
     cards = [card(scope.store, claim, View(), scope.sweep) for claim in file.claims]
     verdicts = Counter(one.verdict for one in cards)
-    counts = ", ".join(f"{verdicts[name]} {name}" for name in ("holds", "fails", "not measured"))
+    counts = f"{verdicts['holds']} hold, {verdicts['fails']} fail, {verdicts['not measured']} not measured"
     measured = [one for one in cards if any(part.measured is not None for part in one.parts)]
     others = [one for one in cards if one not in measured]
     lacking = Table(
@@ -59,8 +59,7 @@ def _card(one: Measured) -> Card:
         verdict=one.verdict,
         claim=f"{one.claim.claim} ({one.claim.where})",
         measured=f"{one.claim.measure}; {view.quantity} barrier {at}, split {view.split}.{missing}",
-        parts=Summary(
-            "",
+        parts=_without_empty_columns(
             ("Part", "Accepted", "Printed", "Measured", "95 %", "Pairs", "Verdict"),
             tuple(
                 (
@@ -76,6 +75,16 @@ def _card(one: Measured) -> Card:
                 if part.num_pairs
             ),
         ),
+    )
+
+
+def _without_empty_columns(headings: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Summary:
+    """A table of the columns that say something: most claims print no number."""
+    kept = [place for place in range(len(headings)) if not rows or any(row[place] for row in rows)]
+    return Summary(
+        "",
+        tuple(headings[place] for place in kept),
+        tuple(tuple(row[place] for place in kept) for row in rows),
     )
 
 

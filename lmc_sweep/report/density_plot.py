@@ -20,6 +20,7 @@ TITLE = "Real world against our model"
 MOST_ROWS = 100_000
 """Barriers beyond which a point is a cell: so many points are neither read nor drawn one by one."""
 
+_WORLDS = {"real": "the real world", "model": "our model"}
 _HEIGHTS = {"supremum": "largest", "midpoint": "at alpha 1/2"}
 _NO_ROWS = (
     "There are no barriers of worlds real and model yet. A sweep file asks for both by worlds: [real, model]."
@@ -47,6 +48,8 @@ def density_plot(scope: Scope) -> Section:
         for extent in get_args(Extent)
         for split, correction in kinds
     )
+    if not any(view.clouds for view in views):
+        return Section("density", TITLE, (Note(_why_empty(rows)),), entry="Density plot")
     controls = (
         ("Barrier of the", get_args(Quantity)),
         ("Height", tuple(_HEIGHTS.values())),
@@ -62,6 +65,18 @@ def density_plot(scope: Scope) -> Section:
         linear_below=LINEAR_BELOW["loss"],
     )
     return Section("density", TITLE, (plot,), entry="Density plot")
+
+
+def _why_empty(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Why not one point can be shown, though there are barriers."""
+    worlds = sorted({_WORLDS[row["world"]] for row in rows if row["loss_supremum"] is not None})
+    if len(worlds) == 1:
+        (absent,) = set(_WORLDS.values()) - set(worlds)
+        return (
+            f"There are barriers of {worlds[0]} alone: there are none of {absent} to set them against. "
+            "A sweep file asks for both by worlds: [real, model]."
+        )
+    return "No cell has a barrier in each world: their networks diverged, or are not measured yet."
 
 
 def _caption(by: PointsBy) -> str:

@@ -32,6 +32,7 @@ def drawings(scope: Scope) -> Section:
             empty.append((figure.name, figure.summary, found))
     columns = (Column("Figure"), Column("What it shows"), Column("Why not"))
     without = Table("figures-not-shown", "Figures with nothing to show", columns, empty, "None.")
+    shown.sort(key=lambda drawing: drawing.is_wide)  # the narrow ones stand side by side
     return Section("figures", TITLE, (*shown, *((without,) if empty else ())), LEAD)
 
 
@@ -47,7 +48,7 @@ def _drawn(scope: Scope, figure: Figure) -> Drawing | str:
         return str(error)
     except Exception as error:  # one figure's bug on an odd store must not cost the report; its text is shown
         return f"could not be drawn: {type(error).__name__}: {error}"
-    return Drawing(figure.name, figure.summary, mime, content)
+    return Drawing(figure.name, figure.summary, mime, content, float(made.get_figwidth()))
 
 
 def _encoded(made: Any) -> tuple[str, bytes]:

@@ -116,13 +116,19 @@ class Listing:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure as a file of its own: SVG or PNG."""
+    """A figure as a file of its own: SVG or PNG; ``inches`` is how wide it is meant to be."""
 
     kind: ClassVar[str] = "drawing"
     name: str
     summary: str
     mime: str
     content: bytes
+    inches: float
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is made for two columns of print: half of a page is too narrow for its letters."""
+        return self.inches > 5
 
 
 @dataclass(frozen=True)

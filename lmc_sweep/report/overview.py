@@ -108,7 +108,11 @@ def _tiles(scope: Scope, statuses: list[SweepStatus]) -> Tiles:
             Tile("Pairs", f"{found['pairs']:,}", worlds),
             Tile("Alignments", f"{found['alignments']:,}", counted(len(scope.methods), "method")),
             Tile("Barriers", f"{found['barriers']:,}", _diverged(found["diverged"])),
-            Tile("Failed items", f"{failed:,}", f"{counted(attempts, 'attempt')} lost and made again"),
+            Tile(
+                "Failed items",
+                f"{failed:,}",
+                f"{counted(attempts, 'attempt')} lost and made again" if attempts else "no attempt lost",
+            ),
             Tile("Worker time", duration(seconds), shares),
         )
     )

@@ -22,6 +22,10 @@ _USE = (
 )
 
 
+_NAMES = {"cpu": "processor", "memory_bytes": "memory", "num_cores": "cores", "python": "Python"}
+"""Keys that people would not write."""
+
+
 def provenance(scope: Scope) -> Section:
     """Environments, sweep files and commands."""
     blocks: list[Block] = []
@@ -87,13 +91,19 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     told = []
     for key, value in found.items():
         if isinstance(value, dict):
-            text = ", ".join(f"{name} {_said(of)}" for name, of in value.items())
+            text = _in_a_line(value)
         elif key.endswith("_bytes") and isinstance(value, int | float):
             text = size(value)
         else:
             text = _said(value)
-        told.append((key, redact(text)))
+        told.append((_NAMES.get(key, key), redact(text)))
     return told
+
+
+def _in_a_line(values: dict[str, Any]) -> str:
+    """What a key holds; what is a yes or a no at the end."""
+    ordered = sorted(values.items(), key=lambda item: isinstance(item[1], bool))
+    return ", ".join(f"{name.replace('_', ' ')} {_said(of)}" for name, of in ordered)
 
 
 def _said(value: Any) -> str:

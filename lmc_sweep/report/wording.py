@@ -13,8 +13,12 @@ def counted(number_of: int, word: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits; empty where there is none."""
-    return "" if value is None or not math.isfinite(value) else f"{value:.3g}"
+    """Three digits, also where they are zeros, so that columns line up; empty where there is none."""
+    if value is None or not math.isfinite(value):
+        return ""
+    if value == 0:
+        return "0"
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:#.3g}".rstrip(".")
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -84,6 +84,7 @@ def test_a_heading_sorts_by_the_keyboard(seen: Visit) -> None:
     heading = seen.page.locator("#networks thead tr:first-child th").nth(1)
     heading.locator("[role=button]").focus()
     seen.page.keyboard.press("Enter")
+    seen.page.wait_for_selector("#networks thead [aria-sort]", state="attached", timeout=10_000)
     assert "ascending" == heading.get_attribute("aria-sort")
 
 

@@ -10,9 +10,11 @@ import pytest
 from report_store import METHODS, NAME, fill
 
 from lmc_sweep.report import gathering
+from lmc_sweep.report.density_plot import density_plot
 from lmc_sweep.report.gathering import gather
 from lmc_sweep.report.model import DensityPlot, Listing, Note, ReportData, Section, Table, Tiles
 from lmc_sweep.report.page import render
+from lmc_sweep.report.scope import Scope, make_scope
 from lmc_sweep.store.store import Store
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -176,3 +178,17 @@ def test_failures_are_told_without_secrets(tmp_path: Path) -> None:
     assert ("failing", "network", "ValueError", 3) == (row[0], row[1], row[3], row[6])
     assert f"lmc-sweep repro runs/failing {'d' * 32}" in str(row[8])
     assert "geheim1" not in render(data)
+
+
+class RealAlone(Scope):
+    """A store whose sweep asked for one world."""
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        return [row for row in super().ask(query) if row["world"] == "real"]
+
+
+def test_a_store_of_one_world_says_what_it_lacks_in_place_of_a_plot(wide: Store) -> None:
+    """With barriers of the real world alone there is no plot without a point, but a sentence."""
+    (block,) = density_plot(RealAlone(**vars(make_scope(wide, "here", None, None)))).blocks
+    assert isinstance(block, Note)
+    assert "There are barriers of the real world alone" in block.text

@@ -46,7 +46,7 @@ def data(text: str = "plain") -> ReportData:
         Facts(((text, text),), text),
         Listing(text, text),
         Card(text, text, text, text, summary),
-        Drawing(text, text, "image/png", b"content"),
+        Drawing(text, text, "image/png", b"content", 3.5),
         summary,
         plot,
     )

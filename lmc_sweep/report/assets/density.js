@@ -85,6 +85,7 @@ class DensityPlot {
     const kept = [...cloud.cells.keys()].filter((k) => Report.cell === null || cloud.cells[k] === Report.cell);
     const color = this.readable(look.color);
     const many = kept.length > 400;
+    const isTick = (k) => many && look.filled && cloud.model[k] <= SOLVED;
     const symbol = (SYMBOLS[look.symbol] || "circle") + (look.filled || look.symbol === "1" ? "" : "-open");
     return {
       type: "scatter",
@@ -99,11 +100,11 @@ class DensityPlot {
       hovertemplate: "%{text}<extra></extra>",
       cliponaxis: false,
       marker: {
-        symbol: kept.map((k) => (many && look.filled && cloud.model[k] <= SOLVED ? "line-ns-open" : symbol)),
+        symbol: kept.map((k) => (isTick(k) ? "line-ns-open" : symbol)),
         color,
         size: many ? 5.5 : 8,
         opacity: many ? 0.6 : 0.9,
-        line: { width: look.filled ? 0.5 : 1.2, color: look.filled ? Theme.color("paper") : color },
+        line: { width: kept.map((k) => (isTick(k) || !look.filled ? 1.2 : 0.5)), color: look.filled ? Theme.color("paper") : color },
       },
     };
   }
@@ -180,7 +181,7 @@ class DensityPlot {
       hovermode: "closest",
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
       showlegend: true,
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemsizing: "constant" },
       margin: { l: 60, r: 16, t: 16, b: 56 },
       font: { family: "system-ui, sans-serif", size: 13, color: ink },
       modebar: { bgcolor: "rgba(0, 0, 0, 0)", color: quiet, activecolor: ink },
