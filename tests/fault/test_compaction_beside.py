@@ -64,7 +64,7 @@ def test_readers_and_writers_do_not_notice(tmp_path: Path) -> None:
     writers = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert writers.stdout is not None
     writers.stdout.readline()
-    compacting = _compacting(store.path, 10)
+    compacting = _compacting(store.path, 10, "twice")
     (tmp_path / "signs" / "go").touch()
     seen: set[str] = set()
     while compacting.poll() is None:

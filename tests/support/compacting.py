@@ -42,7 +42,10 @@ def fill(store: Store) -> None:
 
 
 def main() -> None:
-    """``python compacting.py STORE SECONDS [unlocked]``: says "ready", then compacts again and again."""
+    """``python compacting.py STORE SECONDS [unlocked] [twice]``: says "ready", then compacts again and again.
+
+    With ``twice`` it goes on, for a minute more at most, until it has merged two times.
+    """
     from lmc_sweep.store import compaction
 
     if "unlocked" in sys.argv:
@@ -57,7 +60,8 @@ def main() -> None:
     sys.stdout.flush()
     end = time.monotonic() + float(sys.argv[2])
     merged = 0
-    while time.monotonic() < end:
+    longest = end + 60 * ("twice" in sys.argv)
+    while time.monotonic() < (end if merged > 1 else longest):
         report = compaction.compact(store, grace_seconds=0)
         merged += sum(table.files_after < table.files_before for table in report.tables)
     sys.stdout.write(f"{merged}\n")
