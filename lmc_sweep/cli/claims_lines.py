@@ -27,7 +27,7 @@ def as_text(source: str, cards: Sequence[Card], show_query: bool) -> str:
     for card in cards:
         lines += [*_card_lines(card, show_query), ""]
     verdicts = Counter(card.verdict for card in cards)
-    told = ", ".join(f"{verdicts[name]} {name}" for name in ("holds", "fails", "not measured"))
+    told = f"{verdicts['holds']} hold, {verdicts['fails']} fail, {verdicts['not measured']} not measured"
     lines.append(f"{len(cards)} claim{'s' * (len(cards) != 1)}: {told}.")
     return "\n".join(lines) + "\n"
 

@@ -14,7 +14,7 @@ from lmc_sweep.errors import SweepError
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
-SHOWN_CELLS = 200
+SHOWN_CELLS = 20
 # Curves of whole networks at the end of training, in the two worlds that are compared.
 COMPARED = "layers IS NULL AND save_at IS NULL AND world IN ('real', 'model')"
 WATCH = "lmc-sweep status tells what is still to run"
@@ -82,7 +82,12 @@ def compare_command(
         raise SweepError(
             f"{store}: nothing to compare: no cell has two independent pairs in each world. {WATCH}"
         )
-    _write(_text(found, format_, None if output else SHOWN_CELLS), output)
+    text = _text(found, format_, None if output else SHOWN_CELLS)
+    if format_ is TableFormat.table:
+        unit = "nats" if quantity is Quantity.loss else "fraction"
+        height = "largest over all alphas" if at is At.supremum else "at alpha 1/2"
+        text = f"Barriers of the {quantity} ({unit}), {height}; margin {margin}\n\n{text}"
+    _write(text, output)
 
 
 def _rows(

@@ -167,7 +167,7 @@ def _cells(cells: Sequence[Comparison], limit: int | None) -> str:
         rows.append([subject, *_names(one), *_mean_columns(one)])
     text = _lines("Cells (p-values after Benjamini-Hochberg)", ["cell", *_NAMES, *MEANS], rows)
     if limit and len(cells) > limit:
-        text += f"... {len(cells) - limit} more cells; --format csv writes all\n"
+        text += f"... {len(cells) - limit} more cells; --output FILE or --format csv writes all\n"
     return text
 
 

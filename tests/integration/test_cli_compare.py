@@ -102,6 +102,7 @@ def test_the_table_tells_people_what_was_compared_and_what_solved(folder: Path) 
     assert 0 == done.returncode, done.stderr
     for title in ("Means over cells", "Recovery in our model", "Distances between", "Correlations", "Cells"):
         assert title in done.stdout
+    assert "Barriers of the loss (nats), largest over all alphas; margin 0.5" == done.stdout.splitlines()[0]
     assert "digits mlp depth 1 width 5" in done.stdout
     assert "100.0%" in done.stdout
 

@@ -45,6 +45,9 @@ def test_the_table_fits_80_columns(store: Path, capsys: pytest.CaptureFixture[st
     assert "annealing_steps: fails" in lines
     assert "worlds_before: holds" in lines
     assert "ensembles: not measured" in lines
+    assert ["hold", "fail", "not measured."] == [
+        part.partition(" ")[2] for part in lines[-1][11:].split(", ")
+    ]
     holds, fails, rest = (int(part.split()[0]) for part in lines[-1].partition(": ")[2].split(", "))
     assert 25 == holds + fails + rest
 
