@@ -12,6 +12,7 @@ KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barr
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 PIPE_COLUMNS = 200
+_YEAR_HOURS = 365 * 24
 
 
 def console() -> Console:
@@ -45,7 +46,9 @@ def duration(seconds: float | None) -> str:
     if minutes < 100:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours < 72 else f"{hours / 24:.1f} days"
+    if hours < 72:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours / 24:.1f} days" if hours < _YEAR_HOURS else f"{hours / _YEAR_HOURS:,.1f} years"
 
 
 def about(seconds: float) -> str:
@@ -54,6 +57,8 @@ def about(seconds: float) -> str:
         if seconds < length:
             return f"{seconds:.2g} {unit}" if seconds < 10 and unit == "h" else f"{seconds:.0f} {unit}"
         seconds /= 24 if unit == "h" else 60
+    if seconds * 24 >= _YEAR_HOURS:
+        return f"{seconds * 24 / _YEAR_HOURS:,.1f} years"
     return f"{seconds:.2g} days" if seconds < 10 else f"{seconds:.0f} days"
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from store_rows import row
 
 from lmc_sweep.cli import status
-from lmc_sweep.cli.console import say, table
+from lmc_sweep.cli.console import about, duration, say, table
 from lmc_sweep.store.store import Store
 
 COMMAND = "\x1b]0;title\x07\x9b2J\r"
@@ -23,6 +23,19 @@ def _terminal() -> tuple[Console, io.StringIO]:
     """A pretended terminal without colors, and what was written to it."""
     text = io.StringIO()
     return Console(file=text, force_terminal=True, color_system=None, width=200, legacy_windows=False), text
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [(2, "48 h 00 min"), (4, "4.0 days"), (364, "364.0 days"), (413675.9, "1,133.4 years")]
+)
+def test_days_beyond_a_year_are_told_in_years(days: float, told: str) -> None:
+    """Nobody reads half a million days."""
+    assert told == duration(days * 86400)
+
+
+def test_estimates_beyond_a_year_are_told_in_years() -> None:
+    """As durations are."""
+    assert ("12 days", "2.0 years") == (about(12 * 86400), about(2 * 365 * 86400))
 
 
 @pytest.mark.parametrize("markup", ["[/x]", "[bold]x", "['a', 'b']", "runs/[1]"])
