@@ -18,6 +18,7 @@ COMPACTING = ".compact"
 FOLDERS = (SWEEPS, ENVIRONMENTS, *ARTIFACT_FOLDERS, RECORDS, QUARANTINE)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SLIPPED_SCHEME = re.compile(r"(s3|gs|az):/(?!/)")
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _RECORD_NAME = re.compile(
@@ -42,6 +43,8 @@ def local_path(uri: str | Path) -> Path:
             f"{text}: a directory is needed here, and {scheme[0]!r} names another kind of storage. "
             "Give a path, for instance runs/quickstart."
         )
+    elif slip := _SLIPPED_SCHEME.match(text):
+        raise StoreError(f"{text}: two slashes are needed. Write {slip[1]}://{text[slip.end() :]}")
     if not text:
         raise StoreError("the path of the store is empty. Give a directory, for instance runs/quickstart.")
     return Path(text).expanduser().absolute()
