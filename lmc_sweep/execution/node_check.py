@@ -126,6 +126,8 @@ def _store(needs: Needs) -> None:
     from lmc_sweep.store.terms import require_same
 
     remedy = "Put it on storage that all nodes mount at the same path, or on object storage (s3://...)"
+    if layout.is_remote(needs.store_uri):
+        remedy = "Set what it needs where `ray start` is called, on every node"
     if needs.sign and not Path(needs.sign).exists():
         raise StoreError(f"the folder {Path(needs.sign).parent} of the store is not the driver's. {remedy}")
     try:

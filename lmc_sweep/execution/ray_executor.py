@@ -61,7 +61,8 @@ class RayExecutor:
         self._seen: list[Node] = []
         self._usable: list[Node] = []
         self._quick: dict[tuple[int, str, float, float, str], Any] = {}
-        where = "a private cluster on this machine" if address == "local" else f"the cluster at {address}"
+        places = {"local": "a private cluster on this machine", "auto": "the cluster of this machine"}
+        where = places.get(address, f"the cluster at {address}")
         cpus, gpus = total(self._nodes())
         self.description = f"Ray on {where}, {cpus:g} CPUs, {gpus:g} GPUs"
         try:

@@ -135,7 +135,11 @@ def _answered(ray: Any, reference: Any) -> list[str]:
 
 
 def _told(refused: Mapping[str, str]) -> str:
-    """The first refusals, and how many more there are."""
-    told = [text.rstrip(".") for text in list(refused.values())[:_SHOWN]]
+    """The first refusals, what several nodes say once, and how many more there are."""
+    nodes: dict[str, list[str]] = {}
+    for text in list(refused.values())[:_SHOWN]:
+        node, _, reason = text.removeprefix("node ").partition(": ")
+        nodes.setdefault(reason.rstrip("."), []).append(node)
+    told = [f"node{'s' * (len(who) > 1)} {', '.join(who)}: {reason}" for reason, who in nodes.items()]
     more = f"; and {len(refused) - _SHOWN} more nodes" if len(refused) > _SHOWN else ""
     return f"{'; '.join(told)}{more}. Nothing was started."

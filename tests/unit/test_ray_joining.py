@@ -15,7 +15,7 @@ import pytest
 
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.errors import SweepError
-from lmc_sweep.execution import code, node_check, ray_connect, ray_submission, worker_log
+from lmc_sweep.execution import code, node_check, ray_connect, ray_probe, ray_submission, worker_log
 from lmc_sweep.execution.executor import Lost
 from lmc_sweep.execution.node_check import SIGN, SIGN_SECONDS, Needs, answer, asked_of, problems, shown
 from lmc_sweep.execution.progress import KindProgress, Progress
@@ -88,6 +88,13 @@ def test_an_address_where_nobody_listens_is_told_with_the_remedy() -> None:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
     with pytest.raises(SweepError, match=r"answers there \(Connection refused\). .* leave out --address"):
         ray_connect.require_address(address)
+
+
+def test_what_several_nodes_say_is_told_once() -> None:
+    """With the names of those that say it, and after it what others say."""
+    told = {"1": "node a (11): no keys.", "2": "node b (22): other code", "3": "node c (33): no keys."}
+    expected = "nodes a (11), c (33): no keys; node b (22): other code. Nothing was started."
+    assert expected == ray_probe._told(told)
 
 
 def test_the_url_of_a_dashboard_is_no_address_of_a_head() -> None:
