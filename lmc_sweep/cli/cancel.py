@@ -44,7 +44,10 @@ def cancel_command(
             asked.append((name, run.run_id))
             say(out, f"Sweep {name}: asked run {run.run_id[:8]} to stop ({_heard(run)}).")
     if not asked:
-        say(out, "No run is alive. Nothing to cancel.")
+        say(
+            out,
+            "No run is alive. Nothing to cancel. A job whose run has not begun yet ends by ray job stop.",
+        )
         return
     say(out, "What runs is finished and stored, and nothing new starts. The same run command carries on.")
     if wait:

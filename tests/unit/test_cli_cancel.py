@@ -22,7 +22,7 @@ def test_a_killed_run_is_not_asked(tmp_path: Path, capsys: pytest.CaptureFixture
     gone = {**(processes.described() or {}), "started": 1}
     store.write_progress("s", RUN, {"state": "running", "updated_at": 1.0, "beat": 1, "process": gone})
     cancel.cancel_command(str(store.path), None, True)
-    assert "No run is alive. Nothing to cancel." in capsys.readouterr().err
+    assert "No run is alive. Nothing to cancel. A job" in capsys.readouterr().err
     assert not store.cancel_requested("s", RUN)
 
 
