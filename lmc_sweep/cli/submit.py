@@ -67,7 +67,11 @@ def submit_command(
     more = () if max_failures is None else ("--max-failures", str(max_failures))
     uri = store or sweep.store
     job = ray_submission.submit(client, sweep, uri, working_dir, more)
-    say(out, f"Job {job.id} {'submitted' if job.is_new else 'runs already'}. Stop it: lmc-sweep cancel {uri}")
+    say(
+        out,
+        f"Job {job.id} {'submitted' if job.is_new else 'runs already'}. Watch it: lmc-sweep status {uri} "
+        f"--watch. Stop it: lmc-sweep cancel {uri}",
+    )
     if no_wait:
         return
 
