@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,8 +31,12 @@ class At(StrEnum):
 
 
 SweepFile = Annotated[
-    Path,
-    typer.Argument(metavar="SWEEP.yaml", help="The sweep file; - reads standard input.", show_default=False),
+    str,
+    typer.Argument(
+        metavar="SWEEP.yaml",
+        help="The sweep file: a path, or a URI such as s3://bucket/sweep.yaml; - reads standard input.",
+        show_default=False,
+    ),
 ]
 StorePath = Annotated[
     str,

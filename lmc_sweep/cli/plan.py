@@ -22,13 +22,13 @@ def plan_command(
     Starts nothing and writes nothing. Estimates come from what the store has measured, else from a short
     matrix product; networks are counted at max_epochs until some of their cell have stopped.
     """
-    from lmc_sweep.config import load_sweep
     from lmc_sweep.execution import preflight
     from lmc_sweep.execution.run import num_local_slots
     from lmc_sweep.planning.plan import make_plan
+    from lmc_sweep.planning.sweep_files import load
     from lmc_sweep.store.store import open_if_exists
 
-    sweep = load_sweep(sweep_file, overrides or ())
+    sweep = load(sweep_file, overrides or ())
     preflight.check(sweep, lambda text: typer.echo(text, err=True))
     made = make_plan(sweep, open_if_exists(store or sweep.store), num_local_slots(sweep, inline=False))
     if as_json:

@@ -61,6 +61,6 @@ def retry_command(
             cause = f"{group.error_type}: {clipped(group.message, 200)}"
             say(out, f"Released {counted(len(group.item_ids), group.kind)} of sweep {name}: {cause}")
     for name in sorted({failure.sweep for failure in released}):
-        file = shlex.quote(str(opened.sweep_file(name)))
+        file = shlex.quote(opened.sweep_file(name))
         command = f"lmc-sweep run {file} --store {shlex.quote(opened.uri)}"
         say(out, f"Tried again, in the directory of your module, by: {command}")

@@ -44,10 +44,10 @@ def run_command(
     from lmc_sweep.cli.console import console
     from lmc_sweep.cli.progress import ConsoleReporter
     from lmc_sweep.cli.run_lines import print_summary
-    from lmc_sweep.config import load_sweep
     from lmc_sweep.execution.run import run
+    from lmc_sweep.planning.sweep_files import load
 
-    sweep = load_sweep(sweep_file, overrides or ())
+    sweep = load(sweep_file, overrides or ())
     with ConsoleReporter(console()) as reporter:
         result = run(
             sweep, store=store, address=address, inline=inline, max_failures=max_failures, reporter=reporter

@@ -52,11 +52,11 @@ def submit_command(
     order. A store at a path must be mounted there on all nodes; s3://bucket/prefix needs no mount.
     """
     from lmc_sweep.cli.console import console, printable, say
-    from lmc_sweep.config import load_sweep
     from lmc_sweep.execution import preflight, ray_submission
+    from lmc_sweep.planning.sweep_files import load
 
     out = console()
-    sweep = load_sweep(sweep_file, overrides or ())
+    sweep = load(sweep_file, overrides or ())
     named = preflight.user_code(sweep)
     if named and working_dir is None:
         say(

@@ -126,7 +126,7 @@ def _requeued(store: Store, only: str | None) -> list[dict[str, Any]]:
             continue
         missing = {kind: len(store.item_ids(name, kind) - store.ids(kind)) for kind in KINDS}
         if any(missing.values()):
-            file = shlex.quote(str(store.sweep_file(name)))
+            file = shlex.quote(store.sweep_file(name))
             command = f"lmc-sweep run {file} --store {shlex.quote(store.uri)}"
             found.append({"sweep": name, "missing": missing, "command": command})
     return found

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmc_sweep.config import load_sweep
 from lmc_sweep.config.sweep import Sweep
 from lmc_sweep.errors import SweepError
 from lmc_sweep.execution import preflight
@@ -19,6 +18,7 @@ from lmc_sweep.execution.signals import INTERRUPTED, stop_on_signals
 from lmc_sweep.execution.task import ItemFailure
 from lmc_sweep.planning.items import KINDS
 from lmc_sweep.planning.plan import Plan, make_plan
+from lmc_sweep.planning.sweep_files import load
 from lmc_sweep.store.files import open_files
 from lmc_sweep.store.store import Store, open_if_exists, require_writable
 
@@ -91,7 +91,7 @@ def run(
     """Runs a sweep to its end and returns what became of it. Whatever the store holds is not done again.
 
     Args:
-        sweep: A sweep, or the path of a sweep file.
+        sweep: A sweep, or the path or URI of a sweep file.
         store: Path of the store; the sweep's own where it is None.
         address: ``local`` starts Ray here, ``auto`` or ``HOST:PORT`` joins a running cluster.
         inline: Run in this process, without Ray.
@@ -102,7 +102,7 @@ def run(
         SweepError: If the sweep, the store, a data set or the cluster cannot be used; nothing was started.
     """
     start = time.monotonic()
-    asked = sweep if isinstance(sweep, Sweep) else load_sweep(Path(sweep))
+    asked = sweep if isinstance(sweep, Sweep) else load(sweep)
     listener = reporter or SilentReporter()
     preflight.check(asked, listener.noticed)
     uri = store or asked.store

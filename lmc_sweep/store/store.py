@@ -260,11 +260,9 @@ class Store:
         """Names of the sweeps that were recorded."""
         return sweeps.names(self.files)
 
-    def sweep_file(self, sweep: str) -> Path:
-        """The file of a sweep, from which it can be run again; of a store elsewhere a copy."""
-        path = f"{layout.sweep_folder(sweep)}/sweep.yaml"
-        self.files.renew([path])
-        return self.path / path
+    def sweep_file(self, sweep: str) -> str:
+        """Path or URI of a sweep's file, from which it can be run again wherever the store can be used."""
+        return self.files.told(f"{layout.sweep_folder(sweep)}/sweep.yaml")
 
     def item_ids(self, sweep: str, kind: str) -> set[str]:
         """Ids of a kind that a sweep's newest plan asks for; empty for a sweep that is not here."""

@@ -89,7 +89,7 @@ def test_keys_that_expire_in_the_middle_end_a_run_and_lose_nothing(
         return answer
 
     s3_proxy.rule = rule
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.0)
     result = run(parse_sweep(SWEEP), store=uri, inline=True)
     assert 1 == result.exit_code
     assert "AWS_ACCESS_KEY_ID" in str(result.stop_reason)

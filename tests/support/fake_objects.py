@@ -129,7 +129,14 @@ class Buckets:
         return self._found.setdefault(uri.rstrip("/"), Bucket())
 
     def open(self, uri: str) -> FakeObjects:
-        """What ``open_objects`` returns."""
+        """What ``open_objects`` returns; of a folder in a bucket what it holds now."""
+        for outer, bucket in self._found.items():
+            if uri.startswith(f"{outer}/"):
+                folder = uri.removeprefix(f"{outer}/").rstrip("/") + "/"
+                inside = {
+                    p.removeprefix(folder): c for p, c in bucket.content.items() if p.startswith(folder)
+                }
+                return FakeObjects(uri, Bucket(inside))
         return FakeObjects(uri, self[uri])
 
 

@@ -78,7 +78,8 @@ def test_another_machine_reads_what_was_written(store: Store, elsewhere: Elsewhe
     there = elsewhere()
     assert {"a"} == there.ids("network")
     assert [[3.0, 3.0]] == there.load_networks(["a"])["w"].tolist()
-    assert "name: s\n" == there.sweep_file("s").read_text()
+    assert f"{URI}/sweeps/s/sweep.yaml" == there.sweep_file("s")
+    assert b"name: s\n" == there.files.content("sweeps/s/sweep.yaml")
     assert [1] == [told["done"] for told in there.read_runs("s")]
     assert {"a"} == there.item_ids("s", "network")
 
