@@ -65,7 +65,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
     places = _with_most_steps(kept, found)
     kept = [row for row in kept if row.place in places]
     looks = size_looks(places)
-    entries = [Entry(_line_label(place, places), looks[place]) for place in places]
+    entries = [Entry(_line_label(place, found), looks[place]) for place in places]
     paper = _paper_lines(places, looks) if with_paper and question == SearchQuestion() else {}
     entries += [
         Entry(f"width {place.width}, printed in the paper", look) for place, (look, _) in paper.items()
