@@ -14,7 +14,7 @@ from lmc_sweep.errors import SweepError
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
-SHOWN_CELLS = 20
+SHOWN_CELLS = 30
 # Curves of whole networks at the end of training, in the two worlds that are compared.
 COMPARED = "layers IS NULL AND save_at IS NULL AND world IN ('real', 'model')"
 WATCH = "lmc-sweep status tells what is still to run"
