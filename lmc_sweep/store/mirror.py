@@ -75,12 +75,14 @@ class Mirror:
         # Nobody can be asked whether one may write. What is tried here is refused for want of the right to,
         # and else because the name is taken: there the store's own marker stands, with this content.
         with self._reading():
-            mirror_space.require_room(self.root)
+            marker: bytes | None = None
             try:
                 marker = self.read_marker()
             except FileNotFoundError:
                 self.objects.tops()
-                return
+            mirror_space.require_room(self.root)  # after the service has answered: nothing is made for none
+        if marker is None:
+            return
         with named_errors(self.told(layout.MARKER)):
             self.objects.put(layout.MARKER, [marker], replace=False)
 
