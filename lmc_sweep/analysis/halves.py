@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
+from lmc_sweep.analysis.agreement import SOLVED
 from lmc_sweep.analysis.concordance import coefficients
 from lmc_sweep.analysis.distances import distances_between
 from lmc_sweep.analysis.within_cells import joined_by_rank, moments, pooled
@@ -62,10 +63,10 @@ class HalfDraws:
     worlds: Float64[ndarray, "splits 8"]
 
 
-def half_draws(cell: CellBarriers, stream: np.random.Generator) -> HalfDraws | None:
+def half_draws(cell: CellBarriers, stream: np.random.Generator, least: float = SOLVED) -> HalfDraws | None:
     """The draws of a cell; None where the real world, or its partner in our model, is too small to halve.
 
-    Clusters are halved whole, so that no network is on both sides.
+    Clusters are halved whole, so that no network is on both sides. ``least`` is as ``moments`` takes it.
     """
     of_real, of_model = (np.unique(cell.clusters[which]) for which in (cell.is_real, ~cell.is_real))
     # Model pairs outside the real world's clusters are halved along with them.
@@ -87,7 +88,8 @@ def half_draws(cell: CellBarriers, stream: np.random.Generator) -> HalfDraws | N
     if not usable.all():
         return None
     return HalfDraws(
-        ceiling=_between(cell.values, sides[0], sides[1]), worlds=_between(cell.values, sides[0], sides[2])
+        ceiling=_between(cell.values, sides[0], sides[1], least),
+        worlds=_between(cell.values, sides[0], sides[2], least),
     )
 
 
@@ -115,8 +117,9 @@ def _between(
     values: Float64[ndarray, " pairs"],
     first: Bool[ndarray, "pairs splits"],
     second: Bool[ndarray, "pairs splits"],
+    least: float,
 ) -> Float64[ndarray, "splits 8"]:
     """Means of both sides, the distances between them, and the moments of their ranks."""
     means = [(values @ side) / side.sum(0) for side in (first, second)]
-    ranked = moments(joined_by_rank(values, first, second))
+    ranked = moments(joined_by_rank(values, first, second), least)
     return np.column_stack([*means, distances_between(values, first, second), ranked])

@@ -13,7 +13,7 @@ from lmc_sweep.analysis.agreement import agreement
 from lmc_sweep.analysis.comparison import Adjusted, Comparison, Similarity
 from lmc_sweep.analysis.concordance import Concordance, concordance
 from lmc_sweep.analysis.corrected import benjamini_hochberg, holm
-from lmc_sweep.analysis.density import CONTROLS
+from lmc_sweep.analysis.density import CONTROLS, Quantity
 from lmc_sweep.analysis.distances import distances, world_distances
 from lmc_sweep.analysis.halves import HalfDraws, half_draws, likeness
 from lmc_sweep.analysis.margins import Margin, margins_of_cells
@@ -25,13 +25,25 @@ from lmc_sweep.analysis.mean_difference import (
 )
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.similarity_notes import not_compared
-from lmc_sweep.analysis.within_cells import Within, joined_by_network, joined_by_rank, moments, within
+from lmc_sweep.analysis.within_cells import (
+    Within,
+    joined_by_network,
+    joined_by_rank,
+    least_level,
+    moments,
+    within,
+)
 from lmc_sweep.analysis.world_pairs import CellBarriers, Measured, world_pairs
 from workers.seeding import derive_seed
 
 
 def similarity(
-    rows: Iterable[Sequence[Any]], margin: Margin, seed: int = 0, *, is_brief: bool = False
+    rows: Iterable[Sequence[Any]],
+    margin: Margin,
+    seed: int = 0,
+    *,
+    quantity: Quantity = "loss",
+    is_brief: bool = False,
 ) -> Similarity:
     """Every method, split and correction, cell by cell and over all cells.
 
@@ -39,6 +51,7 @@ def similarity(
         rows: Of the table ``barriers``: ``world_pairs.COLUMNS``, then the barrier that is asked for.
         margin: The largest difference of means that counts as none.
         seed: Of the draws; the same seed and rows give the same numbers.
+        quantity: What the barriers are of: errors count examples, see ``least_level``.
         is_brief: Without what nothing else rests on: correlations within cells, and halves of the real world.
     """
     found = world_pairs(rows)
@@ -50,7 +63,7 @@ def similarity(
     overall, cells = [], []
     for of in order:
         allowed = margins_of_cells(margin, of, found.measured)
-        whole, parts = _compared(of, labels[of.method_json], allowed, seed, is_brief)
+        whole, parts = _compared(of, labels[of.method_json], allowed, seed, quantity, is_brief)
         overall.append(whole)
         cells.extend(_adjusted(parts, benjamini_hochberg))
     return Similarity(
@@ -71,7 +84,12 @@ class _Draws:
 
 
 def _compared(
-    of: Measured, label: str, margins: dict[str, float | None], seed: int, is_brief: bool
+    of: Measured,
+    label: str,
+    margins: dict[str, float | None],
+    seed: int,
+    quantity: Quantity,
+    is_brief: bool,
 ) -> tuple[Comparison, list[Comparison]]:
     """The comparison over all cells, and those of the cells."""
 
@@ -79,18 +97,20 @@ def _compared(
         name = (purpose, of.method_json, of.split, of.correction, *parts)
         return np.random.default_rng(derive_seed("similarity", seed, *name))
 
-    compared, draws, parts = [], [], []
+    compared, levels, draws, parts = [], [], [], []
     for cell in of.cells:
         drawn = None
         if cell.is_comparable and not cell.is_solved:
+            least = least_level(cell.num_examples, quantity)
             pulls = influences(cell)
             drawn = _Draws(
                 influences=pulls,
                 deviations=resampled(pulls, stream("difference", cell.cell_id)),
                 distances=world_distances(cell, stream("distances", cell.cell_id)),
-                halves=None if is_brief else half_draws(cell, stream("halves", cell.cell_id)),
+                halves=None if is_brief else half_draws(cell, stream("halves", cell.cell_id), least),
             )
             compared.append(cell)
+            levels.append(least)
             draws.append(drawn)
         of_cell = [] if drawn is None else [drawn]
         parts.append(_comparison(of, label, [cell], of_cell, margins, cell, None))
@@ -98,13 +118,14 @@ def _compared(
     inside: tuple[Within | None, Within | None] = (None, None)
     if compared:
         worlds = [(cell.real, cell.model) for cell in compared]
-        reason = agreement(worlds).undefined_because
+        reason = agreement(worlds, [cell.model_losses for cell in compared]).undefined_because
         if reason is None:
             means = np.array([[real.mean(), model.mean()] for real, model in worlds])
             across = concordance(means, stream("cells"))
     if compared and not is_brief:
-        ranked = [moments(joined_by_rank(cell.values, *_worlds(cell))) for cell in compared]
-        shared = [moments(joined_by_network(cell)) for cell in compared]
+        joined = list(zip(compared, levels, strict=True))
+        ranked = [moments(joined_by_rank(cell.values, *_worlds(cell)), least) for cell, least in joined]
+        shared = [moments(joined_by_network(cell), least) for cell, least in joined]
         inside = within(ranked, stream("within", "rank")), within(shared, stream("within", "network"))
     whole = _comparison(of, label, list(of.cells), draws, margins, None, across, reason)
     return replace(whole, by_rank=inside[0], by_network=inside[1]), parts

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -49,11 +50,21 @@ def joined_by_network(cell: CellBarriers) -> Float64[ndarray, "1 points 2"]:
     return np.stack([total[both] / count[both] for total, count in zip(sums, counts, strict=True)], -1)[None]
 
 
-def moments(points: Float64[ndarray, "draws points 2"]) -> Float64[ndarray, "draws 4"]:
+def least_level(num_examples: int, quantity: Literal["loss", "error"]) -> float:
+    """The least barrier that others of its cell are measured in: of errors, one example.
+
+    An error is a count of examples: where a cell's mean barrier is a fraction of one, a single example
+    more in one pair would be many times the mean, and such cells would make most of what is pooled.
+    """
+    return 1 / num_examples if quantity == "error" else SOLVED
+
+
+def moments(points: Float64[ndarray, "draws points 2"], least: float = SOLVED) -> Float64[ndarray, "draws 4"]:
     """Both variances, the covariance and the squared difference of means, in units of the cell's barrier.
 
-    They are divided by the square of the mean over both worlds, so that cells of high barriers weigh no
-    more than others; all 0 where that mean is at most SOLVED, or there are fewer than two points.
+    They are divided by the square of the mean over both worlds, or of ``least`` where that is more, so that
+    cells of high barriers weigh no more than others; all 0 where the mean is at most SOLVED, or there are
+    fewer than two points.
     """
     means = points.mean(1)
     level = means.mean(1)
@@ -62,7 +73,7 @@ def moments(points: Float64[ndarray, "draws points 2"]) -> Float64[ndarray, "dra
         [(centered**2).mean(1), centered.prod(2).mean(1), np.square(means[:, 0] - means[:, 1])]
     )
     counts = (level > SOLVED) & (points.shape[1] > 1)
-    return np.where(counts[:, None], found / np.where(counts, level, 1)[:, None] ** 2, 0.0)
+    return np.where(counts[:, None], found / np.maximum(level, least)[:, None] ** 2, 0.0)
 
 
 def pooled(summed: Float64[ndarray, "draws 4"]) -> Float64[ndarray, "draws 2"]:

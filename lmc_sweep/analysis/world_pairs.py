@@ -30,6 +30,7 @@ COLUMNS = (
     "network_b",
     "member_a",
     "member_b",
+    "num_examples",
     "alphas",
     "loss_barrier",
 )
@@ -50,7 +51,8 @@ class CellBarriers:
         is_real: Whether the pair is of world ``real``; else of world ``model``.
         clusters: Of each pair, its cluster, counted from 0: pairs of both worlds that share networks,
             also by way of others.
-        num_recovered: Pairs of world ``model`` left without a barrier of the loss.
+        model_losses: Of each pair of world ``model``, the largest barrier of the loss.
+        num_examples: Examples that were measured, the fewest of any pair.
     """
 
     cell_id: str
@@ -58,7 +60,8 @@ class CellBarriers:
     values: Float64[ndarray, " pairs"]
     is_real: Bool[ndarray, " pairs"]
     clusters: Int64[ndarray, " pairs"]
-    num_recovered: int
+    model_losses: Float64[ndarray, " model"]
+    num_examples: int
 
     @property
     def real(self) -> Float64[ndarray, " real"]:
@@ -69,6 +72,11 @@ class CellBarriers:
     def model(self) -> Float64[ndarray, " model"]:
         """Barriers of world ``model``."""
         return self.values[~self.is_real]
+
+    @property
+    def num_recovered(self) -> int:
+        """Pairs of world ``model`` left without a barrier of the loss."""
+        return int((self.model_losses <= SOLVED).sum())
 
     @property
     def is_solved(self) -> bool:
@@ -162,7 +170,10 @@ def _cell(cell_id: str, rows: Sequence[dict[str, Any]]) -> CellBarriers:
         values=np.array([row["value"] for row in rows], dtype=np.float64),
         is_real=np.array([row["world"] == "real" for row in rows]),
         clusters=_clusters([(row["network_a"], row["network_b"]) for row in rows]),
-        num_recovered=sum(row["world"] == "model" and row["loss_barrier"] <= SOLVED for row in rows),
+        model_losses=np.array(
+            [row["loss_barrier"] for row in rows if row["world"] == "model"], dtype=np.float64
+        ),
+        num_examples=min(row["num_examples"] for row in rows),
     )
 
 

@@ -72,7 +72,7 @@ def compare_command(
 
     from lmc_sweep.analysis.similarity import similarity
 
-    found = similarity(rows, allowed, seed)
+    found = similarity(rows, allowed, seed, quantity=quantity.value)
     out = console()
     for problem in opened.problems():
         say(out, f"left out: {problem.path}: {problem.reason}")

@@ -34,6 +34,7 @@ def world_row(
         "network_b": f"{cell}-{2 * pair + (world == 'real')}",
         "member_a": 0,
         "member_b": 1,
+        "num_examples": 1000,
         "alphas": ALPHAS,
         "loss_barrier": value,
         "value": value,

@@ -23,7 +23,8 @@ def cell(real: list[float], model: list[float], clusters: list[int] | None = Non
         values=np.array([*real, *model]),
         is_real=np.arange(len(numbers)) < len(real),
         clusters=np.array(numbers if clusters is None else clusters),
-        num_recovered=0,
+        model_losses=np.asarray(model, dtype=np.float64),
+        num_examples=1000,
     )
 
 

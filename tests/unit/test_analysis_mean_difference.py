@@ -22,7 +22,8 @@ def cell(real: ndarray, model: ndarray, of_real: ndarray, of_model: ndarray) -> 
         values=np.concatenate([real, model]),
         is_real=np.arange(len(real) + len(model)) < len(real),
         clusters=np.concatenate([of_real, of_model]),
-        num_recovered=0,
+        model_losses=np.asarray(model, dtype=np.float64),
+        num_examples=1000,
     )
 
 

@@ -216,3 +216,30 @@ def test_impossible_margins_are_refused(text: str) -> None:
     """With what would be possible."""
     with pytest.raises(SweepError, match=r"--margin .*above 0"):
         margin_from(text)
+
+
+def test_errors_and_losses_are_scaled_each_in_their_way() -> None:
+    """Cells far below one example hardly count among errors, and as much as any other among losses."""
+    rows = [row if row[CELL] > "cell002" else (*row[:-2], row[-2], 1e-5 * row[-1]) for row in rows_of()]
+
+    of_loss, of_error = (
+        after_search(similarity(rows, DEFAULT_MARGIN, quantity=quantity)) for quantity in ("loss", "error")
+    )
+    others = after_search(similarity([row for row in rows if row[CELL] > "cell002"], DEFAULT_MARGIN))
+
+    assert of_loss.by_rank is not None
+    assert of_error.by_rank is not None
+    assert others.by_rank is not None
+    assert of_error.by_rank.pearson.value == pytest.approx(others.by_rank.pearson.value, abs=1e-3)
+    assert of_loss.by_rank.pearson.value != pytest.approx(others.by_rank.pearson.value, abs=1e-3)
+
+
+def test_a_search_that_leaves_losses_but_no_errors_is_not_called_exact() -> None:
+    """Where all errors of our model are 0 and losses are not, it has no spread, and is not solved."""
+    rows = [
+        row if row[WORLD] == "real" or row[METHOD] == IDENTITY else (*row[:-2], 0.3, 0.0) for row in rows_of()
+    ]
+
+    one = after_search(similarity(rows, DEFAULT_MARGIN, quantity="error"))
+
+    assert one.undefined_because == "no spread in our model"

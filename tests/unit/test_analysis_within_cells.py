@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lmc_sweep.analysis.agreement import SOLVED
 from lmc_sweep.analysis.pairing import paired
 from lmc_sweep.analysis.within_cells import (
     Within,
     joined_by_network,
     joined_by_rank,
+    least_level,
     moments,
     pooled,
     within,
@@ -30,7 +32,8 @@ def cell(real: np.ndarray, model: np.ndarray) -> CellBarriers:
         values=np.concatenate([real, model]),
         is_real=IS_REAL,
         clusters=np.tile(np.arange(NUM_PAIRS), 2),
-        num_recovered=0,
+        model_losses=np.asarray(model, dtype=np.float64),
+        num_examples=1000,
     )
 
 
@@ -110,3 +113,20 @@ def test_cells_without_a_barrier_say_nothing() -> None:
     assert by_rank(cells()).pearson.value == pytest.approx(by_rank([*cells(), *empty]).pearson.value)
     few = [moments(joined_by_rank(of.values, *WORLDS)) for of in [*empty, *cells()[:2]]]
     assert within(few, np.random.default_rng(0)) is None
+
+
+def test_errors_are_measured_in_one_example_at_least() -> None:
+    """Of 1,000 examples, a cell whose mean is a tenth of one weighs as if it were one whole example."""
+    points = np.array([[[0.0, 0.0], [0.0, 0.0002], [0.0001, 0.0003]]])
+
+    assert 1 / 1000 == least_level(1000, "error")
+    assert SOLVED == least_level(1000, "loss")
+    of_level, of_example = moments(points), moments(points, least_level(1000, "error"))
+    assert of_example == pytest.approx(of_level * (points.mean() / 0.001) ** 2)
+
+
+def test_cells_above_one_example_are_as_they_were() -> None:
+    """The least level changes nothing where the mean lies above it."""
+    points = np.array([[[0.1, 0.2], [0.3, 0.2], [0.2, 0.5]]])
+
+    assert (moments(points) == moments(points, least_level(1000, "error"))).all()
