@@ -32,7 +32,8 @@ class Agreement:
         num_solved_cells: Those of them without a barrier left in world ``model``: not in the correlation.
         num_solved: Pairs of world ``model`` whose barrier of the loss is at most SOLVED.
         num_model_pairs: Pairs of world ``model``.
-        real_mean: Mean over cells of the mean barrier in world ``real``; NaN without cells.
+        real_mean: Mean over the cells of the correlation of the mean barrier in world ``real``; over all
+            where every cell is solved; NaN without cells.
         model_mean: The same in world ``model``.
     """
 
@@ -60,7 +61,8 @@ def agreement(
 
     Agreement is evidence only for searches that can fail in world ``model``, where a permutation without
     barrier exists by construction: cells in which a method finds it every time are left out of the
-    correlation, as ``compare`` leaves them out, and without others it is undefined. Solved is what has no
+    correlation and of the means, as ``compare`` leaves them out; without others the correlation is
+    undefined. Solved is what has no
     barrier of the loss: errors of a few examples are 0 by chance, and at alpha 1/2 a barrier may hide.
 
     Args:
@@ -90,8 +92,8 @@ def agreement(
         num_solved_cells=int(is_solved.sum()),
         num_solved=num_solved,
         num_model_pairs=len(of_model),
-        real_mean=float(every[:, 0].mean()) if len(both) else float("nan"),
-        model_mean=float(every[:, 1].mean()) if len(both) else float("nan"),
+        real_mean=float(means[:, 0].mean()) if len(both) else float("nan"),
+        model_mean=float(means[:, 1].mean()) if len(both) else float("nan"),
     )
 
 

@@ -218,10 +218,12 @@ def _background(axes: Any, shown: Density) -> None:
         found: ndarray = kernel_density(scale.transform(points.ravel()).reshape(-1, 2), grid)
         return found
 
+    frame = _possible(axes, shown.question.quantity)
     whole = heights(np.concatenate([cloud.points for cloud, _ in clouds]))
     levels = whole.max() * np.array([0.05, 0.15, 0.3, 0.5, 0.7, 0.9, 1.01])
     shades = ["#f3f6fa", "#e7edf5", "#d9e3ef", "#c9d8e9", "#b8cce2", "#a7bfda"]
-    axes.contourf(edges, edges, whole, levels=levels, colors=shades, zorder=1)
+    shading = axes.contourf(edges, edges, whole, levels=levels, colors=shades, zorder=1)
+    shading.set_clip_path(frame)
     if not shown.has_outlines:
         return
     for cloud, color in clouds:
@@ -229,9 +231,19 @@ def _background(axes: Any, shown: Density) -> None:
         if len(left) < NUM_POINTS_LEAST or np.linalg.matrix_rank(left - left.mean(0)) < 2:
             continue
         own = heights(left)
-        axes.contour(
-            edges, edges, own, levels=[level_around(own, 0.5)], colors="white", linewidths=2.2, zorder=4
-        )
-        axes.contour(
-            edges, edges, own, levels=[level_around(own, 0.5)], colors=color, linewidths=1.1, zorder=5
-        )
+        for ink, width, order in (("white", 2.2, 4), (color, 1.1, 5)):
+            line = axes.contour(
+                edges, edges, own, levels=[level_around(own, 0.5)], colors=ink, linewidths=width, zorder=order
+            )
+            line.set_clip_path(frame)
+
+
+def _possible(axes: Any, quantity: str) -> Any:
+    """The square from 0 to the most that a barrier can be, which no kernel may leave: an error is at most 1.
+
+    The few barriers at alpha 1/2 below 0 are drawn as points alone.
+    """
+    from matplotlib.patches import Rectangle
+
+    high = 1.0 if quantity == "error" else float(axes.get_xlim()[1])
+    return Rectangle((0, 0), high, high, transform=axes.transData)

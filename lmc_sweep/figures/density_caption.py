@@ -47,7 +47,7 @@ def _agreement(cloud: Cloud) -> str:
     if cloud.searches and found.num_solved and "exactly" not in (found.undefined_because or ""):
         told += f"; {found.num_solved} of {found.num_model_pairs} solved exactly in our model"
     if found.correlation is not None and found.num_solved_cells:
-        told += f" (wholly in {_count(found.num_solved_cells, 'cell')}, not in the correlation)"
+        told += f" (wholly in {_count(found.num_solved_cells, 'cell')}, not in the correlation and the means)"
     return told + "."
 
 

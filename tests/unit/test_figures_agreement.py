@@ -75,3 +75,16 @@ def test_worlds_of_unequal_numbers_meet_at_equal_quantiles() -> None:
 def test_a_cell_without_one_of_the_worlds_has_no_point(by: str) -> None:
     """There is nothing to compare with."""
     assert (0, 2) == paired(np.array([1.0]), np.empty(0), by).shape  # type: ignore[arg-type]
+
+
+def test_means_are_those_of_the_cells_that_are_compared() -> None:
+    """The cell that is solved in our model counts in neither mean; where all are, every cell does."""
+    found = agreement(cells([0.9, 0.2, 0.3, 0.4], [0.0, 0.2, 0.3, 0.7]))
+    solved = agreement(cells([0.2, 0.4], [0.0, 0.0]))
+
+    assert (1, pytest.approx(0.3), pytest.approx(0.4)) == (
+        found.num_solved_cells,
+        found.real_mean,
+        found.model_mean,
+    )
+    assert (2, pytest.approx(0.3), 0.0) == (solved.num_solved_cells, solved.real_mean, solved.model_mean)

@@ -306,3 +306,23 @@ def test_solved_is_what_has_no_barrier_of_the_loss() -> None:
     ]
     annealed = density(found, DensityQuestion("error", "midpoint")).clouds[1].agreement
     assert (2, 1) == (annealed.num_solved, annealed.num_solved_cells)
+
+
+def test_shading_ends_where_errors_do() -> None:
+    """Of errors near 0 and near 1, neither shading nor outlines are drawn below 0 or above 1."""
+    near = np.concatenate([np.linspace(-0.004, 0.02, 200), np.linspace(0.8, 0.99, 200)])
+    stream = np.random.default_rng(0)
+    table = [
+        row(f"c{cell}", world, 0, method, float(value + 0.004 * stream.random()), loss_barrier=1.0)
+        for method in (IDENTITY, ANNEALING)
+        for world in ("real", "model")
+        for cell, value in enumerate(near)
+    ]
+    figure = drawing(density(table, DensityQuestion(quantity="error", extent="midpoint")))
+    (axes,) = figure.axes
+    boxes = [found.get_clip_box() for found in axes.collections if hasattr(found, "levels")]
+
+    assert 1 + 2 * 2 == len(boxes)
+    for box in boxes:
+        ends = axes.transData.inverted().transform(box.get_points())
+        assert ends.ravel().tolist() == pytest.approx([0, 0, 1, 1])
