@@ -27,6 +27,7 @@ BARRIER_COLUMNS = (
     "architecture",
     "width",
     "depth",
+    "label_noise",
     "member_a",
     "member_b",
     "alphas",
@@ -73,17 +74,20 @@ class Place:
     width: int | None
     depth: int | None
     num_networks: int
+    label_noise: float = 0.0
 
     @property
     def label(self) -> str:
         """The networks in words, without how many were aligned."""
-        sizes = [f"{name} {size}" for name, size in (("width", self.width), ("depth", self.depth)) if size]
-        return ", ".join([f"{self.dataset} {self.architecture}", *sizes])
+        sizes = [f"{name} {size:,}" for name, size in (("width", self.width), ("depth", self.depth)) if size]
+        noise = [f"label noise {self.label_noise:g}"] if self.label_noise else []
+        return ", ".join([f"{self.dataset} {self.architecture}", *sizes, *noise])
 
     @property
-    def order(self) -> tuple[str, str, int, int, int]:
-        """What places are sorted by."""
-        return self.dataset, self.architecture, self.depth or 0, self.width or 0, self.num_networks
+    def order(self) -> tuple[float, str, str, int, int, int]:
+        """What places are sorted by: those of labels as they are come first."""
+        sizes = self.depth or 0, self.width or 0, self.num_networks
+        return self.label_noise, self.dataset, self.architecture, *sizes
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,7 @@ def searched(barrier: Mapping[str, Any], alignment: Mapping[str, Any], value: fl
             barrier["width"],
             barrier["depth"],
             len(alignment["networks"]),
+            barrier["label_noise"] or 0.0,
         ),
         method_json=barrier["method_json"],
         value=value,

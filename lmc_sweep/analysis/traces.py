@@ -63,7 +63,9 @@ def read_traces(store: Store, sweep: str | None, world: str) -> list[Trace]:
     }
     cells = {
         row[0]: row[1:]
-        for row in store.networks().project("cell_id, dataset, architecture, width, depth").fetchall()
+        for row in store.networks()
+        .project("cell_id, dataset, architecture, width, depth, label_noise")
+        .fetchall()
     }
     rows = [
         dict(zip(COLUMNS, row, strict=True))
@@ -80,8 +82,9 @@ def read_traces(store: Store, sweep: str | None, world: str) -> list[Trace]:
     found = []
     for row in kept:
         objective, num_networks = searches[row["alignment_id"]]
-        dataset, architecture, width, depth = cells[row["cell_id"]]
-        found.append(trace(row, objective, Place(dataset, architecture, width, depth, num_networks)))
+        dataset, architecture, width, depth, noise = cells[row["cell_id"]]
+        place = Place(dataset, architecture, width, depth, num_networks, noise or 0.0)
+        found.append(trace(row, objective, place))
     return sorted(found, key=lambda one: (one.place.order, one.method_json, one.alignment_id, one.chain))
 
 

@@ -77,7 +77,7 @@ def kind_label(kind: Kind, *, without: Sequence[str] = ()) -> str:
                     str(getattr(kind, name)) for name in ("dataset", "architecture") if name not in without
                 ),
                 *(
-                    f"{name} {getattr(kind, name)}"
+                    f"{name} {getattr(kind, name):,}"
                     for name in ("width", "depth")
                     if name not in without and getattr(kind, name) is not None
                 ),

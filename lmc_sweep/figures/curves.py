@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, grouped, on_same_pairs
 from lmc_sweep.analysis.curves import Curves, MeanCurve, mean_curve, of_one_grid, read_curves
 from lmc_sweep.figures.cell_options import NETWORKS, WORLD, kind_label, lacking, methods_in_order, unfinished
+from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds, with_most
 from lmc_sweep.figures.looks import Look, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import CORRECTION, METHODS, SPLIT, Option
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
 QUANTITY = Option("quantity", "loss", "loss (nats) or error (fraction)", ("loss", "error"))
-OPTIONS = (QUANTITY, CORRECTION, NETWORKS, SPLIT, WORLD, METHODS)
+OPTIONS = (QUANTITY, CORRECTION, NETWORKS, SPLIT, WORLD, METHODS, *KINDS)
 _MOST_PANELS = 12
 
 
@@ -33,13 +34,14 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         num_networks=int(values["networks"]),
     )
     curves = read_curves(store, sweep, question)
-    kept = of_methods(list(curves), values["methods"])
+    rows, notes = of_kinds("curves", list(curves), values, lambda row: row.kind)
+    kept = of_methods(rows, values["methods"])
     return drawing(
         {row: curves[row] for row in kept},
         question,
         split=values["split"],
         world=values["world"],
-        notes=unfinished(store, sweep),
+        notes=[*unfinished(store, sweep), *notes],
     )
 
 
@@ -58,14 +60,12 @@ def drawing(
     if not same:
         return nothing([lacking(question, world=world, split=split), *told])
     by_kind = grouped(same, lambda row: row.kind)
-    order = sorted(by_kind, key=lambda kind: (-len({row.pair for row in by_kind[kind]}), *_order(kind)))
-    kinds = sorted(order[:_MOST_PANELS], key=_order)
+    order = sorted(by_kind, key=_order)
+    num_pairs = {kind: len({row.pair for row in of_kind}) for kind, of_kind in by_kind.items()}
+    kinds = sorted(with_most(order, num_pairs, _MOST_PANELS), key=_order)
     if len(order) > len(kinds):
         left = len(order) - len(kinds)
-        told.append(
-            f"Not shown: {counted(left, 'further kind')} of network, of no more pairs; "
-            "--sweep shows one sweep."
-        )
+        told.append(f"Not shown: {counted(left, 'further kind')} of network, of no more pairs; {HOW}.")
     found: dict[tuple[Kind, str], MeanCurve] = {}
     num_other = 0
     for kind in kinds:

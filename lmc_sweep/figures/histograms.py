@@ -31,6 +31,7 @@ from lmc_sweep.figures.cell_options import (
     question_of,
     unfinished,
 )
+from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds, with_most
 from lmc_sweep.figures.looks import method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import AT, CORRECTION, METHODS, QUANTITY, SPLIT
@@ -42,9 +43,10 @@ if TYPE_CHECKING:
     from lmc_sweep.figures.looks import Look
     from lmc_sweep.store.store import Store
 
-OPTIONS = (QUANTITY, AT, CORRECTION, MOST_NETWORKS, SPLIT, WORLD, METHODS)
+OPTIONS = (QUANTITY, AT, CORRECTION, MOST_NETWORKS, SPLIT, WORLD, METHODS, *KINDS)
 LEAST_BINS, MOST_BINS = 6, 20
-_MOST_KINDS, _MOST_METHODS = 5, 4
+_MOST_KINDS, _MOST_METHODS = 6, 4
+_FEW_PAIRS = 20
 _LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)))
 
 Heights = Mapping[str, Sequence[float]]
@@ -63,7 +65,9 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         notes = notes if others else []
     notes += unfinished(store, sweep)
     question = question_of({**values, "networks": number})
-    rows = of_methods(read_barriers(store, sweep, question), values["methods"])
+    read = read_barriers(store, sweep, question)
+    rows, noisy = of_kinds("histograms", read, values, lambda row: row.kind)
+    rows, notes = of_methods(rows, values["methods"]), [*notes, *noisy]
     return drawing(rows, question, split=values["split"], world=values["world"], notes=notes)
 
 
@@ -83,11 +87,17 @@ def drawing(
         return nothing([lacking(question, world=world, split=split), *told])
     by_kind = grouped(same, lambda row: row.kind)
     num_pairs = {kind: len({row.pair for row in found}) for kind, found in by_kind.items()}
-    order = sorted(by_kind, key=lambda kind: (-num_pairs[kind], kind.dataset, line_order(kind)))
-    kinds = sorted(order[:_MOST_KINDS], key=lambda kind: (kind.dataset, line_order(kind)))
+    order = sorted(by_kind, key=lambda kind: (kind.dataset, line_order(kind)))
+    kinds = sorted(
+        with_most(order, num_pairs, _MOST_KINDS), key=lambda kind: (kind.dataset, line_order(kind))
+    )
     if len(order) > len(kinds):
+        left = counted(len(order) - len(kinds), "further kind")
+        told.append(f"Not shown: {left} of network, of no more pairs; {HOW}.")
+    fewest = min(num_pairs[kind] for kind in kinds)
+    if fewest < _FEW_PAIRS:
         told.append(
-            f"Not shown: {counted(len(order) - len(kinds), 'further kind')} of network, of no more pairs."
+            f"Where a panel has {counted(fewest, 'pair')}, bins show these pairs and no distribution."
         )
     shown = [row for kind in kinds for row in by_kind[kind]]
     methods = methods_in_order(shown)

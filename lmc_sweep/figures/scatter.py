@@ -128,7 +128,7 @@ def ranges(sizes: Sequence[int]) -> dict[int, str]:
     """Each size to its name in the legend: itself, or the range that it shares with its neighbors."""
     parts = np.array_split(np.array(sorted(set(sizes))), min(_MOST_COLORS, len(set(sizes))))
     return {
-        int(size): str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}"
+        int(size): f"{part[0]:,}" if len(part) == 1 else f"{part[0]:,} to {part[-1]:,}"
         for part in parts
         for size in part
     }

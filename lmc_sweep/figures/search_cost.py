@@ -12,6 +12,7 @@ from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean
+from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds, spread
 from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import METHODS
@@ -22,7 +23,7 @@ from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
-OPTIONS = (*WHAT, WORLD, METHODS)
+OPTIONS = (*WHAT, WORLD, METHODS, *KINDS)
 CONTROLS = ("identity", "random", "oracle")
 EFFORT = ("steps", "restarts", "max_iterations", "max_sweeps")
 """Options by which one method takes more or less time: its variants lie on one line."""
@@ -36,32 +37,36 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled_of_store("search_cost", OPTIONS, options, store)
     question = question_of(values)
-    rows = of_methods(read(store, sweep, question), values["methods"], always=("identity", "oracle"))
-    return drawing(rows, question)
+    rows, notes = of_kinds("search_cost", read(store, sweep, question), values, lambda row: row.place)
+    return drawing(of_methods(rows, values["methods"], always=("identity", "oracle")), question, notes)
 
 
-def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
+def drawing(rows: Sequence[Searched], question: SearchQuestion, notes: Sequence[str] = ()) -> Any:
     """A panel for each kind of network: a light point per pair, a heavy mean per method.
 
     Methods that search nothing are horizontal lines. Variants of one method, such as several numbers of
     steps, are joined by a line in the order of their time. A tick on the axis marks each ``max_seconds``.
     """
-    missing = what_is_missing(rows, question)
+    missing = [*what_is_missing(rows, question), *notes]
     kept, num_dropped = same_pairs(rows)
     searched = [row for row in kept if row.name not in CONTROLS]
     if not searched:
         return nothing([*missing, *dropped_pairs(num_dropped)] or ["Not shown: no search of any pair here."])
     places = sorted({row.place for row in searched}, key=lambda place: place.order)
-    shown = places[:_MOST_PANELS]
+    shown = spread(places, _MOST_PANELS)
     names = {row.method_json: row.name for row in kept if row.place in shown}
     families = _families(names)
     labels = method_labels(dict.fromkeys(families.values()), without=EFFORT)
     order = sorted(labels, key=lambda family: (names[family] not in CONTROLS, label_order(labels[family])))
     looks = method_looks([(names[family], family) for family in order])
     entries = [Entry(labels[family], looks[family]) for family in order]
-    told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
+    told = [
+        _told([row for row in kept if row.place in shown], question),
+        *dropped_pairs(num_dropped),
+        *missing,
+    ]
     if len(places) > len(shown):
-        told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network.")
+        told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network; {HOW}.")
     columns = min(len(shown), 3)
     titles = [place_title(place, places) for place in shown]
     figure, grid = sheet(-(-len(shown) // columns), columns, entries, told, titles=titles)
@@ -75,7 +80,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
             else:
                 _line(axes, of_family, looks[family])
         log_x(axes)
-        axes.set_ylim(bottom=min(0.0, *(row.value or 0.0 for row in found)))
+        _leave_room(axes, found)
         _mark_budgets(axes, found)
         name_axes(
             axes,
@@ -117,6 +122,16 @@ def _line(axes: Any, rows: Sequence[Searched], look: Look) -> None:
         zorder=3,
         **look.drawn(markersize=5.5),
     )
+
+
+def _leave_room(axes: Any, rows: Sequence[Searched]) -> None:
+    """Begins the vertical axis at 0, or below the lowest barrier, and names few places of it."""
+    from matplotlib.ticker import MaxNLocator
+
+    low = min(0.0, *(row.value or 0.0 for row in rows))
+    top = axes.get_ylim()[1]
+    axes.set_ylim(low - (0.04 * (top - low) if low < 0 else 0), top)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
 
 
 def _mark_budgets(axes: Any, rows: Sequence[Searched]) -> None:

@@ -14,11 +14,13 @@ from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, finest, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean
 from lmc_sweep.errors import SweepError
+from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds
 from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import BY, METHODS, Option
 from lmc_sweep.figures.search_options import WHAT, WORLD, question_of, what_is_missing
 from lmc_sweep.figures.sheet import Entry, hide, name_axes, nothing, sheet
+from lmc_sweep.figures.size_panels import name_numbers
 from lmc_sweep.figures.words import counted, dropped_pairs, height_label
 
 if TYPE_CHECKING:
@@ -29,12 +31,13 @@ OPTIONS = (
     WORLD,
     METHODS,
     BY,
+    *KINDS,
     Option("beside", "none", "another sweep of the store to show with the one named by --sweep"),
 )
 _MOST_ROWS = 4
 
-Row = tuple[str, str, int | None]
-"""Data set, family, and the size that is not on the axis."""
+Row = tuple[float, str, str, int | None]
+"""Label noise, data set, family, and the size that is not on the axis."""
 
 
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
@@ -45,7 +48,9 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     if values["beside"] != "none":
         _check_beside(store, sweep, values["beside"])
         rows = finest([*rows, *read(store, values["beside"], question)])
-    return drawing(of_methods(rows, values["methods"], always=("identity",)), question, by=values["by"])
+    rows, notes = of_kinds("search_methods", rows, values, lambda row: row.place)
+    rows = of_methods(rows, values["methods"], always=("identity",))
+    return drawing(rows, question, by=values["by"], notes=notes)
 
 
 def _check_beside(store: Store, sweep: str | None, beside: str) -> None:
@@ -56,16 +61,18 @@ def _check_beside(store: Store, sweep: str | None, beside: str) -> None:
         raise SweepError(f"search_methods: no sweep {beside!r} here. Known: {', '.join(store.sweeps())}")
 
 
-def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "width") -> Any:
+def drawing(
+    rows: Sequence[Searched], question: SearchQuestion, *, by: str = "width", notes: Sequence[str] = ()
+) -> Any:
     """Rows of panels by data set and family, columns by networks aligned at a time, lines by method."""
-    missing = what_is_missing(rows, question)
+    missing = [*what_is_missing(rows, question), *notes]
     sized = [row for row in rows if getattr(row.place, by) is not None]
     if rows and not sized:
         missing.append(f"Not shown: these networks have no {by}.")
     kept, num_dropped = same_pairs(sized)
     if not kept:
         return nothing([*missing, *dropped_pairs(num_dropped)])
-    lines = sorted({_line(row.place, by) for row in kept}, key=lambda line: (line[0], line[1], line[2] or 0))
+    lines = sorted({_line(row.place, by) for row in kept}, key=lambda line: (*line[:3], line[3] or 0))
     lines, num_single = _of_several_sizes(lines, kept, by)
     kept = [row for row in kept if _line(row.place, by) in lines]
     members = sorted({row.place.num_networks for row in kept})
@@ -75,7 +82,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, by: str = "wi
     if num_single:
         told.append(f"Not shown: {counted(num_single, 'kind')} of network with one {by} alone.")
     if len(lines) > _MOST_ROWS:
-        told.append(f"Not shown: {counted(len(lines) - _MOST_ROWS, 'further row')} of panels.")
+        told.append(f"Not shown: {counted(len(lines) - _MOST_ROWS, 'further row')} of panels; {HOW}.")
     entries = [Entry(labels[text], looks[text]) for text in methods]
     titles = [_title(line, by, num, members) for line in lines[:_MOST_ROWS] for num in members]
     figure, grid = sheet(min(len(lines), _MOST_ROWS), len(members), entries, told, titles=titles)
@@ -125,10 +132,7 @@ def _panel(
             **looks[text].drawn(linewidth=0.9),
         )
     sizes = sorted({getattr(row.place, by) for row in rows})
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sizes, [str(size) for size in sizes], minor=False)
-    axes.minorticks_off()
-    axes.set_xlim(sizes[0] / 1.5, sizes[-1] * 1.5)
+    name_numbers(axes, sizes, sizes[0] / 1.5, sizes[-1] * 1.5, base=2)
 
 
 def _told(rows: Sequence[Searched], question: SearchQuestion) -> str:
@@ -162,12 +166,14 @@ def _name(rows: Sequence[Searched], text: str) -> str:
 
 def _line(place: Place, by: str) -> Row:
     """The row of panels that a place belongs to."""
-    return place.dataset, place.architecture, place.depth if by == "width" else place.width
+    other = place.depth if by == "width" else place.width
+    return place.label_noise, place.dataset, place.architecture, other
 
 
 def _title(line: Row, by: str, num_networks: int, members: Sequence[int]) -> str:
     """Data set, family, the size that is not on the axis, and n where it is not always two."""
-    dataset, family, size = line
+    noise, dataset, family, size = line
     other = "depth" if by == "width" else "width"
-    told = f"{dataset} {family}" + (f", {other} {size}" if size is not None else "")
+    told = f"{dataset} {family}" + (f", {other} {size:,}" if size is not None else "")
+    told += f", label noise {noise:g}" if noise else ""
     return told + (f", n = {num_networks}" if list(members) != [2] else "")

@@ -33,30 +33,40 @@ def draw_lines(axes: Any, lines: Mapping[str, Points], looks: Mapping[str, Look]
 def name_numbers(axes: Any, numbers: Sequence[int], low: float, high: float, base: int = 10) -> None:
     """Ticks of a logarithmic axis from ``low`` to ``high`` at the numbers themselves, none over another.
 
-    Where there is no room thousands are written ``3k``, and what still meets its neighbor has no name.
+    Where there is no room thousands are written ``3k``, and what still meets another has no name: both ends
+    keep theirs, then powers of the base.
     """
     wide = axes.get_position().width * axes.figure.get_figwidth()
     per_unit = wide / math.log(high / low)
     names = [f"{number:,}" for number in numbers]
-    if _fitting(numbers, names, per_unit) != names:
+    if _fitting(numbers, names, per_unit, base) != names:
         names = [f"{number // 1000}k" if number % 1000 == 0 else f"{number:,}" for number in numbers]
     axes.set_xscale("log", base=base)
-    axes.set_xticks(list(numbers), _fitting(numbers, names, per_unit))
+    axes.set_xticks(list(numbers), _fitting(numbers, names, per_unit, base))
     axes.minorticks_off()
     axes.set_xlim(low, high)
 
 
-def _fitting(numbers: Sequence[int], names: Sequence[str], per_unit: float) -> list[str]:
-    """The names in ascending order, empty where one would touch that before it."""
-    found: list[str] = []
-    end = -math.inf
-    for number, name in zip(numbers, names, strict=True):
-        half = text_inches(name, TICK_POINTS) / 2
-        place = math.log(number) * per_unit
-        found.append(name if place - half > end + 0.04 else "")
-        if found[-1]:
-            end = place + half
+def _fitting(numbers: Sequence[int], names: Sequence[str], per_unit: float, base: int) -> list[str]:
+    """The names, empty where one would touch another that matters more."""
+    ends = {0, len(numbers) - 1}
+    order = sorted(range(len(numbers)), key=lambda k: (k not in ends, not _is_power(numbers[k], base), k))
+    taken: list[tuple[float, float]] = []
+    found = [""] * len(numbers)
+    for k in order:
+        half = text_inches(names[k], TICK_POINTS) / 2 + 0.02
+        low, high = (math.log(numbers[k]) * per_unit + side for side in (-half, half))
+        if all(high < start or end < low for start, end in taken):
+            found[k] = names[k]
+            taken.append((low, high))
     return found
+
+
+def _is_power(number: int, base: int) -> bool:
+    """Whether a number above 0 is a power of the base."""
+    while number % base == 0:
+        number //= base
+    return number == 1
 
 
 def apart(index: int, count: int, step: float) -> float:

@@ -33,6 +33,7 @@ def row(method: Mapping[str, Any], pair: int, value: float | None, **other: Any)
         "architecture": "mlp",
         "width": width,
         "depth": 1,
+        "label_noise": 0.0,
         "member_a": 0,
         "member_b": 1,
         "alphas": [0.0, 0.5, 1.0],

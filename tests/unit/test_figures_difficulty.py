@@ -106,5 +106,5 @@ def test_no_family_takes_all_rows_of_the_heat_maps() -> None:
     names = [label.get_text().replace("\n", " ") for label in panels(figure)["Test error"].get_yticklabels()]
     assert 10 == len(names)
     assert "vgg, width 16, depth 11" in names
-    assert "mlp, width 8192, depth 1" in names
+    assert "mlp, width 8,192, depth 1" in names
     assert "mlp, width 4, depth 1" not in names
