@@ -10,6 +10,7 @@ from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, one_per_search
+from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds, with_most
 from lmc_sweep.figures.looks import Look, label_order, size_looks
 from lmc_sweep.figures.methods_asked import settled_of_store
 from lmc_sweep.figures.options import Option
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     *WHAT,
     WORLD,
+    *KINDS,
     Option("paper", "no", "draw the values printed in table 2 of the paper as well", ("no", "yes")),
 )
 
@@ -44,16 +46,23 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled_of_store("annealing_scaling", OPTIONS, options, store)
     question = question_of(values)
-    return drawing(read(store, sweep, question), question, with_paper=values["paper"] == "yes")
+    rows, notes = of_kinds("annealing_scaling", read(store, sweep, question), values, lambda row: row.place)
+    return drawing(rows, question, with_paper=values["paper"] == "yes", notes=notes)
 
 
-def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: bool = False) -> Any:
+def drawing(
+    rows: Sequence[Searched],
+    question: SearchQuestion,
+    *,
+    with_paper: bool = False,
+    notes: Sequence[str] = (),
+) -> Any:
     """One panel for each way to anneal, one line for each kind of network.
 
     A way is everything about the method but its number of steps. All lines are means over the same pairs.
     """
     annealed = [row for row in rows if row.name == "simulated_annealing"]
-    missing = what_is_missing(rows, question)
+    missing = [*what_is_missing(rows, question), *notes]
     if not any(row.value is not None for row in annealed):
         return nothing(missing or [f"Not shown: no simulated annealing in world {question.world} here."])
     kept, num_dropped = same_pairs(annealed)
@@ -79,7 +88,11 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, *, with_paper: b
     if len(ways) > len(shown):
         told.append(f"Not shown: {counted(len(ways) - len(shown), 'further way')} to anneal.")
     if len(found) > len(places):
-        told.append(f"Not shown: {counted(len(found) - len(places), 'kind')} of network, of no more steps.")
+        told.append(
+            f"Not shown: {counted(len(found) - len(places), 'kind')} of network, of no more steps; {HOW}."
+        )
+    if len({row.method["steps"] for row in kept}) == 1:
+        told.append("Annealed with one number of steps alone: what more steps would do is not measured.")
     columns = min(len(shown), 3)
     num_rows = -(-len(shown) // columns)
     figure, grid = sheet(num_rows, columns, entries, told, titles=[titles[way] for way in shown])
@@ -106,7 +119,7 @@ def _with_most_steps(rows: Sequence[Searched], places: Sequence[Place]) -> list[
     steps = {
         place: {row.method["steps"] for row in of} for place, of in grouped(rows, lambda r: r.place).items()
     }
-    chosen = sorted(places, key=lambda place: -len(steps[place]))[:_MOST_LINES]
+    chosen = with_most(places, {place: len(of) for place, of in steps.items()}, _MOST_LINES)
     return [place for place in places if place in chosen]
 
 

@@ -6,6 +6,7 @@ differ as well, so that the figures can be read in gray.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -71,6 +72,8 @@ _UNKNOWN = Look("1", "#333333")
 _LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)), (0, (7, 2)), (0, (1, 3)))
 # Of a method's variants: as it is, darker, lighter, much darker.
 _SHADES = ((0, 0.0), (0, 0.45), (255, 0.4), (0, 0.7))
+_LIGHTEST, _DARKEST = 0.65, 0.8
+"""Shares of white and black at the ends of a family of more lines."""
 # From dark blue to yellow by lightness, the lightest left out: sizes have an order, and so have these.
 _SIZE_COLORS = ("#443983", "#1f918d", "#5dbf5a", "#b8a91d", "#d55e00", "#882255", "#777777")
 _SIZE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -116,6 +119,7 @@ def family_looks(lines: Sequence[tuple[str, Key]]) -> dict[Key, Look]:
     }
     own = {FAMILY_LOOKS[family].marker for family in families if family in FAMILY_LOOKS}
     markers = [marker for marker in (*_FURTHER_MARKERS, *_SIZE_MARKERS) if marker not in own]
+    counts = Counter(family for family, _ in lines)
     looks: dict[Key, Look] = {}
     variants: dict[str, int] = {}
     num_further = 0
@@ -127,8 +131,16 @@ def family_looks(lines: Sequence[tuple[str, Key]]) -> dict[Key, Look]:
         else:
             marker = markers[num_further % len(markers)]
             num_further += 1
-        looks[line] = Look(marker, _mixed(colors[family], *_SHADES[number % len(_SHADES)]))
+        looks[line] = Look(marker, _mixed(colors[family], *_shade(number, counts[family])))
     return looks
+
+
+def _shade(number: int, count: int) -> tuple[int, float]:
+    """The shade of a line of a family: of many, from light to dark, so that none comes twice."""
+    if count <= len(_SHADES):
+        return _SHADES[number]
+    place = 2 * number / (count - 1) - 1
+    return (255, -_LIGHTEST * place) if place < 0 else (0, _DARKEST * place)
 
 
 def label_order(label: str) -> list[tuple[bool, float, str]]:

@@ -5,13 +5,15 @@ After figure 10 of Entezari et al. 2021.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmc_sweep.analysis.agreement import SOLVED
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, Kind, grouped, read_barriers
+from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.pairing import PointsBy, paired
 from lmc_sweep.figures.cell_options import WHAT, diverged, lacking, question_of, unfinished
 from lmc_sweep.figures.looks import Look, family_looks, size_looks
@@ -35,12 +37,17 @@ _LINEAR_BELOW = 1e-2
 
 @dataclass(frozen=True)
 class Dot:
-    """One point: its cell's kind, whether a search came before, and the barriers real and model."""
+    """One point: its cell's kind, whether a search came before, and the barriers real and model.
+
+    ``solved`` where that search leaves no barrier of the loss in any pair of our model: the point lies on
+    the axis by construction.
+    """
 
     kind: Kind
     searched: bool
     real: float
     model: float
+    solved: bool = False
 
 
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
@@ -49,7 +56,26 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     question = question_of(values)
     rows = of_methods(read_barriers(store, sweep, question), values["methods"])
     points: PointsBy = values["points"]  # type: ignore[assignment]
-    return drawing(rows, question, split=values["split"], points=points, notes=unfinished(store, sweep))
+    of_loss = replace(question, quantity="loss", extent="supremum")
+    losses = rows if of_loss == question else read_barriers(store, sweep, of_loss)
+    return drawing(
+        rows,
+        question,
+        split=values["split"],
+        points=points,
+        solved=solvers([row for row in losses if row.split == values["split"]]),
+        notes=unfinished(store, sweep),
+    )
+
+
+def solvers(losses: Sequence[CellBarrier]) -> frozenset[str]:
+    """JSON of the methods that leave no barrier of the loss in any pair of our model, as density has them."""
+    of_model = grouped([row for row in losses if row.world == "model"], lambda row: row.method_json)
+    return frozenset(
+        text
+        for text, rows in of_model.items()
+        if all(row.value is not None and row.value <= SOLVED for row in rows)
+    )
 
 
 def drawing(
@@ -58,12 +84,13 @@ def drawing(
     *,
     split: str = "train",
     points: PointsBy = "rank",
+    solved: Collection[str] = (),
     notes: Sequence[str] = (),
 ) -> Any:
-    """Four panels of the same points: open before, filled after a search."""
+    """Four panels of the same points: open before, filled after a search; ticks after those in ``solved``."""
     asked = [row for row in rows if row.split == split]
     told = [*diverged(asked), *notes]
-    found = dots(asked, points)
+    found = dots(asked, points, solved)
     worlds = {row.world for row in asked}
     if not found:
         lacks = [
@@ -79,6 +106,7 @@ def drawing(
         f"{counted(len(found), 'point')}, {each[points]}, method by method: {len(found) - after} before and "
         f"{after} after a search, of {counted(cells, 'cell')}. {split.capitalize()}, correction "
         f"{question.correction}. Axes linear below {_LINEAR_BELOW:g}.",
+        *_told_solved(asked, solved),
         *told,
     ]
     entries = [
@@ -99,7 +127,16 @@ def drawing(
     return figure
 
 
-def dots(rows: Sequence[CellBarrier], points: PointsBy) -> list[Dot]:
+def _told_solved(rows: Sequence[CellBarrier], solved: Collection[str]) -> list[str]:
+    """A sentence on methods whose points lie on the axis by construction."""
+    labels = method_labels({row.method_json for row in rows})
+    names = sorted(labels[text] for text in solved if text in labels)
+    if not names:
+        return []
+    return [f"Ticks: {', '.join(names)}, solved exactly in every pair of our model, by construction."]
+
+
+def dots(rows: Sequence[CellBarrier], points: PointsBy, solved: Collection[str] = ()) -> list[Dot]:
     """The points of every cell and method that has barriers in both worlds."""
     measured = [row for row in rows if row.value is not None]
     found = []
@@ -110,7 +147,13 @@ def dots(rows: Sequence[CellBarrier], points: PointsBy) -> list[Dot]:
         ]
         first = of_cell[0]
         found += [
-            Dot(first.kind, first.method not in CONTROLS, float(real), float(model))
+            Dot(
+                first.kind,
+                first.method not in CONTROLS,
+                float(real),
+                float(model),
+                first.method_json in solved,
+            )
             for real, model in paired(worlds[0], worlds[1], points)
         ]
     return found
@@ -146,8 +189,22 @@ def _panel(axes: Any, found: Sequence[Dot], name: str, of: Callable[[Kind], Any]
     )
     size = 3.6 if len(found) < _MANY else 2.4
     for label in labels:
+        of_label = [dot for dot in found if names.get(of(dot.kind)) == label]
+        ticks = [dot for dot in of_label if dot.solved]
+        axes.plot(
+            [dot.real for dot in ticks],
+            [dot.model for dot in ticks],
+            marker="|",
+            linestyle="none",
+            markersize=5,
+            markeredgewidth=0.5,
+            alpha=0.5,
+            color=looks[label].color,
+            clip_on=False,
+            zorder=2.5,
+        )
         for searched in (False, True):
-            shown = [d for d in found if names.get(of(d.kind)) == label and d.searched is searched]
+            shown = [dot for dot in of_label if dot.searched is searched and not dot.solved]
             look = replace(looks[label], filled=searched)
             axes.plot(
                 [dot.real for dot in shown],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from lmc_sweep.analysis.method_labels import method_labels, plain_name
 from lmc_sweep.analysis.traces import Trace, mean_best, read_traces
+from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds, spread
 from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import METHODS, Option
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     WORLD,
     METHODS,
+    *KINDS,
     Option("steps", "most", "of searches that differ in steps alone: those of most, or all", ("most", "all")),
     Option("objective", "most", "name of an objective; most: that of most annealings, or of most traces"),
 )
@@ -42,10 +45,11 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled_of_store("search_traces", OPTIONS, options, store)
     traces = read_traces(store, sweep, values["world"])
+    traces, notes = of_kinds("search_traces", traces, values, lambda one: one.place)
     traces = of_methods(traces, values["methods"], always=())
     if values["steps"] == "most":
         traces = of_most_steps(traces)
-    return drawing(traces, values["objective"], values["world"])
+    return drawing(traces, values["objective"], values["world"], notes)
 
 
 def of_most_steps(traces: Sequence[Trace]) -> list[Trace]:
@@ -60,7 +64,9 @@ def of_most_steps(traces: Sequence[Trace]) -> list[Trace]:
     return [one for one in traces if most[ways[one.method_json][0]] == ways[one.method_json][1]]
 
 
-def drawing(traces: Sequence[Trace], objective: str = "most", world: str = "real") -> Any:
+def drawing(
+    traces: Sequence[Trace], objective: str = "most", world: str = "real", notes: Sequence[str] = ()
+) -> Any:
     """A row of panels for each kind of network: left against evaluations, right against seconds.
 
     Heavy: the mean over chains of the best objective so far; faint: the present objective of each chain.
@@ -74,12 +80,13 @@ def drawing(traces: Sequence[Trace], objective: str = "most", world: str = "real
     if not kept:
         return nothing([_nothing_because(objective, others, world)])
     places = sorted({one.place for one in kept}, key=lambda place: place.order)
-    shown = places[:_MOST_ROWS]
+    shown = spread(places, _MOST_ROWS)
+    kept = [one for one in kept if one.place in shown]
     names = {one.method_json: _method(one) for one in kept}
     labels = method_labels(names)
     order = sorted(names, key=lambda text: label_order(labels[text]))
     looks = method_looks([(names[text], text) for text in order])
-    told = [_told(kept, objective, world)]
+    told = [_told(kept, objective, world), *notes]
     if others:
         told.append(f"Not shown: traces of {', '.join(others)} (option objective).")
     if left_out:
@@ -88,7 +95,7 @@ def drawing(traces: Sequence[Trace], objective: str = "most", world: str = "real
             "objectives are of single pairs."
         )
     if len(places) > len(shown):
-        told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network.")
+        told.append(f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network; {HOW}.")
     entries = [Entry(labels[text], _plain(looks[text])) for text in order]
     figure, grid = sheet(len(shown), 2, entries, told)
     unit = _UNITS.get(objective, "fraction")
@@ -184,9 +191,7 @@ def _nothing_because(objective: str, others: Sequence[str], world: str) -> str:
 def _told(traces: Sequence[Trace], objective: str, world: str) -> str:
     """What the lines are."""
     searches = len({one.alignment_id for one in traces})
-    most = max(
-        len([1 for one in traces if one.method_json == text]) for text in {t.method_json for t in traces}
-    )
+    most = max(Counter((one.place, one.method_json) for one in traces).values())
     few = f", of the first {_MOST_FAINT}" if most > _MOST_FAINT else ""
     return (
         f"{counted(len(traces), 'chain')} of {'1 search' if searches == 1 else f'{searches} searches'}, "

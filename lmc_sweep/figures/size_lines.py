@@ -16,7 +16,8 @@ from lmc_sweep.figures.words import counted
 
 MOST_PANELS = 8
 _BETWEEN_INCHES = 0.62
-_STEP_OCTAVES = 0.04
+_STEP_OCTAVES, _ALL_OCTAVES = 0.04, 0.36
+"""How far lines lie apart, and all of them at most: beyond, points would leave their size."""
 
 Line = tuple[str, Kind]
 """Data set, and the kind without data set and the size on the axis."""
@@ -141,8 +142,9 @@ def draw_grid(
 def _apart(lines: Mapping[Any, Points]) -> dict[Any, Points]:
     """The lines beside each other, so that intervals at one size do not cover each other."""
     shown = [name for name, points in lines.items() if points]
+    step = min(_STEP_OCTAVES, _ALL_OCTAVES / max(len(shown), 1))
     return {
-        name: [(size * 2 ** apart(index, len(shown), _STEP_OCTAVES), mean) for size, mean in lines[name]]
+        name: [(size * 2 ** apart(index, len(shown), step), mean) for size, mean in lines[name]]
         for index, name in enumerate(shown)
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,23 @@ def test_one_world_alone_is_said_to_lack_the_other() -> None:
     figure = scatter.drawing(two_worlds({"real": [0.3]}), QUESTION)
 
     assert "Not shown: no barriers of world model here." in words(figure)
+
+
+def test_what_solves_our_model_is_ticks_as_in_the_density_plot() -> None:
+    """Matching leaves losses of 0 in our model: ticks; of annealing one pair is left, and all are points."""
+    annealing = {"method": "simulated_annealing", "steps": 10}
+    left = {json.dumps(MATCHING): (0.0, 0.0), json.dumps(annealing): (0.0, 0.1)}
+    rows = [
+        barrier(height if world == "model" else 0.3, pair, method=json.loads(text), world=world)
+        for text, heights in left.items()
+        for world in ("real", "model")
+        for pair, height in enumerate(heights)
+    ]
+    solved = scatter.solvers(rows)
+    figure = scatter.drawing(rows, QUESTION, solved=solved)
+    drawn = panels(figure)["By family"].lines
+
+    assert {json.dumps(MATCHING)} == solved
+    assert 2 == sum(len(line.get_xdata()) for line in drawn if line.get_marker() == "|")
+    assert 2 == sum(len(line.get_xdata()) for line in drawn if line.get_marker() == "o")
+    assert "Ticks: weight matching, solved exactly in every pair of our model" in words(figure)

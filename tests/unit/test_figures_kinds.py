@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lmc_sweep.analysis.cell_rows import BarrierQuestion
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion
 from lmc_sweep.errors import SweepError
-from lmc_sweep.figures import search_cost, search_methods
+from lmc_sweep.figures import barrier_sizes, search_cost, search_methods
 from lmc_sweep.figures.kinds_asked import KINDS, of_kinds, spread, with_most
+from lmc_sweep.figures.looks import family_looks
 from lmc_sweep.figures.registry import draw
 from lmc_sweep.store.store import Store
-from tests.support.cell_rows import barrier_columns, commit, panels, words
+from tests.support.cell_rows import barrier, barrier_columns, commit, panels, words
 from tests.support.search_rows import IDENTITY, MATCHING, row
 
 DEFAULTS = {option.name: option.default for option in KINDS}
@@ -113,3 +115,22 @@ def test_no_tick_label_touches_another() -> None:
     boxes = [label.get_window_extent() for label in shown]
     assert {"4", "16", "1,024"} <= {label.get_text() for label in shown}
     assert np.all(np.array([box.x1 for box in boxes[:-1]]) < [box.x0 for box in boxes[1:]])
+
+
+def test_many_lines_of_a_family_are_told_apart() -> None:
+    """Eleven widths have eleven colors and eleven markers."""
+    looks = family_looks([("mlp", width) for width in range(11)]).values()
+
+    assert 11 == len({look.color for look in looks}) == len({look.marker for look in looks})
+
+
+def test_many_lines_stay_at_their_size() -> None:
+    """Of eleven widths at three depths, no point lies nearer to another depth than to its own."""
+    rows = [barrier(0.4, 0, width=2**k, depth=depth) for k in range(11) for depth in (1, 2, 4)]
+    figure = barrier_sizes.drawing(rows, BarrierQuestion(), by="depth", splits=("train",))
+    (axes,) = panels(figure).values()
+
+    for bars in axes.containers:
+        places = np.asarray(bars.lines[0].get_xdata(), dtype=float)
+        assert [0, 1, 2] == np.log2(places).round().astype(int).tolist()
+        assert np.all(np.abs(np.log2(places) - [0, 1, 2]) < 0.2)
