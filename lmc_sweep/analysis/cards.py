@@ -76,6 +76,16 @@ def card(store: Store, claim: Claim, view: View, sweep: str | None = None) -> Ca
     return Card(claim, own, parts, overall(parts), "", query)
 
 
+def training_examples(store: Store, sweep: str | None = None) -> dict[str, tuple[int, int]]:
+    """Fewest and most training examples of a network, by data set: claims do not tell subsets apart."""
+    of_networks = filled("{networks}", View(), sweep)
+    table = store.answer(
+        f"SELECT dataset, min(num_train) AS fewest, max(num_train) AS most FROM {of_networks} "
+        "WHERE num_train IS NOT NULL GROUP BY dataset ORDER BY dataset"
+    )
+    return {row["dataset"]: (row["fewest"], row["most"]) for row in table.to_pylist()}
+
+
 def filled(query: str, view: View, sweep: str | None) -> str:
     """The query with its placeholders filled, as ``lmc-sweep query`` takes it."""
     where = f"split = '{view.split}' AND layers IS NULL AND save_at IS NULL"

@@ -59,6 +59,12 @@ def _last_to_first(points: Points) -> Draws:
     return _ratio(points.means[:, -1], points.means[:, 0])
 
 
+def _last_minus_first(points: Points) -> Draws:
+    _need(points, 2)
+    difference: Draws = points.means[:, -1] - points.means[:, 0]
+    return difference
+
+
 def _last_to_peak(points: Points) -> Draws:
     _need(points, 3)
     return _ratio(points.means[:, -1], points.means.max(1))
@@ -150,6 +156,7 @@ STATISTICS: dict[str, Callable[[Points], Draws]] = {
     "smallest": _smallest,
     "largest": _largest,
     "last_to_first": _last_to_first,
+    "last_minus_first": _last_minus_first,
     "last_to_peak": _last_to_peak,
     "peak_from_fit": _peak_from_fit,
     "tenfold": _tenfold,

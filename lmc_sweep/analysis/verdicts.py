@@ -43,6 +43,7 @@ class Part:
         num_pairs: Pairs, or groups of networks aligned together, that went in.
         verdict: Whether it holds.
         why: Of a part that is not measured, what is missing.
+        note: How it was measured, where the query tells.
     """
 
     part: str
@@ -55,6 +56,7 @@ class Part:
     num_pairs: int = 0
     verdict: Verdict = "not measured"
     why: str = ""
+    note: str = ""
 
 
 def judged(claim: Claim, rows: Sequence[Row]) -> tuple[Part, ...]:
@@ -68,7 +70,8 @@ def judged(claim: Claim, rows: Sequence[Row]) -> tuple[Part, ...]:
 
     Args:
         claim: With a query.
-        rows: What its query gave: part, x, pair, value, and side or fits. Null values are left out.
+        rows: What its query gave: part, x, pair, value, and side or fits, and in a column
+            ``note`` how it was measured. Null values are left out.
     """
     by_part: dict[tuple[str, float | None], list[Row]] = defaultdict(list)
     for row in rows:
@@ -112,7 +115,8 @@ def _empty(claim: Claim, key: tuple[str, float | None]) -> Part:
 def _measured(part: Part, claim: Claim, rows: Sequence[Row]) -> Part:
     """The part with its statistic, its interval and its verdict."""
     points, least, num_pairs = _points(rows, claim.name, part.part)
-    part = replace(part, num_pairs=num_pairs)
+    noted = sorted({str(row["note"]) for row in rows if row.get("note")})
+    part = replace(part, num_pairs=num_pairs, note="; ".join(noted))
     try:
         drawn = STATISTICS[claim.statistic or BY_POINT](points)
     except UndefinedError as missing:

@@ -63,7 +63,7 @@ def claims_command(
       lmc-sweep claims runs/entezari --quantity loss --at supremum
     """
     from lmc_sweep.analysis import claims as told
-    from lmc_sweep.analysis.cards import View, card
+    from lmc_sweep.analysis.cards import View, card, training_examples
     from lmc_sweep.cli import claims_lines
     from lmc_sweep.cli.console import console, say
     from lmc_sweep.store.store import Store
@@ -84,7 +84,7 @@ def claims_command(
     elif format_ is TableFormat.csv:
         text = claims_lines.as_csv(cards)
     else:
-        text = claims_lines.as_text(file.source, cards, show_query)
+        text = claims_lines.as_text(file.source, cards, show_query, training_examples(opened, sweep))
     if output is None:
         sys.stdout.write(text)
         return

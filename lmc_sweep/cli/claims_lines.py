@@ -8,7 +8,7 @@ import json
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,26 @@ LONGEST_NAME = 20  # of a part that stands in the line of its figures
 _COLUMNS = "  {:<20} {:>13} {:>7}  {:<27} {}"
 
 
-def as_text(source: str, cards: Sequence[Card], show_query: bool) -> str:
-    """Every claim with its parts, and how many hold."""
-    lines = [source, ""]
+def as_text(
+    source: str, cards: Sequence[Card], show_query: bool, trained: Mapping[str, tuple[int, int]]
+) -> str:
+    """Every claim with its parts, and how many hold; first, how many examples of each data set are meant."""
+    lines = [source, *_trained(trained), ""]
     for card in cards:
         lines += [*_card_lines(card, show_query), ""]
     verdicts = Counter(card.verdict for card in cards)
     told = f"{verdicts['holds']} hold, {verdicts['fails']} fail, {verdicts['not measured']} not measured"
     lines.append(f"{len(cards)} claim{'s' * (len(cards) != 1)}: {told}.")
     return "\n".join(lines) + "\n"
+
+
+def _trained(trained: Mapping[str, tuple[int, int]]) -> list[str]:
+    """On how many examples the networks were trained."""
+    told = [
+        f"{name} {fewest:,}" + (f" to {most:,}" if most > fewest else "")
+        for name, (fewest, most) in trained.items()
+    ]
+    return textwrap.wrap(f"Training examples here: {'; '.join(told)}.", WIDTH) if told else []
 
 
 def as_csv(cards: Sequence[Card]) -> str:
@@ -90,6 +101,8 @@ def _part_lines(part: Part) -> Iterator[str]:
         name = ""
     line = _COLUMNS.format(name, _accepted(part), printed, _measured(part), verdict)
     yield line.rstrip()
+    if part.note:
+        yield from (f"  {line}" for line in _wrapped(part.note))
     if part.why:
         yield from (f"  {line}" for line in _wrapped(f"not measured: {part.why}"))
 
@@ -143,6 +156,7 @@ def _part(part: Part) -> dict[str, Any]:
         "num_pairs": part.num_pairs,
         "verdict": part.verdict,
         "why": part.why,
+        "note": part.note,
     }
 
 
@@ -158,4 +172,4 @@ def _rows(card: Card) -> Iterator[dict[str, Any]]:
         yield {**claim, **_part(part)}
     if not card.parts:
         keys = ("part", "x", "at_least", "at_most", "printed", "measured", "low", "high", "num_pairs")
-        yield {**claim, **dict.fromkeys(keys), "verdict": card.verdict, "why": card.why}
+        yield {**claim, **dict.fromkeys(keys), "verdict": card.verdict, "why": card.why, "note": ""}

@@ -116,6 +116,7 @@ def test_without_a_width_that_fits_there_is_no_threshold() -> None:
         ("smallest", 0.06),
         ("largest", 0.6),
         ("last_to_first", 0.6),
+        ("last_minus_first", -0.04),
         ("last_to_peak", 0.1),
         ("rank_correlation", -0.3),
         ("correlation", float(np.corrcoef(list(FALL), list(FALL.values()))[0, 1])),
@@ -157,3 +158,11 @@ def test_null_values_are_left_out() -> None:
     """The barrier of a pair that diverged counts for nothing."""
     (part,) = judged(claim("mean", high=0.3), [*rows({1: 0.2}), {**rows({1: 0.2})[0], "value": None}])
     assert 5 == part.num_pairs
+
+
+def test_a_part_tells_how_it_was_measured() -> None:
+    """The different notes of its rows, each once; without such a column, nothing."""
+    noted = [*rows({1: 0.2}, note="after 10 steps"), *rows({2: 0.2}, note="after 20 steps")]
+
+    assert ["after 10 steps; after 20 steps"] == [part.note for part in judged(claim("mean", high=1), noted)]
+    assert [""] == [part.note for part in judged(claim("mean", high=1), rows({1: 0.2}))]

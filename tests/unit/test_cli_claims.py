@@ -13,6 +13,7 @@ from claimed import annealing, line, store_of
 
 from lmc_sweep.cli.arguments import TableFormat
 from lmc_sweep.cli.claims import claims_command
+from lmc_sweep.cli.claims_lines import as_text
 from lmc_sweep.errors import SweepError
 
 PAPER = Path(__file__).resolve().parents[2] / "configs" / "entezari" / "claims.yaml"
@@ -95,3 +96,15 @@ def test_unknown_claims_and_sweeps_are_refused(store: Path, capsys: pytest.Captu
         written(capsys, store, only=["peak"])
     with pytest.raises(SweepError, match=r"no sweep 'other' here\. Known sweeps: none"):
         written(capsys, store, sweep="other")
+
+
+def test_cards_tell_the_steps_of_a_search(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is left after a search says after how many steps: the most that each width has."""
+    assert "    after 50000 steps of annealing\n" in written(capsys, store, only=["zero_after_search"])
+
+
+def test_above_the_cards_stands_on_how_many_examples() -> None:
+    """A subset is told, and networks of several subsets as a range."""
+    told = as_text("source", [], False, {"digits": (1438, 1438), "mnist": (1000, 60000)})
+
+    assert "Training examples here: digits 1,438; mnist 1,000 to 60,000." == told.splitlines()[1]
