@@ -27,7 +27,7 @@ quickstart: $(READY) ## Forty networks on digits: train, align, interpolate, dra
 	$(BIN)/lmc-sweep run configs/quickstart.yaml
 	$(BIN)/lmc-sweep plot runs/quickstart density --output runs/quickstart/density.png
 
-density: $(READY) ## 3,120 networks on digits and parts of MNIST and Fashion-MNIST, and their density plot (a quarter of an hour)
+density: $(READY) ## 3,120 networks on digits and parts of MNIST and Fashion-MNIST, and their density plot (ten minutes)
 	$(BIN)/lmc-sweep run configs/density_3000.yaml
 	$(BIN)/lmc-sweep plot runs/density_3000 density --output runs/density_3000/density.png
 	$(BIN)/lmc-sweep compare runs/density_3000
