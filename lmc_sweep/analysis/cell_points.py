@@ -11,10 +11,9 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from lmc_sweep.analysis.density import (
-    COLUMNS,
     CONTROLS,
     DensityQuestion,
-    finest,
+    asked_and_found,
     not_shown,
     values_by_method,
 )
@@ -49,14 +48,7 @@ def cell_points(
         rows: Of the table ``barriers``: ``density.COLUMNS``, then the column that ``question`` asks for.
         question: What to show.
     """
-    asked = [
-        dict(zip((*COLUMNS, "value"), row, strict=True))
-        for row in rows
-        if row[COLUMNS.index("split")] == question.split
-        and row[COLUMNS.index("correction")] == question.correction
-    ]
-    asked = finest(asked)
-    found = [row for row in asked if row["value"] is not None and np.isfinite(row["value"])]
+    asked, found = asked_and_found(rows, question)
     by_method = values_by_method(found, question)
     cells = sorted({row["cell_id"] for row in asked})
     notes = tuple(not_shown(question, asked, len(asked) - len(found), by_method))

@@ -144,6 +144,21 @@ BEST = ("best", "best of all searches")
 NAMED_AT_MOST = 3
 
 
+def asked_and_found(
+    rows: Iterable[Sequence[Any]], question: DensityQuestion
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows that are asked for, on the finest grid of alphas each, and those of them with a value."""
+    asked = finest(
+        [
+            dict(zip((*COLUMNS, "value"), row, strict=True))
+            for row in rows
+            if row[COLUMNS.index("split")] == question.split
+            and row[COLUMNS.index("correction")] == question.correction
+        ]
+    )
+    return asked, [row for row in asked if row["value"] is not None and np.isfinite(row["value"])]
+
+
 def density(rows: Iterable[Sequence[Any]], question: DensityQuestion) -> Density:
     """The points of each method with their correlation.
 
@@ -154,14 +169,7 @@ def density(rows: Iterable[Sequence[Any]], question: DensityQuestion) -> Density
         rows: Of the table ``barriers``: COLUMNS, then the column that ``question`` asks for.
         question: What to show.
     """
-    asked = [
-        dict(zip((*COLUMNS, "value"), row, strict=True))
-        for row in rows
-        if row[COLUMNS.index("split")] == question.split
-        and row[COLUMNS.index("correction")] == question.correction
-    ]
-    asked = finest(asked)
-    found = [row for row in asked if row["value"] is not None and np.isfinite(row["value"])]
+    asked, found = asked_and_found(rows, question)
     by_method = values_by_method(found, question)
     cells = sorted({row["cell_id"] for row in asked})
     losses = values_by_method([row | {"value": row["loss_barrier"]} for row in found], question)

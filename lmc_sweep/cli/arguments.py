@@ -56,6 +56,10 @@ Overrides = Annotated[
         "Example: --set 'networks[0].seeds=12'",
     ),
 ]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option("--max-failures", min=1, metavar="N", help="Stop in order after N failed items."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 SweepName = Annotated[
     str | None, typer.Option("--sweep", metavar="NAME", help="One sweep, where the store holds several.")

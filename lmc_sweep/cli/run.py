@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lmc_sweep.cli.arguments import Overrides, StoreOption, SweepFile
+from lmc_sweep.cli.arguments import MaxFailures, Overrides, StoreOption, SweepFile
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +29,7 @@ def run_command(
         bool, typer.Option("--inline", help="No Ray: one batch after another in this process, for debugging.")
     ] = False,
     overrides: Overrides = None,
-    max_failures: Annotated[
-        int | None,
-        typer.Option("--max-failures", min=1, metavar="N", help="Stop in order after N failed items."),
-    ] = None,
+    max_failures: MaxFailures = None,
 ) -> None:
     """Run a sweep: plan it, execute what the store does not hold, print a summary.
 

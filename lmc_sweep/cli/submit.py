@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lmc_sweep.cli.arguments import Overrides, StoreOption, SweepFile
+from lmc_sweep.cli.arguments import MaxFailures, Overrides, StoreOption, SweepFile
 
 
 def register(app: typer.Typer) -> None:
@@ -40,10 +40,7 @@ def submit_command(
         bool, typer.Option("--no-wait", help="Return once the cluster has the job; do not follow it.")
     ] = False,
     overrides: Overrides = None,
-    max_failures: Annotated[
-        int | None,
-        typer.Option("--max-failures", min=1, metavar="N", help="Stop in order after N failed items."),
-    ] = None,
+    max_failures: MaxFailures = None,
 ) -> None:
     """Hand a sweep to a Ray cluster as a job, and follow it: its exit code becomes this one's.
 
