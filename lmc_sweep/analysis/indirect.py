@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
+
+import numpy as np
+
+from workers.all_pairs.indirect import indirect
 
 Ends = tuple[str, str]
 """The two networks of a pair, in any order."""
@@ -18,14 +21,10 @@ def indirect_barriers(direct: Mapping[Ends, float]) -> dict[Ends, float]:
     Source:
         Entezari et al. 2021, appendix on the distribution of barriers (figure 18).
     """
-    legs: dict[str, dict[str, float]] = defaultdict(dict)
+    position = {name: k for k, name in enumerate(dict.fromkeys(name for pair in direct for name in pair))}
+    legs = np.full((len(position), len(position)), np.nan)
     for (first, second), height in direct.items():
-        if first != second:
-            legs[first][second] = legs[second][first] = height
-    found = {}
-    for first, second in direct:
-        from_first, from_second = legs.get(first, {}), legs.get(second, {})
-        between = (from_first.keys() & from_second.keys()) - {first, second}
-        if between and first != second:
-            found[first, second] = min(max(from_first[third], from_second[third]) for third in between)
-    return found
+        legs[position[first], position[second]] = legs[position[second], position[first]] = height
+    heights = indirect(legs).heights
+    found = {(first, second): float(heights[position[first], position[second]]) for first, second in direct}
+    return {pair: height for pair, height in found.items() if not np.isnan(height)}

@@ -1,0 +1,1 @@
+"""What the barriers between all pairs of some networks say together."""
