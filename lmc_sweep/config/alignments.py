@@ -18,13 +18,12 @@ STARTS: dict[str, type[Any]] = {name: cls for name, cls in METHODS.items() if cl
 """The methods whose result a search can refine, by name."""
 
 
-def read(value: Any, cells: Sequence[Cell]) -> dict[Method, str]:
-    """One method per point of every entry, and where it stands.
+def read(value: Any, cells: Sequence[Cell], path: str = "barriers.alignments") -> dict[Method, str]:
+    """One method per point of every entry, and where it stands; ``path`` is that of the list.
 
     An option that changes nothing at some points of an entry is left at its default there, so that they are
     one method; one that changes nothing at any is refused.
     """
-    path = "barriers.alignments"
     if not isinstance(value, list):
         raise Refusal(path, f"should be a list of methods, as in [{{method: identity}}], not {shown(value)}")
     methods: dict[Method, str] = {}

@@ -31,7 +31,7 @@ def read(value: Any, cells: Sequence[Cell]) -> BarriersStudy | None:
             "barriers", f"'alignments' is missing: without one nothing is measured. Write {_EXAMPLE}"
         )
     plain = {
-        key: _list(BarriersStudy, key, section[key], "barriers")
+        key: listed(BarriersStudy, key, section[key], "barriers")
         if key in ("worlds", "planted_noise")
         else _scalar(key, section[key])
         for key in ("worlds", "pairs", "networks_per_alignment", "planted_noise")
@@ -41,14 +41,14 @@ def read(value: Any, cells: Sequence[Cell]) -> BarriersStudy | None:
     study = BarriersStudy(
         **plain,
         alignments=tuple(methods),
-        interpolation=_interpolation(section.get("interpolation", {}), cells),
+        interpolation=interpolation(section.get("interpolation", {}), cells, "barriers.interpolation"),
     )
     if "planted_noise" in section and "planted" not in study.worlds:
         raise Refusal(
             "barriers.planted_noise",
             "has no effect: barriers.worlds lacks planted. Add it, or leave planted_noise out",
         )
-    _check_methods(study, methods, cells)
+    check_methods(study, methods, cells)
     _check_pairs(study, cells)
     return study
 
@@ -57,7 +57,7 @@ def _scalar(key: str, value: Any) -> Any:
     return fields.checked(fields.annotation(BarriersStudy, key), value, f"barriers.{key}")
 
 
-def _list(cls: type[Any], key: str, value: Any, path: str) -> Any:
+def listed(cls: type[Any], key: str, value: Any, path: str) -> Any:
     """A list of names or numbers, none of them twice."""
     where = join(path, key)
     found = fields.checked(fields.annotation(cls, key), value, where)
@@ -67,27 +67,26 @@ def _list(cls: type[Any], key: str, value: Any, path: str) -> Any:
     return found
 
 
-def _interpolation(value: Any, cells: Sequence[Cell]) -> Interpolation:
-    """The grid of alphas, the splits and the corrections."""
-    path = "barriers.interpolation"
+def interpolation(value: Any, cells: Sequence[Cell], path: str) -> Interpolation:
+    """The grid of alphas, the splits and the corrections that stand at ``path``."""
     section = fields.mapping(value, path, "{alphas: 11, splits: [train, test]}")
     refuse_unknown_keys(section, fields.field_names(Interpolation), path)
-    _refuse_corrections(section.get("corrections"), cells)
+    _refuse_corrections(section.get("corrections"), cells, f"{path}.corrections")
     lists: dict[str, Any] = {
-        key: _list(Interpolation, key, section[key], path)
+        key: listed(Interpolation, key, section[key], path)
         for key in ("splits", "corrections")
         if key in section
     }
     if "layers" in section:  # most often one word
         asked = section["layers"] if isinstance(section["layers"], list) else [section["layers"]]
-        lists["layers"] = _list(Interpolation, "layers", asked, path)
+        lists["layers"] = listed(Interpolation, "layers", asked, path)
     return Interpolation(alphas=_alphas(section.get("alphas", _DEFAULT_ALPHAS), f"{path}.alphas"), **lists)
 
 
-def _refuse_corrections(value: Any, cells: Sequence[Cell]) -> None:
+def _refuse_corrections(value: Any, cells: Sequence[Cell], path: str) -> None:
     """Refuses a reset of batch-norm statistics where no network has any, and statistics of one example."""
     for index, name in enumerate(value if isinstance(value, list) else []):
-        where = f"barriers.interpolation.corrections[{index}]"
+        where = f"{path}[{index}]"
         if name == "reset_bn" and not any(is_normed(cell.architecture, cell.origin) for cell in cells):
             architectures = ", ".join(sorted({cell.architecture.name for cell in cells}))
             text = f"'{name}' has no effect: it resets batch-norm statistics, and {architectures} has none"
@@ -117,7 +116,12 @@ def _alphas(value: Any, path: str) -> tuple[float, ...]:
     return tuple(sorted({index / (value - 1) for index in range(value)} | {0.5}))
 
 
-def _check_methods(study: BarriersStudy, methods: Mapping[Method, str], cells: Sequence[Cell]) -> None:
+def check_methods(
+    study: BarriersStudy,
+    methods: Mapping[Method, str],
+    cells: Sequence[Cell],
+    instead_of_oracle: str = "Ask for world model or planted as well",
+) -> None:
     """Refuses methods that serve none of the cells and worlds, or fewer networks than are grouped."""
     asked = study.networks_per_alignment
     for method, path in methods.items():
@@ -132,7 +136,7 @@ def _check_methods(study: BarriersStudy, methods: Mapping[Method, str], cells: S
         ]
         if obstacles and all(obstacles):
             remedy = (
-                "Ask for world model or planted as well"
+                instead_of_oracle
                 if isinstance(method, Oracle)
                 else "Raise max_permutations, or add narrower networks"
             )
