@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.failures import OpenFailure, held_items
 from lmc_sweep.analysis.run_advice import RunAdvice
+from lmc_sweep.kinds import ALWAYS_SHOWN, KINDS
+from lmc_sweep.store.schema import TABLE_OF_KIND
 from lmc_sweep.store.sql_text import literal
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
-
-KINDS = ("network", "alignment", "barrier")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ def kind_statuses(
     kinds = {}
     for kind in KINDS:
         total, done = counted.get(kind, (0, 0))
+        if kind not in ALWAYS_SHOWN and not total and not failed[kind]:
+            continue
         told = runs[-1].kinds.get(kind) if runs else None
         left = total - done - len(failed[kind])
         kinds[kind] = KindStatus(
@@ -85,12 +87,12 @@ def _rate(kind: str, at_work: list[RunAdvice]) -> float | None:
 
 def _counts(store: Store, sweep: str) -> dict[str, tuple[int, int]]:
     """By kind, how many items a sweep asks for and how many of them have results."""
+    done = " UNION ALL ".join(
+        f"SELECT '{kind}' AS kind, {table.key} AS item_id FROM {table.name}"
+        for kind, table in TABLE_OF_KIND.items()
+    )
     query = f"""
-        WITH done AS (
-            SELECT 'network' AS kind, network_id AS item_id FROM networks
-            UNION ALL SELECT 'alignment', alignment_id FROM alignments
-            UNION ALL SELECT 'barrier', barrier_id FROM barriers
-        )
+        WITH done AS ({done})
         SELECT kind, count(*) AS total, count(done.item_id) AS done
         FROM (SELECT kind, item_id FROM sweep_items WHERE sweep = {literal(sweep)}) AS asked
         LEFT JOIN done USING (kind, item_id) GROUP BY kind"""

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barriers"}
+from lmc_sweep.kinds import KIND_NAMES
+
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 PIPE_COLUMNS = 200

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from lmc_sweep.cli.console import KIND_NAMES, console, duration, say, size, table
+from lmc_sweep.cli.console import console, duration, say, size, table
 from lmc_sweep.cli.plan_totals import totals, totals_line
+from lmc_sweep.kinds import KIND_NAMES
 
 if TYPE_CHECKING:
     from lmc_sweep.planning.plan import Plan

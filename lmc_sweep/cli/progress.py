@@ -10,8 +10,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from lmc_sweep.cli.console import KIND_NAMES, clipped, counted, duration, eta, rate, say, table, times
+from lmc_sweep.cli.console import clipped, counted, duration, eta, rate, say, table, times
 from lmc_sweep.cli.plan_lines import left_out_lines
+from lmc_sweep.kinds import KIND_NAMES
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.executor import Executor

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from lmc_sweep.cli.console import KIND_NAMES, clipped, console, counted, duration, say
+from lmc_sweep.cli.console import clipped, console, counted, duration, say
 from lmc_sweep.cli.plan_lines import held_back_lines
 from lmc_sweep.errors import StoreError
+from lmc_sweep.kinds import KIND_NAMES
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.run import RunResult

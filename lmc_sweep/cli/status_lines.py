@@ -6,7 +6,6 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.cli.console import (
-    KIND_NAMES,
     about,
     clipped,
     counted,
@@ -17,6 +16,7 @@ from lmc_sweep.cli.console import (
     times,
     two_digits,
 )
+from lmc_sweep.kinds import KIND_NAMES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lmc_sweep.cli.console import KIND_NAMES, duration, say, size, table
+from lmc_sweep.cli.console import duration, say, size, table
+from lmc_sweep.kinds import KIND_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console

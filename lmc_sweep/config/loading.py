@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmc_sweep.config import document, fields, networks, overrides, studies
+from lmc_sweep.config import document, fields, further_studies, networks, overrides, studies
 from lmc_sweep.config.credentials import refuse_credentials, without_secrets
 from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys, shown
-from lmc_sweep.config.sweep import BarriersStudy, Cell, Execution, KindResources, Resources, Sweep
+from lmc_sweep.config.sweep import Cell, Execution, KindResources, Resources, Sweep
 from lmc_sweep.errors import SweepError
+from lmc_sweep.kinds import STUDY_KINDS
 
-_KEYS = [name for name in fields.field_names(Sweep) if name != "text"]
+_KEYS = [*("name", "store", "networks", "barriers"), *further_studies.READERS, "execution"]
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SCHEMES = ("file://", "s3://", "gs://", "az://")
@@ -74,15 +75,34 @@ def _parse(text: str, changes: Sequence[str]) -> Sweep:
     refuse_credentials(value)  # first: other refusals repeat values
     text = without_secrets(text)
     refuse_unknown_keys(value, _KEYS, "")
-    for key in ("name", "store", "networks"):
+    for key in ("name", "store"):
         if key not in value:
             raise Refusal("", f"'{key}' is missing, and has no default")
     name, store = _name(value["name"]), _store(value["store"])
-    cells = networks.read(value["networks"])
-    study = studies.read(value.get("barriers"), cells)
-    execution = _execution(value.get("execution", {}), study)
+    cells = networks.read(value["networks"]) if "networks" in value else ()
+    study = studies.read(value.get("barriers"), cells) if cells else None
+    others = further_studies.read(value, cells)
+    _require_networks(value, others)
+    execution = _execution(value.get("execution", {}), {*others, *(["barriers"] if study else [])})
     _refuse_tf32_without_gpu(cells, execution)
-    return Sweep(name=name, store=store, networks=cells, barriers=study, execution=execution, text=text)
+    return Sweep(
+        name=name,
+        store=store,
+        networks=cells,
+        barriers=study,
+        execution=execution,
+        text=text,
+        studies=others,
+    )
+
+
+def _require_networks(value: dict[str, Any], others: dict[str, Any]) -> None:
+    """Refuses a sweep without networks, but where all that it asks is asked of none."""
+    if "networks" in value:
+        return
+    asked_of_none = [key for key in others if not further_studies.READERS[key].needs_networks(others[key])]
+    if not asked_of_none or len(asked_of_none) < len(others) or value.get("barriers") is not None:
+        raise Refusal("", "'networks' is missing, and has no default")
 
 
 def _refuse_tf32_without_gpu(cells: Sequence[Cell], execution: Execution) -> None:
@@ -116,7 +136,7 @@ def _store(value: Any) -> str:
     return store
 
 
-def _execution(value: Any, study: BarriersStudy | None) -> Execution:
+def _execution(value: Any, asked: set[str]) -> Execution:
     """How the work is run."""
     section = fields.mapping(value, "execution", "{num_cpus: 1}")
     refuse_unknown_keys(section, fields.field_names(Execution), "execution")
@@ -125,8 +145,9 @@ def _execution(value: Any, study: BarriersStudy | None) -> Execution:
     for kind, own in kinds.items():
         path = f"execution.kinds.{kind}"
         refuse_unknown_keys(fields.mapping(own, path, "{num_gpus: 1}"), fields.field_names(Resources), path)
-        if study is None and kind != "network":
-            raise Refusal(path, "has no effect: the sweep asks no barriers. Leave it out")
+        askers = [key for key, kinds_asked in STUDY_KINDS.items() if kind in kinds_asked]
+        if kind != "network" and asked.isdisjoint(askers):
+            raise Refusal(path, f"has no effect: the sweep asks no {' or '.join(askers)}. Leave it out")
     execution: Execution = fields.checked(Execution, section, "execution")
     for path, resources in (("execution", execution), *_of_kinds(execution)):
         gpus = resources.num_gpus

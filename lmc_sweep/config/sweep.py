@@ -7,14 +7,23 @@ one method per point of an entry of ``alignments``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
 from workers.alignment.methods import Method
 from workers.specs import ArchitectureSpec, Correction, DataSpec, Moving, Split, TrainingSpec, World
 
-Kind = Literal["network", "alignment", "barrier"]
+Kind = Literal[
+    "network",
+    "alignment",
+    "barrier",
+    "barrier_matrix",
+    "permutation_path",
+    "canonical_form",
+    "ensemble",
+    "initialization",
+]
 """The kinds of item whose resources can be set one by one."""
 
 
@@ -110,6 +119,11 @@ class KindResources:
     network: Resources = Resources()
     alignment: Resources = Resources()
     barrier: Resources = Resources()
+    barrier_matrix: Resources = Resources()
+    permutation_path: Resources = Resources()
+    canonical_form: Resources = Resources()
+    ensemble: Resources = Resources()
+    initialization: Resources = Resources()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +169,10 @@ class Execution:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A whole sweep file. ``text`` is its YAML after overrides, as it is recorded in the store."""
+    """A whole sweep file. ``text`` is its YAML after overrides, as it is recorded in the store.
+
+    ``studies`` are the sections of the studies other than ``barriers``, by key.
+    """
 
     name: str
     store: str
@@ -163,3 +180,4 @@ class Sweep:
     barriers: BarriersStudy | None
     execution: Execution
     text: str
+    studies: dict[str, Any] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.execution.recomputation import require_inside
-from lmc_sweep.planning.items import AlignmentItem, Item, NetworkItem
+from lmc_sweep.planning.items import AlignmentItem, Item
 from lmc_sweep.store.nondeterminism import RELATIVE_TOLERANCE, compared_columns, differences
 from lmc_sweep.store.schema import TABLE_OF_KIND
 from lmc_sweep.store.store import Store
@@ -65,7 +65,7 @@ def compare(store: Store, scratch: Store, item: Item) -> list[Compared]:
         verdict = EQUAL if equal else DIFFERENT if is_different else CLOSE
         size = 0.0 if equal else _largest(stored[name], again[name])
         found.append(Compared(name, verdict, size, stored[name], again[name]))
-    if isinstance(item, NetworkItem):
+    if table.artifact == "checkpoint" and stored["checkpoint"] is not None:
         origins = [(row["checkpoint"], row["row"]) for row in (stored, again)]
         require_inside(store.files, *origins[0])
         found.append(_weights(store.load_rows(origins[:1]), scratch.load_rows(origins[1:])))

@@ -8,10 +8,10 @@ from pathlib import Path
 from lmc_sweep import data
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
 from lmc_sweep.errors import SweepError
-from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item
 from lmc_sweep.planning.plan import Plan
+from lmc_sweep.planning.reconstruction import kind_of
 from workers.datasets.definitions import define
-from workers.specs import ArchitectureSpec, ModuleSpec
+from workers.specs import ModuleSpec
 
 
 def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
@@ -42,12 +42,14 @@ def user_code(sweep: Sweep) -> list[str]:
 
 def datasets_needed(plan: Plan) -> list[str]:
     """The data sets that what is left of a plan reads, sorted; others may be missing."""
-    return sorted({_dataset(item) for batch in plan.batches for item in batch.items})
+    kinds = {kind_of(item) for batch in plan.batches for item in batch.items}
+    return sorted({kind.dataset for kind in kinds if kind is not None})
 
 
 def modules_needed(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Modules of the user's own that what is left of a plan computes with, and the hash of their source."""
-    specs = {_cell_spec(item) for batch in plan.batches for item in batch.items}
+    kinds = {kind_of(item) for batch in plan.batches for item in batch.items}
+    specs = {kind.architecture for kind in kinds if kind is not None}
     return tuple(sorted((spec.name, spec.source_sha256) for spec in specs if isinstance(spec, ModuleSpec)))
 
 
@@ -55,20 +57,6 @@ def require_data(plan: Plan) -> None:
     """Raises SweepError where a data set that a plan needs is not here, with the remedy."""
     for name in datasets_needed(plan):
         data.require(name)
-
-
-def _dataset(item: Item) -> str:
-    """Name of the data set that an item is about."""
-    if isinstance(item, BarrierItem):
-        return item.alignment.cell.dataset
-    return item.cell.dataset if isinstance(item, AlignmentItem) else item.spec.dataset
-
-
-def _cell_spec(item: Item) -> ArchitectureSpec:
-    """What an item's networks are."""
-    if isinstance(item, BarrierItem):
-        return item.alignment.cell.architecture
-    return item.cell.architecture if isinstance(item, AlignmentItem) else item.spec.architecture
 
 
 def _check_cell(cell: Cell, study: BarriersStudy | None, notice: Callable[[str], None]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from lmc_sweep.config.sweep import Execution, Kind
 from lmc_sweep.errors import SweepError
 from lmc_sweep.execution.placement import ON_CPUS, kind_of, places, resources
 from lmc_sweep.execution.ray_nodes import Demand, Node, fits, listed, num_slots, total
 
-KINDS: tuple[Kind, ...] = ("network", "alignment", "barrier")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Room:

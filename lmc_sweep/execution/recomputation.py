@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, cast
 from lmc_sweep.errors import StoreError
 from lmc_sweep.execution.task import Machine
 from lmc_sweep.planning.cost import working_bytes
-from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem
+from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem, StudyItem
 from lmc_sweep.planning.reconstruction import kind_of, user_names
 from lmc_sweep.store import layout
 from lmc_sweep.store.files import Files
+from lmc_sweep.store.schema import TABLE_OF_KIND
 from lmc_sweep.store.store import Store
 from workers.specs import CheckpointSpec
 
@@ -161,6 +162,11 @@ def _inputs(store: Store, item: Item) -> tuple[dict[str, tuple[str, int]], dict[
         told = _told(store, "alignments", item.id)
         if "networks" in told:
             places = [(path, row) for path, row in told["networks"]]
+            return dict(zip(item.networks, places, strict=True)), {}
+    if isinstance(item, StudyItem) and item.networks and store.held(item.kind, [item.id]):
+        told = _told(store, TABLE_OF_KIND[item.kind].name, item.id)
+        places = [(path, row) for path, row in told.get("networks", ())]
+        if len(places) == len(item.networks):
             return dict(zip(item.networks, places, strict=True)), {}
     if isinstance(item, BarrierItem) and store.held("barrier", [item.id]):
         told = _told(store, "barriers", item.id)

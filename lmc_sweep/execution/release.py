@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lmc_sweep.analysis.failures import OpenFailure, open_failures
 from lmc_sweep.errors import SweepError
+from lmc_sweep.kinds import KINDS
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -60,4 +61,4 @@ def _ids(failure: OpenFailure) -> tuple[str, ...]:
 
 def _has_result(store: Store, item_id: str) -> bool:
     """Whether an item has a result by now, so that there is nothing to try again."""
-    return any(store.held(kind, [item_id]) for kind in ("network", "alignment", "barrier"))
+    return any(store.held(kind, [item_id]) for kind in KINDS)

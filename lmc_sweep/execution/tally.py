@@ -10,7 +10,8 @@ from lmc_sweep.execution.in_flight import InFlight
 from lmc_sweep.execution.pace import Pace
 from lmc_sweep.execution.progress import BatchProgress, KindProgress
 from lmc_sweep.execution.task import ItemFailure, Receipt
-from lmc_sweep.planning.items import KINDS, AlignmentItem, BarrierItem, Item
+from lmc_sweep.kinds import ALWAYS_SHOWN, KINDS
+from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, StudyItem
 from lmc_sweep.planning.plan import Plan
 
 SHOWN_SLOWEST = 5
@@ -54,7 +55,7 @@ class Tally:
             self.failures.append(failure)
 
     def kinds(self, pace: Pace) -> dict[str, KindProgress]:
-        """How far each kind is."""
+        """How far each kind is; of those that few sweeps ask for, where this one does."""
         return {
             kind: KindProgress(
                 total=self._total[kind],
@@ -66,6 +67,7 @@ class Tally:
                 rate_per_second=pace.rate(kind),
             )
             for kind in KINDS
+            if kind in ALWAYS_SHOWN or self._total[kind]
         }
 
     def slowest(self) -> tuple[BatchProgress, ...]:
@@ -98,6 +100,8 @@ def words(item: Item) -> str:
         done = done[:-1] if item.correction == "none" else done
     elif isinstance(item, AlignmentItem):
         cell, done = item.cell, [item.method.method]
+    elif isinstance(item, StudyItem):
+        return item.words
     else:
         cell, done = item.spec, []
     architecture = cell.architecture

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from lmc_sweep.kinds import KINDS
 from lmc_sweep.planning.cost import stored_bytes, working_bytes
-from lmc_sweep.planning.items import KINDS, AlignmentItem, Item, NetworkItem, trajectory
+from lmc_sweep.planning.item_classes import AlignmentItem, Item, NetworkItem, StudyItem, trajectory
 from workers.specs import CheckpointSpec
 
 TARGET_SECONDS = 20.0
@@ -54,6 +55,8 @@ def group_key(item: Item) -> tuple[object, ...]:
             return (spec.data, spec.label_noise, spec.architecture)
         training = spec.training
         return (spec.data, spec.architecture, training.batch_size, training.optimizer, training.precision)
+    if isinstance(item, StudyItem):
+        return item.group
     alignment = item if isinstance(item, AlignmentItem) else item.alignment
     cell = alignment.cell
     shared = (cell.data, cell.label_noise, cell.architecture, alignment.method, len(alignment.networks))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem
+from lmc_sweep.planning.item_classes import AlignmentItem, BarrierItem, Item, NetworkItem, StudyItem
 from lmc_sweep.planning.search_cost import alignment_seconds, cache_bytes
 from lmc_sweep.planning.workload import FLOAT_BYTES, Workload, rate, workload
 from workers.datasets.definitions import define
@@ -67,6 +67,8 @@ def item_seconds(item: Item, epochs: float | None, flops_per_second: float) -> f
         return network_seconds(item.spec, expected, flops_per_second)
     if isinstance(item, AlignmentItem):
         return alignment_seconds(item.method, item.cell, len(item.networks), flops_per_second)
+    if isinstance(item, StudyItem):
+        return item.seconds(flops_per_second)
     return barrier_seconds(item, flops_per_second)
 
 
@@ -76,6 +78,8 @@ def stored_bytes(item: Item) -> int:
         return FLOAT_BYTES * _workload(item.spec).num_parameters + 300
     if isinstance(item, AlignmentItem):
         return 8 * _workload(item.cell).hidden_units * (len(item.networks) - 1) + 300
+    if isinstance(item, StudyItem):
+        return item.stored_bytes()
     return 16 * len(item.alphas) + 200
 
 
@@ -84,6 +88,8 @@ def working_bytes(item: Item, max_stack_bytes: float = math.inf) -> int:
 
     What searches keep to be fast is bounded by ``max_stack_bytes``, which they are told.
     """
+    if isinstance(item, StudyItem):
+        return item.working_bytes()
     copies = 4
     if isinstance(item, NetworkItem):
         kind: NetworkKind = item.spec

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, get_args
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from lmc_sweep.config import fields as values
 from lmc_sweep.config.refusals import Refusal
@@ -50,6 +50,22 @@ def decode_method(written: Any, where: str) -> Method:
         filled["start"] = _method(filled["start"], known, f"{where}: start")[1]
     method: Method = checked(cls, filled, where)
     return method
+
+
+def decode_spec(cls: type[Any], written: Any, where: str) -> Any:
+    """The spec of a study's item that canonical JSON stands for.
+
+    Fields of it that are dataclasses in turn are filled as well, wherever the JSON has a mapping.
+    """
+    filled = _filled(cls, written, where)
+    hints = get_type_hints(cls)
+    for name, value in filled.items():
+        if isinstance(value, dict):
+            inner = [one for one in (hints[name], *get_args(hints[name])) if is_dataclass(one)]
+            fitting = [one for one in inner if value.keys() <= {field.name for field in fields(one)}]
+            if fitting:
+                filled[name] = _filled(fitting[0], value, f"{where}: {name}")  # type: ignore[arg-type]
+    return checked(cls, filled, where)
 
 
 def checked(expected: Any, value: Any, where: str) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lmc_sweep.planning.items import KINDS, Item
+from lmc_sweep.kinds import KINDS
+from lmc_sweep.planning.item_classes import Item
 from lmc_sweep.store.store import Store
 
 FAILS_EVERY_TIME = frozenset({"user_error"})
@@ -36,8 +37,7 @@ def held_back(
 ) -> dict[str, frozenset[str]]:
     """Ids, by kind, of those items that failed for good and were not released since."""
     return {
-        kind: frozenset(item.id for item in left[kind] if failed.get((kind, item.id), False))
-        for kind in KINDS
+        kind: frozenset(item.id for item in left[kind] if failed.get((kind, item.id), False)) for kind in left
     }
 
 
@@ -47,7 +47,7 @@ def blocked(
     """Ids, by kind, of those items that need one that is held back, or need one that does."""
     unavailable = set().union(*held.values())
     found: dict[str, frozenset[str]] = {}
-    for kind in KINDS:
+    for kind in (known for known in KINDS if known in left):
         waiting = frozenset(
             item.id
             for item in left[kind]

@@ -17,9 +17,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
+from lmc_sweep.kinds import KINDS
 from workers.alignment.methods import Method, SimulatedAnnealing
 
-NUMERICS_VERSION = {"network": 1, "alignment": 1, "barrier": 1}
+NUMERICS_VERSION = dict.fromkeys(KINDS, 1)
 METHOD_NUMERICS = {"weight_matching": 3}
 """Methods whose results have changed since they were first released.
 

@@ -8,21 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from lmc_sweep.config.sweep import Kind, Sweep
+from lmc_sweep.kinds import ALWAYS_SHOWN, KINDS
 from lmc_sweep.planning.batching import Batch, batches
 from lmc_sweep.planning.cost import stored_bytes
 from lmc_sweep.planning.held_back import blocked, failed_items, held_back
-from lmc_sweep.planning.items import KINDS, Item, items, left_out
+from lmc_sweep.planning.items import Item, items, left_out
 from lmc_sweep.planning.rates import Rates, rates
+from lmc_sweep.store.schema import TABLE_OF_KIND
 from lmc_sweep.store.store import Store
 
 HELD_BACK = "held back: fails every time; lmc-sweep retry STORE releases it"
 BLOCKED = "blocked: needs what is held back"
 
-_MEASURED = {
-    "network": ("networks", "network_id", "train_seconds", "epochs_trained"),
-    "alignment": ("alignments", "alignment_id", "align_seconds", None),
-    "barrier": ("barriers", "barrier_id", "measure_seconds", None),
-}
+_SECONDS = {"network": "train_seconds", "alignment": "align_seconds"}
+"""Columns that say how long an item took; of every other kind, ``measure_seconds``."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,8 @@ class Plan:
         """The plan as plain data: ``lmc-sweep plan --json``."""
         kinds = {}
         for kind in KINDS:
+            if kind not in ALWAYS_SHOWN and not self.items[kind]:
+                continue
             left = [batch for batch in self.batches if batch.kind == kind]
             kinds[kind] = {
                 "items": len(self.items[kind]),
@@ -139,12 +140,13 @@ def _measured(
     Of a store that many sweeps share, the rows of this one's cells alone are read.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for kind, (table, id_column, seconds, epochs) in _MEASURED.items():
+    for kind, table in TABLE_OF_KIND.items():
         if not done[kind] or not to_do[kind]:
             continue
+        epochs = "epochs_trained" if kind == "network" else None
         cells = ", ".join(f"'{cell_id}'" for cell_id in sorted({item.cell_id for item in asked[kind]}))
-        columns = [id_column, seconds, *([epochs] if epochs else [])]
-        rows = getattr(store, table)().filter(f"cell_id IN ({cells})").project(", ".join(columns))
+        columns = [str(table.key), _SECONDS.get(kind, "measure_seconds"), *([epochs] if epochs else [])]
+        rows = store.relation(table.name).filter(f"cell_id IN ({cells})").project(", ".join(columns))
         found[kind] = {
             row[0]: {"seconds": row[1] or 0.0, "epochs": row[2] if epochs else 0.0}
             for row in rows.fetchall()

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmc_sweep.planning.cost import barrier_seconds, item_seconds, network_seconds
-from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem, trajectory
+from lmc_sweep.planning.item_classes import (
+    AlignmentItem,
+    BarrierItem,
+    Item,
+    NetworkItem,
+    StudyItem,
+    trajectory,
+)
 from workers.specs import NetworkSpec
 
 RateKey = tuple[Any, ...]
@@ -41,6 +48,8 @@ def rate_key(item: Item) -> RateKey:
         return (item.kind, spec.data, spec.architecture, size)
     if isinstance(item, AlignmentItem):
         return (item.kind, item.cell.data, item.cell.architecture, item.method)
+    if isinstance(item, StudyItem):
+        return (item.kind, *item.group)
     return (item.kind, item.alignment.cell.data, item.alignment.cell.architecture, item.correction)
 
 

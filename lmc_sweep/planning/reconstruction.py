@@ -12,9 +12,11 @@ from itertools import chain
 from typing import Any
 
 from lmc_sweep.errors import StoreError
-from lmc_sweep.planning.decoding import checked, decode_method, decode_network, read_json
+from lmc_sweep.planning.decoding import checked, decode_method, decode_network, decode_spec, read_json
 from lmc_sweep.planning.identity import canonical, identify, method_numerics
-from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem, cell_identity
+from lmc_sweep.planning.item_classes import AlignmentItem, BarrierItem, Item, NetworkItem, StudyItem
+from lmc_sweep.planning.pair_items import cell_identity
+from lmc_sweep.planning.studies import CLASSES
 from lmc_sweep.store.schema import TABLE_OF_KIND
 from lmc_sweep.store.store import Store
 from workers import user_code
@@ -43,6 +45,8 @@ def items_of(store: Store, kind: str, ids: Sequence[str]) -> list[Item]:
             return list(_networks(store, ids).values())
         if kind == AlignmentItem.kind:
             return list(_alignments(store, ids, verified=True).values())
+        if kind in CLASSES:
+            return _study_items(store, CLASSES[kind], ids)
         rows = store.fetch("barriers", ids, _BARRIER_COLUMNS)
         # A curve follows from the permutations that are stored, whichever version of a method found them.
         alignments = _alignments(store, _once(row["alignment_id"] for row in rows), verified=False)
@@ -130,17 +134,36 @@ def barrier_item(row: Mapping[str, Any], alignment: AlignmentItem) -> BarrierIte
     return BarrierItem(row["barrier_id"], alignment, a, b, split, correction, alphas, row["layers"])
 
 
-def user_names(kind: NetworkKind) -> tuple[str, ...]:
+def _study_items(store: Store, of_class: type[StudyItem], ids: Sequence[str]) -> list[Item]:
+    """The items of a study, from ``spec_json`` of their rows and the networks that it names."""
+    table = TABLE_OF_KIND[of_class.kind]
+    rows = store.fetch(table.name, ids, (str(table.key), "spec_json"))
+    specs = []
+    for key, row in zip(ids, rows, strict=True):
+        where = f"{table.name}: {key}: spec_json"
+        specs.append(decode_spec(of_class.spec_class, read_json(row["spec_json"], where), where))
+    networks = _networks(store, _once(one for spec in specs for one in getattr(spec, "networks", ())))
+    found: list[Item] = []
+    for key, spec in zip(ids, specs, strict=True):
+        item = of_class.of(spec, networks)
+        _same(f"{table.name}: {key}", key, item.id)
+        found.append(item)
+    return found
+
+
+def user_names(kind: NetworkKind | None) -> tuple[str, ...]:
     """What a network names of the user's own as ``pkg.module:function``: its module, its data set."""
+    if kind is None:
+        return ()
     named = (kind.architecture.name, kind.dataset)
     return tuple(name for name in named if user_code.is_name(name))
 
 
-def kind_of(item: Item) -> NetworkKind:
-    """What the networks of an item are."""
+def kind_of(item: Item) -> NetworkKind | None:
+    """What the networks of an item are; None where it is of none."""
     if isinstance(item, NetworkItem):
         return item.spec
-    return item.cell if isinstance(item, AlignmentItem) else item.alignment.cell
+    return item.alignment.cell if isinstance(item, BarrierItem) else item.cell
 
 
 def _networks(store: Store, ids: Sequence[str]) -> dict[str, NetworkItem]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from lmc_sweep.planning.batching import SAVED_COPIES, Batch
 from lmc_sweep.planning.cost import stored_bytes, working_bytes
-from lmc_sweep.planning.items import Item, trajectory
+from lmc_sweep.planning.item_classes import Item, trajectory
 
 SHORTEST_SECONDS = 10.0
 """A batch that is expected to take less is joined with others."""

@@ -7,11 +7,10 @@ from typing import Any
 from lmc_sweep.analysis.density import CONTROLS
 from lmc_sweep.analysis.progress import SweepStatus, sweep_status
 from lmc_sweep.errors import SweepError
+from lmc_sweep.kinds import KIND_NAMES
 from lmc_sweep.report.model import Note, Progress, ProgressBars, Section, Summary, Tile, Tiles
 from lmc_sweep.report.scope import WHOLE, Scope
 from lmc_sweep.report.wording import counted, duration, moment, number
-
-KIND_NAMES = {"network": "networks", "alignment": "alignments", "barrier": "barriers"}
 
 
 def overview(scope: Scope) -> Section:

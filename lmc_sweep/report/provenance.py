@@ -11,6 +11,7 @@ from lmc_sweep.report.model import Block, Column, Facts, Listing, Note, Section,
 from lmc_sweep.report.scope import Scope
 from lmc_sweep.report.wording import size
 from lmc_sweep.store.provenance import environment_problem, read_environment, sweep_text
+from lmc_sweep.store.schema import TABLE_OF_KIND
 
 TITLE = "Provenance"
 _LARGEST_TEXT = 200_000  # characters of a sweep file
@@ -61,9 +62,8 @@ def _use(scope: Scope) -> list[tuple[Any, ...]]:
         f"SELECT environment_id, '{table}' AS of_table, {device} AS device "
         f"FROM {table} WHERE {scope.of_sweep(kind)}"
         for table, kind, device in (
-            ("networks", "network", "device"),
-            ("alignments", "alignment", "''"),
-            ("barriers", "barrier", "''"),
+            (of.name, kind, "device" if "device" in of.by_name else "''")
+            for kind, of in TABLE_OF_KIND.items()
         )
     ]
     found = scope.ask(f"""

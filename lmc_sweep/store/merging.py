@@ -29,7 +29,8 @@ from lmc_sweep.store.store import Store
 
 ROWS_PER_FILE = 5000
 _CHUNK_BYTES = 1 << 22
-_ORDER = ("networks", "search_traces", "alignments", "barriers", "failures", "attempts", "retries")
+_FIRST = ("networks", "search_traces", "alignments", "barriers")
+_ORDER = (*_FIRST, *(name for name in TABLES if name not in (*_FIRST, "sweep_items")))
 """Tables in the order in which their rows come to exist in a run; sweep_items comes first."""
 
 

@@ -6,7 +6,8 @@ table, or allow nulls in a column, and must then raise ``SCHEMA_VERSION``; it ne
 Version 2 added networks that were trained elsewhere, of which nothing is known about their training, the
 last five columns of ``networks``, and ``save_at`` of ``barriers``. Version 3 added the table
 ``search_traces`` and the last two columns of ``alignments`` and of ``barriers``. Version 4 added the
-tables ``attempts`` and ``retries``, and ``cause`` of ``failures``.
+tables ``attempts`` and ``retries``, and ``cause`` of ``failures``. Version 5 added the tables of the
+studies other than ``barriers`` (``lmc_sweep.store.study_tables``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from lmc_sweep.store.columns import (
     real,
     text,
 )
+from lmc_sweep.store.study_tables import STUDY_TABLES
 
 __all__ = [
     "COUNT",
@@ -232,7 +234,7 @@ SWEEP_ITEMS = Table(
     "sweep_items",
     (
         text("sweep", "name of the sweep"),
-        text("kind", "network, alignment or barrier"),
+        text("kind", "kind of the items: network, alignment, barrier, or that of another study"),
         text("item_id", "identity of an item that the sweep asks for"),
         text("plan_id", "hash of the plan's sorted items"),
         _CREATED_AT,
@@ -243,7 +245,7 @@ SWEEP_ITEMS = Table(
 FAILURES = Table(
     "failures",
     (
-        text("kind", "network, alignment or barrier"),
+        text("kind", "kind of the items: network, alignment, barrier, or that of another study"),
         Column("item_ids", TEXTS, "items of the batch that failed and have no result yet"),
         text("error_type", "type of the error"),
         text("message", "text of the error"),
@@ -263,7 +265,7 @@ ATTEMPTS = Table(
     (
         text("attempt_id", "identity of this attempt"),
         text("sweep", "sweep that ran the batch"),
-        text("kind", "network, alignment or barrier"),
+        text("kind", "kind of the items: network, alignment, barrier, or that of another study"),
         Column("item_ids", TEXTS, "items of the batch"),
         text("cause", "class of the error that ended it, as docs/guarantees.md lists them"),
         count("attempt", "which attempt of the batch this was, from 1"),
@@ -298,6 +300,7 @@ TABLES: dict[str, Table] = {
         SEARCH_TRACES,
         ATTEMPTS,
         RETRIES,
+        *STUDY_TABLES,
     )
 }
 TABLE_OF_KIND: dict[str, Table] = {table.kind: table for table in TABLES.values() if table.kind}

@@ -92,6 +92,26 @@ class Store:
         """DuckDB relation of the barriers, each once."""
         return self.relation("barriers")
 
+    def barrier_matrices(self) -> Any:
+        """DuckDB relation of the barriers between all pairs of a cell, one row per cell and method."""
+        return self.relation("barrier_matrices")
+
+    def permutation_paths(self) -> Any:
+        """DuckDB relation of the paths along which two neurons change places."""
+        return self.relation("permutation_paths")
+
+    def canonical_forms(self) -> Any:
+        """DuckDB relation of the cells whose networks' units were sorted."""
+        return self.relation("canonical_forms")
+
+    def ensembles(self) -> Any:
+        """DuckDB relation of the averages of two networks."""
+        return self.relation("ensembles")
+
+    def initialization(self) -> Any:
+        """DuckDB relation of the random networks that were matched."""
+        return self.relation("initialization")
+
     def search_traces(self) -> Any:
         """DuckDB relation of the traces of searches, one per alignment and chain, each once."""
         return self.relation("search_traces")
@@ -130,7 +150,7 @@ class Store:
         return ask()
 
     def ids(self, kind: str) -> set[str]:
-        """Identities of all results of a kind: "network", "alignment" or "barrier"."""
+        """Identities of all results of a kind, one of ``lmc_sweep.kinds.KINDS``."""
         if kind not in TABLE_OF_KIND:
             raise StoreError(f"unknown kind {kind!r}. Known kinds: {list(TABLE_OF_KIND)}")
         return self._looked_up(TABLE_OF_KIND[kind].name, Listing.ids)

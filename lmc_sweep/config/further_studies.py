@@ -1,0 +1,33 @@
+"""The studies of a sweep file other than ``barriers``: who reads which key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmc_sweep.config.sweep import Cell
+
+
+@dataclass(frozen=True)
+class StudyReader:
+    """How the section of a study is read.
+
+    Attributes:
+        read: The section as a frozen dataclass, checked against the cells; raises ``Refusal``.
+        needs_networks: Whether the section, as it was read, asks about networks of the sweep.
+    """
+
+    read: Callable[[Any, Sequence[Cell]], Any]
+    needs_networks: Callable[[Any], bool] = lambda asked: True
+
+
+READERS: dict[str, StudyReader] = {}
+"""By key of the sweep file."""
+
+
+def read(value: dict[str, Any], cells: Sequence[Cell]) -> dict[str, Any]:
+    """The sections of all studies that a sweep file asks, by key."""
+    return {
+        key: reader.read(value[key], cells) for key, reader in READERS.items() if value.get(key) is not None
+    }

@@ -1,0 +1,30 @@
+"""The studies other than ``barriers``: what each asks for, and of which class its items are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmc_sweep.planning.item_classes import Item, NetworkItem, StudyItem
+
+
+@dataclass(frozen=True)
+class StudyPlanning:
+    """How a study is planned.
+
+    Attributes:
+        item_class: Of its own kind of item.
+        items: What it asks for, given its section of the sweep file as it was read, and the networks of every
+            cell in the order of their seeds.
+    """
+
+    item_class: type[StudyItem]
+    items: Callable[[Any, Sequence[Sequence[NetworkItem]]], Iterable[Item]]
+
+
+STUDIES: dict[str, StudyPlanning] = {}
+"""By key of the sweep file."""
+
+CLASSES: dict[str, type[StudyItem]] = {study.item_class.kind: study.item_class for study in STUDIES.values()}
+"""The classes of their items, by kind."""

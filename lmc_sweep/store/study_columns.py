@@ -1,0 +1,35 @@
+"""What the tables of all studies have in common."""
+
+from __future__ import annotations
+
+from lmc_sweep.store.columns import TIME, Column, Table, real, text
+
+
+def study_table(
+    name: str, key: str, kind: str, columns: tuple[Column, ...], *, artifact: str | None = None
+) -> Table:
+    """The table of one kind of item of a study: a row for every item, in which its own columns stand second.
+
+    Args:
+        name: Of the table.
+        key: The column of the item's id.
+        kind: Of the item.
+        columns: Its own.
+        artifact: The column that names a file of tensors of which column ``row`` is this item's.
+    """
+    return Table(
+        name,
+        (
+            text(key, "identity of the item: everything that decides its numbers"),
+            text("cell_id", "what it shares with others that differ from it in their seeds alone"),
+            *columns,
+            text("spec_json", "everything that decides its numbers, as JSON"),
+            real("measure_seconds", "its share of the time of computing the batch", "s"),
+            text("inputs_json", "checkpoint and row of every network that it read, as JSON", nullable=True),
+            Column("created_at", TIME, "when the record was written", "UTC"),
+            text("environment_id", "environments/<id>.json: code, packages, hardware that computed it"),
+        ),
+        key=key,
+        kind=kind,
+        artifact=artifact,
+    )
