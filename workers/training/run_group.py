@@ -52,6 +52,18 @@ class _Seat:
     reason: StopReason | None = None
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Where trainings start and what they draw, where that is not what their specs say.
+
+    ``start`` gives the parameters that the training of an index starts from, as the group takes them;
+    ``draws`` the seed of what it draws in a global step, counted from 0.
+    """
+
+    start: Callable[[int], Params]
+    draws: Callable[[int, int], int]
+
+
 def run_group(
     program: StackedProgram,
     group: TrainingGroup,
@@ -60,6 +72,7 @@ def run_group(
     labels: dict[float, Tensor],
     on_epoch: Callable[[int], None],
     saves: Sequence[frozenset[int]] | None = None,
+    sources: Sources | None = None,
 ) -> Iterator[Stopped]:
     """Every network as it is taken, in that order: along the way where that is asked for, and as it stops.
 
@@ -76,19 +89,21 @@ def run_group(
         on_epoch: Called after every epoch of the group with the number of networks that trained in it.
         saves: For each spec, the epochs after which it is taken, counted from 1; it stops at the last one
             of them. Without, each is taken where its own spec says.
+        sources: Instead of the initializations and noise of the specs.
     """
     prepared = group.prepare(inputs)
     noises = sorted(labels)
     table = torch.stack([labels[noise] for noise in noises])
     num_steps = math.ceil(len(inputs) / specs[0].training.batch_size)
-    permuted = any(spec.training.permute_init is not None for spec in specs)
+    permuted = sources is None and any(spec.training.permute_init is not None for spec in specs)
     units = derive_permutation_spec(program.module, inputs[:2].float()) if permuted else None
     taken = saves or [frozenset([spec.training.num_epochs]) for spec in specs]
     waiting = deque(range(len(specs)))
 
     def seat_next(slot: int) -> _Seat:
         index = waiting.popleft()
-        group.load(slot, initial_params(program, specs[index], units))
+        start = sources.start(index) if sources else initial_params(program, specs[index], units)
+        group.load(slot, start)
         return _Seat(index, specs[index], taken[index])
 
     seats = [seat_next(slot) for slot in range(group.num_slots)]
@@ -100,7 +115,7 @@ def run_group(
             live = [slot for slot, seat in enumerate(seats) if seat.reason is None]
             group.keep(live)
             seats, num_wasted = [seats[slot] for slot in live], 0
-        means = _train_epoch(group, seats, prepared, table, noises)
+        means = _train_epoch(group, seats, prepared, table, noises, sources)
         seconds = (time.perf_counter() - begun) / num_live
         for slot, (seat, mean) in enumerate(zip(list(seats), means.tolist(), strict=True)):
             if seat.reason is not None:
@@ -129,7 +144,12 @@ def stop_reason(
 
 
 def _train_epoch(
-    group: TrainingGroup, seats: Sequence[_Seat], inputs: Inputs, table: Tensor, noises: Sequence[float]
+    group: TrainingGroup,
+    seats: Sequence[_Seat],
+    inputs: Inputs,
+    table: Tensor,
+    noises: Sequence[float],
+    sources: Sources | None,
 ) -> Float64[Tensor, " N"]:
     """One epoch of all slots; idle ones are carried along at learning rate 0 in the order of a live one."""
     live = [seat for seat in seats if seat.reason is None]
@@ -141,8 +161,9 @@ def _train_epoch(
     noise = torch.tensor([noises.index(seat.spec.label_noise) for seat in seats], device=table.device)
 
     def noise_seeds(slot: int, step: int) -> int:
-        spec, epoch = seats[slot].spec, seats[slot].epoch
-        return noise_seed(spec, epoch * math.ceil(len(inputs) / spec.training.batch_size) + step)
+        seat = seats[slot]
+        overall = seat.epoch * math.ceil(len(inputs) / seat.spec.training.batch_size) + step
+        return sources.draws(seat.index, overall) if sources else noise_seed(seat.spec, overall)
 
     return group.epoch(
         inputs,

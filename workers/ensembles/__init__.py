@@ -1,0 +1,1 @@
+"""Ensembles of two networks: averaged in weight space, and in their predictions."""
