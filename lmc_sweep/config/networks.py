@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from lmc_sweep.config import architectures, checkpoints, examples, fields
-from lmc_sweep.config.grid import Located, refuse_repeated, unroll
+from lmc_sweep.config.counts import seeds_of
+from lmc_sweep.config.grid import Located, unroll
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import Cell
 from workers.datasets.definitions import define
-from workers.specs import NetworkSpec, TrainingSpec
+from workers.specs import TrainingSpec
 
 _EXAMPLE = "{dataset: digits, architecture: {name: mlp, width: 64}, seeds: 10}"
 _TRAINED = (*examples.KEYS, "architecture", "training", "seeds")
 _IMPORTED = (*examples.KEYS, "checkpoints", "module", "architecture")
-_MAX_SEEDS = 1_000_000  # networks of one cell; a slip of the finger is refused before memory is gone
 
 
 def read(value: Any) -> tuple[Cell, ...]:
@@ -49,7 +49,7 @@ def _entry(value: Any, origin: str) -> list[Cell]:
     for key in required:
         if key not in entry:
             raise Refusal(origin, f"'{key}' is missing, and has no default")
-    seeds = () if imported else _seeds(entry["seeds"], join(origin, "seeds"))
+    seeds = () if imported else seeds_of(entry["seeds"], join(origin, "seeds"))
     points = unroll({key: part for key, part in entry.items() if key != "seeds"}, origin)
     cells = [_cell(point, seeds, origin) for point in points]
     _refuse_equal_cells(cells, points)
@@ -95,23 +95,6 @@ def _with_ends(cells: list[Cell]) -> list[Cell]:
         if cell.training is not None and cell.training.save_at is not None:
             ends[replace(cell, training=replace(cell.training, save_at=None))] = None
     return list(made | ends)
-
-
-def _seeds(value: Any, path: str) -> tuple[int, ...]:
-    """The seeds that a count or a list stands for."""
-    if isinstance(value, list):
-        if not value:
-            raise Refusal(path, "an empty list trains nothing. Name at least one seed, or a count")
-        refuse_repeated(value, path)
-        seed = fields.annotation(NetworkSpec, "seed")
-        return tuple(fields.checked(seed, one, f"{path}[{index}]") for index, one in enumerate(value))
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Refusal(
-            path, f"should be a count (10 for the seeds 0 to 9) or a list of seeds, not {shown(value)}"
-        )
-    if not 1 <= value <= _MAX_SEEDS:
-        raise Refusal(path, f"a count of seeds must be from 1 to {_MAX_SEEDS}, not {shown(value)}")
-    return tuple(range(value))
 
 
 def _refuse_equal_cells(cells: list[Cell], points: list[Located]) -> None:

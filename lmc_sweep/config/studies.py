@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmc_sweep.config import alignments, fields
 from lmc_sweep.config.applicability import obstacle
 from lmc_sweep.config.architectures import is_normed
+from lmc_sweep.config.counts import alphas_of
 from lmc_sweep.config.grid import refuse_repeated
-from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys, shown
+from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Interpolation
 from workers.alignment.methods import Method, Oracle, SimulatedAnnealing
 from workers.datasets.definitions import define
 
 _EXAMPLE = "{alignments: [{method: identity}]}"
 _DEFAULT_ALPHAS = 11
-_MAX_ALPHAS = 10_001
 
 
 def read(value: Any, cells: Sequence[Cell]) -> BarriersStudy | None:
@@ -80,7 +79,7 @@ def interpolation(value: Any, cells: Sequence[Cell], path: str) -> Interpolation
     if "layers" in section:  # most often one word
         asked = section["layers"] if isinstance(section["layers"], list) else [section["layers"]]
         lists["layers"] = listed(Interpolation, "layers", asked, path)
-    return Interpolation(alphas=_alphas(section.get("alphas", _DEFAULT_ALPHAS), f"{path}.alphas"), **lists)
+    return Interpolation(alphas=alphas_of(section.get("alphas", _DEFAULT_ALPHAS), f"{path}.alphas"), **lists)
 
 
 def _refuse_corrections(value: Any, cells: Sequence[Cell], path: str) -> None:
@@ -93,27 +92,6 @@ def _refuse_corrections(value: Any, cells: Sequence[Cell], path: str) -> None:
             raise Refusal(where, f"{text}. Leave it out")
         if name in ("reset_bn", "repair") and any(define(cell.data).num_train < 2 for cell in cells):
             raise Refusal(where, f"'{name}' measures variances, for which num_train must be at least 2")
-
-
-def _alphas(value: Any, path: str) -> tuple[float, ...]:
-    """The positions that a count or a list stands for, and 1/2."""
-    if isinstance(value, list):
-        alphas = fields.checked(tuple[float, ...], value, path)
-        for before, after in itertools.pairwise(alphas):
-            if after <= before:
-                raise Refusal(path, f"must be strictly increasing, but {before:g} is followed by {after:g}")
-        if not alphas or (alphas[0], alphas[-1]) != (0.0, 1.0):
-            found = f"from {alphas[0]:g} to {alphas[-1]:g}" if alphas else "empty"
-            raise Refusal(
-                path, f"must begin at 0 and end at 1, where barriers have their chord; this list is {found}"
-            )
-        return tuple(sorted({*alphas, 0.5}))
-    if isinstance(value, bool) or not isinstance(value, int):
-        text = "should be a count (11 for 0, 0.1, ... 1) or a list from 0 to 1"
-        raise Refusal(path, f"{text}, not {shown(value)}")
-    if not 2 <= value <= _MAX_ALPHAS:
-        raise Refusal(path, f"a count of alphas must be from 2 to {_MAX_ALPHAS}, not {shown(value)}")
-    return tuple(sorted({index / (value - 1) for index in range(value)} | {0.5}))
 
 
 def check_methods(
