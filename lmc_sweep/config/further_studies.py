@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lmc_sweep.config import initialization_study
 from lmc_sweep.config.sweep import Cell
 
 
@@ -22,7 +23,9 @@ class StudyReader:
     needs_networks: Callable[[Any], bool] = lambda asked: True
 
 
-READERS: dict[str, StudyReader] = {}
+READERS: dict[str, StudyReader] = {
+    "initialization": StudyReader(initialization_study.read, needs_networks=lambda asked: False),
+}
 """By key of the sweep file."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lmc_sweep.planning import study_initialization
 from lmc_sweep.planning.item_classes import Item, NetworkItem, StudyItem
 
 
@@ -23,7 +24,9 @@ class StudyPlanning:
     items: Callable[[Any, Sequence[Sequence[NetworkItem]]], Iterable[Item]]
 
 
-STUDIES: dict[str, StudyPlanning] = {}
+STUDIES: dict[str, StudyPlanning] = {
+    "initialization": StudyPlanning(study_initialization.InitializationItem, study_initialization.items),
+}
 """By key of the sweep file."""
 
 CLASSES: dict[str, type[StudyItem]] = {study.item_class.kind: study.item_class for study in STUDIES.values()}

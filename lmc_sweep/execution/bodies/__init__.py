@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lmc_sweep.execution.bodies.align import align_batch
+from lmc_sweep.execution.bodies.initialization import initialization_batch
 from lmc_sweep.execution.bodies.measure import measure_batch
 from lmc_sweep.execution.bodies.train import train_batch
 from lmc_sweep.execution.task import Machine
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, NetworkItem
+from lmc_sweep.planning.study_initialization import InitializationItem
 from lmc_sweep.store.store import Store
 
 __all__ = ["BODIES", "align_batch", "measure_batch", "train_batch"]
@@ -22,4 +24,5 @@ BODIES: dict[str, Callable[[Store, Sequence[Any], Machine], None]] = {
     NetworkItem.kind: train_batch,
     AlignmentItem.kind: align_batch,
     BarrierItem.kind: measure_batch,
+    InitializationItem.kind: initialization_batch,
 }
