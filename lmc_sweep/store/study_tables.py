@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lmc_sweep.store.columns import Table
 from lmc_sweep.store.tables_all_pairs import BARRIER_MATRICES
-from lmc_sweep.store.tables_canonical import CANONICAL_FORMS
+from lmc_sweep.store.tables_canonical import CANONICAL_AVERAGES, CANONICAL_FORMS
 from lmc_sweep.store.tables_ensembles import ENSEMBLES
 from lmc_sweep.store.tables_initialization import INITIALIZATION
 from lmc_sweep.store.tables_permutation_paths import PERMUTATION_PATHS
