@@ -16,6 +16,7 @@ TABLE_KEY = b"lmc_sweep.table"
 TEXT = pa.string()
 COUNT = pa.int64()
 REAL = pa.float64()
+FLAG = pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
 TEXTS = pa.list_(TEXT)
 REALS = pa.list_(REAL)
@@ -25,6 +26,7 @@ SQL_TYPES: dict[Any, str] = {
     TEXT: "VARCHAR",
     COUNT: "BIGINT",
     REAL: "DOUBLE",
+    FLAG: "BOOLEAN",
     TIME: "TIMESTAMP",
     TEXTS: "VARCHAR[]",
     REALS: "DOUBLE[]",
@@ -86,3 +88,8 @@ def count(name: str, meaning: str, unit: str = "1", *, nullable: bool = False) -
 def real(name: str, meaning: str, unit: str = "1", *, nullable: bool = True) -> Column:
     """A number; null where it could not be measured."""
     return Column(name, REAL, meaning, unit, nullable)
+
+
+def flag(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    """Whether something is so; null where that could not be told."""
+    return Column(name, FLAG, meaning, "", nullable)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lmc_sweep.store.columns import FLAG
 from lmc_sweep.store.schema import COUNT, COUNTS, REAL, REALS, Column, Table
 
 RELATIVE_TOLERANCE = 1e-6
@@ -29,7 +30,7 @@ def compared_columns(table: Table) -> list[Column]:
     return [
         column
         for column in table.columns
-        if column.type in (COUNT, COUNTS, REAL, REALS)
+        if column.type in (COUNT, COUNTS, REAL, REALS, FLAG)
         and column.name != "row"
         and not f"_{column.name}".endswith("_seconds")
     ]

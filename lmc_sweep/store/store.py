@@ -100,6 +100,10 @@ class Store:
         """DuckDB relation of the paths along which two neurons change places."""
         return self.relation("permutation_paths")
 
+    def permutation_points(self) -> Any:
+        """DuckDB relation of what was measured where neurons are one, one row per point."""
+        return self.relation("permutation_points")
+
     def canonical_forms(self) -> Any:
         """DuckDB relation of the cells whose networks' units were sorted."""
         return self.relation("canonical_forms")

@@ -8,9 +8,11 @@ from lmc_sweep.store.tables_canonical import CANONICAL_AVERAGES, CANONICAL_FORMS
 from lmc_sweep.store.tables_ensembles import ENSEMBLES
 from lmc_sweep.store.tables_initialization import INITIALIZATION
 from lmc_sweep.store.tables_permutation_paths import PERMUTATION_PATHS
+from lmc_sweep.store.tables_permutation_points import PERMUTATION_POINTS
 
 STUDY_TABLES: tuple[Table, ...] = (
     BARRIER_MATRICES,
+    PERMUTATION_POINTS,
     PERMUTATION_PATHS,
     CANONICAL_FORMS,
     ENSEMBLES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lmc_sweep.store.columns import FLAG
 from lmc_sweep.store.schema import COUNT, COUNTS, REAL, REALS, TABLES, TEXT, TEXTS, TIME
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -12,6 +13,7 @@ _VALUES = {
     TEXT: "text",
     COUNT: 1,
     REAL: 0.5,
+    FLAG: True,
     REALS: [0.0, 0.5, 1.0],
     COUNTS: [1, 2, 3],
     TEXTS: ["one", "two"],
