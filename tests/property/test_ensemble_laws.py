@@ -323,7 +323,7 @@ def made(
     units = derive_permutation_spec(program.module)
     names = [f"pair{k}" for k in range(len(specs))]
     return program, make_ensembles(
-        method, program, first, second, dataset, units=units, names=names, specs=specs
+        method, program, dataset, names=names, trained=(first, second), units=units, specs=specs
     )
 
 

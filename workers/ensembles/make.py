@@ -20,7 +20,7 @@ from workers.ensembles.specs import (
     Subspace,
     SubspaceFunctionalDifference,
 )
-from workers.params import ParamStack, num_networks
+from workers.params import ParamStack
 from workers.permutation import permute
 from workers.permutation.spec import PermutationSpec
 from workers.specs import NetworkSpec, StopReason
@@ -50,64 +50,71 @@ class Ensembles:
 def make_ensembles(
     method: EnsembleMethod,
     program: StackedProgram,
-    first: ParamStack,
-    second: ParamStack,
     dataset: Dataset,
     *,
-    units: PermutationSpec,
     names: Sequence[str],
-    specs: Sequence[tuple[NetworkSpec, NetworkSpec]] | None = None,
+    trained: tuple[ParamStack, ParamStack] | None = None,
+    units: PermutationSpec | None = None,
+    specs: Sequence[tuple[NetworkSpec, NetworkSpec]] = (),
     label_noise: float = 0.0,
     device: torch.device | str = "cpu",
     max_bytes: float = DEFAULT_MAX_BYTES,
 ) -> Ensembles:
-    """The pairs of networks that a method makes of P pairs of trained ones.
+    """The pairs of networks that a method makes of P pairs.
 
-    - ``independent``: the two as they are.
+    - ``independent``: the two as they were trained.
     - ``functional_difference``: the second one's hidden units permuted.
     - ``subspace``: the ends of a line that is learned from the initializations of the two; what they were
       trained to is not looked at.
-    - ``subspace_functional_difference``: the ends of a line that is learned from the first one and the
-      permuted second one, with the training of both anew.
+    - ``subspace_functional_difference``: the ends of a line that is learned from the first trained one and
+      the permuted second one, by the same training over again.
 
     Args:
         method: One of ``workers.ensembles.specs``.
         program: The architecture.
-        first: P trained networks, on the device; unchanged.
-        second: P trained networks; pair p joins row p of both.
         dataset: The data set that they were trained on.
-        units: Where their hidden units can be permuted.
         names: Per pair the name that random streams derive from, where a search has any.
+        trained: The P first and the P second networks, on the device; unchanged. For methods that read them.
+        units: Where their hidden units can be permuted; for methods that do so.
         specs: Per pair what the two networks are; for methods that learn a line.
         label_noise: Share of training labels that were replaced when they were trained.
-        device: Where the networks lie.
+        device: Where to compute.
         max_bytes: Bound of the memory that a search may take beside the networks and examples, in bytes.
 
     Raises:
-        ValueError: If a line is to be learned and specs are missing, or the method cannot serve the networks.
+        ValueError: If something is missing that the method needs, or it cannot serve the networks.
     """
-    num = num_networks(first)
+    num = len(names)
+    needs = {
+        "trained": trained is None and method.reads_networks,
+        "units": units is None and method.permutes,
+        "specs": len(specs) < num and method.learns_line,
+    }
+    if missing := [name for name, is_missing in needs.items() if is_missing]:
+        raise ValueError(f"method {method.method} of {num} pairs needs {' and '.join(missing)}")
     align_seconds: tuple[float, ...] = (0.0,) * num
     if isinstance(method, ByFunctionalDifference | SubspaceFunctionalDifference):
+        assert trained is not None
+        assert units is not None
         matching = FunctionalDifference(assignment=method.assignment, num_examples=method.num_examples)
         inputs = dataset.inputs("train", program.prepare, device)
-        labels = dataset.labels("train", label_noise).to(device)
-        examples = Examples(program, inputs, labels)
-        found = align(matching, [first, second], units, names=names, examples=examples, max_bytes=max_bytes)
-        second = permute.apply(second, found.permutations[1], units)
+        examples = Examples(program, inputs, dataset.labels("train", label_noise).to(device))
+        found = align(matching, trained, units, names=names, examples=examples, max_bytes=max_bytes)
+        trained = (trained[0], permute.apply(trained[1], found.permutations[1], units))
         align_seconds = tuple(found.seconds.tolist())
     if not isinstance(method, Subspace | SubspaceFunctionalDifference):
-        return Ensembles(first, second, (None,) * num, (None,) * num, align_seconds, (0.0,) * num)
-    if specs is None:
-        raise ValueError(f"method {method.method} trains networks: it needs the specs of every pair")
+        assert trained is not None
+        return Ensembles(*trained, (None,) * num, (None,) * num, align_seconds, (0.0,) * num)
     learned = train_lines(
         program,
         [Line(a, b, method.strength, method.regularizer) for a, b in specs],
         dataset,
-        starts=(first, second) if isinstance(method, SubspaceFunctionalDifference) else None,
+        starts=trained if method.reads_networks else None,
         device=device,
     )
-    a, b = (
+    first, second = (
         {name: tensor.to(device) for name, tensor in end.items()} for end in (learned.first, learned.second)
     )
-    return Ensembles(a, b, learned.epochs_trained, learned.stop_reason, align_seconds, learned.train_seconds)
+    return Ensembles(
+        first, second, learned.epochs_trained, learned.stop_reason, align_seconds, learned.train_seconds
+    )

@@ -1,4 +1,8 @@
-"""What is asked of an ensemble: frozen values, free of torch."""
+"""What is asked of an ensemble: frozen values, free of torch.
+
+Of a method, ``reads_networks`` says whether it looks at what the pair's networks were trained to,
+``permutes`` whether it permutes the second one, ``learns_line`` whether it trains a line between two.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,9 @@ class Independent:
     """Two networks as they were trained: the control."""
 
     method: Literal["independent"] = "independent"
-    learns_line: ClassVar[bool] = False
+    reads_networks: ClassVar[bool] = True
     permutes: ClassVar[bool] = False
+    learns_line: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +53,9 @@ class ByFunctionalDifference(_Permuted):
     """
 
     method: Literal["functional_difference"] = "functional_difference"
-    learns_line: ClassVar[bool] = False
+    reads_networks: ClassVar[bool] = True
     permutes: ClassVar[bool] = True
+    learns_line: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +66,9 @@ class Subspace(_Learned):
     """
 
     method: Literal["subspace"] = "subspace"
-    learns_line: ClassVar[bool] = True
+    reads_networks: ClassVar[bool] = False
     permutes: ClassVar[bool] = False
+    learns_line: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +79,9 @@ class SubspaceFunctionalDifference(_Permuted, _Learned):
     """
 
     method: Literal["subspace_functional_difference"] = "subspace_functional_difference"
-    learns_line: ClassVar[bool] = True
+    reads_networks: ClassVar[bool] = True
     permutes: ClassVar[bool] = True
+    learns_line: ClassVar[bool] = True
 
 
 EnsembleMethod = Independent | ByFunctionalDifference | Subspace | SubspaceFunctionalDifference
