@@ -12,7 +12,7 @@ from lmc_sweep.config import alignments, fields, studies
 from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Interpolation
 from workers.alignment.methods import Method
-from workers.all_pairs.specs import LEAST_NETWORKS, At, Pairing
+from workers.all_pairs.specs import LEAST_NETWORKS, Height, Pairing
 
 _EXAMPLE = "{networks: 100, alignments: [{method: identity}, {method: weight_matching}]}"
 _PLAIN = ("networks", "pairing", "pairs", "draw_seed")
@@ -23,14 +23,14 @@ class AllPairsStudy:
     """Which networks of every cell are paired with one another, aligned pair by pair, and interpolated.
 
     ``networks`` counts the first listed seeds of each cell; None: all. With ``pairing`` ``iid``, ``pairs``
-    are drawn by ``draw_seed`` (``workers.all_pairs.drawing``). ``at``: of which heights matrices are made.
+    are drawn by ``draw_seed`` (``workers.all_pairs.drawing``). ``heights``: of what matrices are made.
     """
 
     networks: Annotated[int, Ge(LEAST_NETWORKS)] | None = None
     pairing: Pairing = "all"
     pairs: Annotated[int, Ge(1)] | None = None
     draw_seed: Annotated[int, Ge(0)] = 0
-    at: tuple[At, ...] = ("supremum",)
+    heights: tuple[Height, ...] = ("supremum",)
     alignments: tuple[Method, ...]
     interpolation: Interpolation
 
@@ -53,9 +53,9 @@ def read(value: Any, cells: Sequence[Cell]) -> AllPairsStudy:
         for key in _PLAIN
         if key in section
     }
-    if "at" in section:
-        asked = section["at"] if isinstance(section["at"], list) else [section["at"]]
-        plain["at"] = studies.listed(AllPairsStudy, "at", asked, "all_pairs")
+    if "heights" in section:
+        asked = section["heights"] if isinstance(section["heights"], list) else [section["heights"]]
+        plain["heights"] = studies.listed(AllPairsStudy, "heights", asked, "all_pairs")
     methods = alignments.read(section["alignments"], cells, "all_pairs.alignments")
     study = AllPairsStudy(
         **plain,

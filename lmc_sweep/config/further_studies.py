@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmc_sweep.config import canonical_study, ensembles_study, initialization_study
+from lmc_sweep.config import all_pairs_study, canonical_study, ensembles_study, initialization_study
 from lmc_sweep.config.sweep import Cell
 
 
@@ -24,6 +24,7 @@ class StudyReader:
 
 
 READERS: dict[str, StudyReader] = {
+    "all_pairs": StudyReader(all_pairs_study.read),
     "canonical": StudyReader(canonical_study.read),
     "ensembles": StudyReader(ensembles_study.read),
     "initialization": StudyReader(initialization_study.read, needs_networks=lambda asked: False),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmc_sweep.planning import study_canonical, study_ensembles, study_initialization
+from lmc_sweep.planning import study_all_pairs, study_canonical, study_ensembles, study_initialization
 from lmc_sweep.planning.item_classes import Item, NetworkItem, StudyItem
 
 
@@ -25,6 +25,7 @@ class StudyPlanning:
 
 
 STUDIES: dict[str, StudyPlanning] = {
+    "all_pairs": StudyPlanning(study_all_pairs.BarrierMatrixItem, study_all_pairs.items),
     "canonical": StudyPlanning(study_canonical.CanonicalFormItem, study_canonical.items),
     "ensembles": StudyPlanning(study_ensembles.EnsembleItem, study_ensembles.items),
     "initialization": StudyPlanning(study_initialization.InitializationItem, study_initialization.items),

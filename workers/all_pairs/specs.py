@@ -9,8 +9,8 @@ from annotated_types import Ge, Len
 
 from workers.specs import Correction, Split
 
-At = Literal["supremum", "midpoint"]
-"""Of which height a matrix consists: the largest over all alphas, or that at 1/2."""
+Height = Literal["supremum", "midpoint"]
+"""Of which heights a matrix consists: the largest over all alphas, or that at 1/2."""
 
 Pairing = Literal["all", "iid"]
 """Whether all pairs are looked at, or independent draws (``workers.all_pairs.drawing``)."""
@@ -33,7 +33,7 @@ class BarrierMatrixSpec:
     split: Split
     correction: Correction
     alphas: tuple[float, ...]
-    at: At
+    height: Height
     pairing: Pairing
     num_pairs: Annotated[int, Ge(1)] | None
     draw_seed: Annotated[int, Ge(0)] | None

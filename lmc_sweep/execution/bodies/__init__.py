@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lmc_sweep.execution.bodies.align import align_batch
+from lmc_sweep.execution.bodies.barrier_matrix import barrier_matrix_batch
 from lmc_sweep.execution.bodies.canonical import canonical_batch
 from lmc_sweep.execution.bodies.ensembles import ensembles_batch
 from lmc_sweep.execution.bodies.initialization import initialization_batch
@@ -17,6 +18,7 @@ from lmc_sweep.execution.bodies.measure import measure_batch
 from lmc_sweep.execution.bodies.train import train_batch
 from lmc_sweep.execution.task import Machine
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, NetworkItem
+from lmc_sweep.planning.study_all_pairs import BarrierMatrixItem
 from lmc_sweep.planning.study_canonical import CanonicalFormItem
 from lmc_sweep.planning.study_ensembles import EnsembleItem
 from lmc_sweep.planning.study_initialization import InitializationItem
@@ -28,6 +30,7 @@ BODIES: dict[str, Callable[[Store, Sequence[Any], Machine], None]] = {
     NetworkItem.kind: train_batch,
     AlignmentItem.kind: align_batch,
     BarrierItem.kind: measure_batch,
+    BarrierMatrixItem.kind: barrier_matrix_batch,
     CanonicalFormItem.kind: canonical_batch,
     EnsembleItem.kind: ensembles_batch,
     InitializationItem.kind: initialization_batch,
