@@ -14,10 +14,12 @@ from lmc_sweep.figures import (
     annealing_scaling,
     barrier_depth,
     barrier_width,
+    canonical_distances,
     curves,
     density,
     difficulty,
     histograms,
+    initialization,
     label_noise,
     layers,
     planted_recovery,
@@ -153,6 +155,18 @@ FIGURES: dict[str, Figure] = {
             summary="Barriers of single layers, and of all up to one, along the depth",
             options=layers.OPTIONS,
             draw=layers.draw,
+        ),
+        Figure(
+            name="initialization",
+            summary="How far random networks are from linear between one another, against width",
+            options=initialization.OPTIONS,
+            draw=initialization.draw,
+        ),
+        Figure(
+            name="canonical_distances",
+            summary="Distances between networks, raw and with their units in order, and averages of them",
+            options=canonical_distances.OPTIONS,
+            draw=canonical_distances.draw,
         ),
     )
 }
