@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from lmc_sweep.config.sweep import Sweep
 from lmc_sweep.kinds import KINDS
+from lmc_sweep.planning import pair_items
 from lmc_sweep.planning.item_classes import (
     AlignmentItem,
     BarrierItem,
@@ -18,7 +20,6 @@ from lmc_sweep.planning.pair_items import (
     alignment_items,
     barrier_items,
     cell_identity,
-    left_out,
     network_items,
 )
 from lmc_sweep.planning.studies import STUDIES
@@ -55,6 +56,16 @@ def items(sweep: Sweep) -> dict[str, list[Item]]:
     for key, asked in sweep.studies.items():
         _add(found, STUDIES[key].items(asked, cells))
     return {kind: list(by_id.values()) for kind, by_id in found.items()}
+
+
+def left_out(sweep: Sweep) -> Counter[str]:
+    """Why alignments are not planned, with how many: methods that some networks or worlds have no use for."""
+    reasons: Counter[str] = Counter()
+    if sweep.barriers is not None:
+        reasons += pair_items.left_out(sweep.barriers, sweep.networks, sweep.barriers.num_pairs)
+    for key, asked in sweep.studies.items():
+        reasons += STUDIES[key].left_out(asked, sweep.networks)
+    return reasons
 
 
 def _add(found: dict[str, dict[str, Item]], more: Iterable[Item]) -> None:

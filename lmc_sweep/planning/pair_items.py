@@ -9,14 +9,14 @@ the same, of a copy to which noise was added before; with each level of noise it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import combinations, product
 from typing import Any
 
 from lmc_sweep.config.applicability import obstacle
-from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
+from lmc_sweep.config.sweep import BarriersStudy, Cell
 from lmc_sweep.planning.identity import Fragment, canonical, fragment, identify, method_numerics
 from lmc_sweep.planning.item_classes import AlignmentItem, BarrierItem, NetworkItem
 from lmc_sweep.planning.layers import moving_layers
@@ -109,17 +109,21 @@ def alignment_items(cell: list[NetworkItem], study: BarriersStudy) -> Iterator[A
                     )
 
 
-def left_out(sweep: Sweep) -> Counter[str]:
-    """Why alignments are not planned, with how many: methods that some networks or worlds have no use for."""
+def left_out(study: BarriersStudy, cells: Sequence[Cell], num_pairs: Callable[[int], int]) -> Counter[str]:
+    """Why alignments are not planned, with how many: methods that some networks or worlds have no use for.
+
+    Args:
+        study: What is asked.
+        cells: Of which networks.
+        num_pairs: Pairs per world of a cell with so many seeds.
+    """
     reasons: Counter[str] = Counter()
-    study = sweep.barriers
-    for cell in sweep.networks if study is not None else ():
-        assert study is not None
+    for cell in cells:
         for world, method in product(study.worlds, study.alignments):
             reason = obstacle(method, world, cell.architecture, cell.data)
             if reason is not None:
                 levels = len(study.planted_noise) if world == "planted" else 1
-                reasons[f"{method.method}: {reason}"] += levels * study.num_pairs(len(cell.seeds))
+                reasons[f"{method.method}: {reason}"] += levels * num_pairs(len(cell.seeds))
     return reasons
 
 

@@ -7,14 +7,16 @@ The alignments and barriers are those that the study ``barriers`` asks of the sa
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from lmc_sweep.config.all_pairs_study import AllPairsStudy
-from lmc_sweep.config.sweep import Interpolation
+from lmc_sweep.config.sweep import Cell, Interpolation
 from lmc_sweep.errors import StoreError
+from lmc_sweep.planning import pair_items
 from lmc_sweep.planning.decoding import decode_method, read_json
 from lmc_sweep.planning.identity import canonical_json
 from lmc_sweep.planning.item_classes import AlignmentItem, BarrierItem, Item, NetworkItem, StudyItem
@@ -123,6 +125,15 @@ def items(study: AllPairsStudy, cells: Sequence[Sequence[NetworkItem]]) -> Itera
                     barriers_sha256=_hash(requires),
                 )
                 yield BarrierMatrixItem.named(spec, members[0].cell_id, requires, members[0].spec)
+
+
+def left_out(study: AllPairsStudy, cells: Sequence[Cell]) -> Counter[str]:
+    """Why alignments are not planned, with how many: methods that some networks have no use for."""
+
+    def num_pairs(num_seeds: int) -> int:
+        return study.pairs or math.comb(study.networks or num_seeds, 2)
+
+    return pair_items.left_out(study.as_barriers, cells, num_pairs)
 
 
 def pairs_of(spec: BarrierMatrixSpec) -> list[Pair]:
