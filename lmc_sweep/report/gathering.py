@@ -15,6 +15,7 @@ from lmc_sweep.report.claim_cards import claim_cards
 from lmc_sweep.report.density_plot import density_plot
 from lmc_sweep.report.drawings import drawings
 from lmc_sweep.report.failure_tables import failure_tables
+from lmc_sweep.report.initialization_section import initialization_section
 from lmc_sweep.report.model import Note, ReportData, Section
 from lmc_sweep.report.overview import headline, overview
 from lmc_sweep.report.provenance import code_and_hardware, provenance
@@ -32,6 +33,7 @@ SECTIONS: tuple[tuple[str, Callable[[Scope], Section]], ...] = (
     ("Density plot", density_plot),
     ("Statistical comparison", similarity_tables),
     ("Claims", claim_cards),
+    ("Random networks", initialization_section),
     ("Figures", drawings),
     ("Cells", cell_tables),
     ("Barriers", barrier_table),
@@ -39,7 +41,10 @@ SECTIONS: tuple[tuple[str, Callable[[Scope], Section]], ...] = (
     ("Provenance", provenance),
     ("Words", words),
 )
-"""What each section is called where it cannot be made, and the function that makes it."""
+"""What each section is called where it cannot be made, and the function that makes it.
+
+One without blocks, of a study that was not asked, is left out.
+"""
 
 
 def gather(
@@ -65,7 +70,7 @@ def gather(
         headline=_headline(scope),
         warnings=(*scope.trouble, *_warnings(store)),
         cells=scope.cells,
-        sections=tuple(made(scope, name, make) for name, make in SECTIONS),
+        sections=tuple(one for one in (made(scope, *each) for each in SECTIONS) if one.blocks),
         footer=f"Written by lmc_sweep {__version__}. The file holds everything that it shows.",
     )
 
