@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lmc_sweep import __version__
 from lmc_sweep.errors import SweepError
 from lmc_sweep.report.barrier_table import barrier_table
+from lmc_sweep.report.canonical_section import canonical_section
 from lmc_sweep.report.cell_tables import cell_tables
 from lmc_sweep.report.claim_cards import claim_cards
 from lmc_sweep.report.density_plot import density_plot
@@ -33,6 +34,7 @@ SECTIONS: tuple[tuple[str, Callable[[Scope], Section]], ...] = (
     ("Density plot", density_plot),
     ("Statistical comparison", similarity_tables),
     ("Claims", claim_cards),
+    ("Canonical forms", canonical_section),
     ("Random networks", initialization_section),
     ("Figures", drawings),
     ("Cells", cell_tables),

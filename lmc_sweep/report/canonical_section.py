@@ -1,0 +1,111 @@
+"""Canonical forms: distances between a cell's networks by treatment, and what averages of them compute."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from lmc_sweep.analysis.canonical_rows import Average, Form, read
+from lmc_sweep.report.cell_tables import trimmed
+from lmc_sweep.report.model import Column, Section, Table, Value
+from lmc_sweep.report.scope import Scope
+
+TITLE = "Canonical forms"
+LEAD = (
+    "The networks of a cell with their hidden units in order: each sorted by itself (Sorensen 2020), "
+    "matched to the first, or merged. Distances are Euclidean, of a parameter tensor as one point, over all "
+    "pairs; averages are of weights, over groups of networks one after another."
+)
+_DISTANCES = (
+    Column("Cell", "cell"),
+    Column("Networks", "count"),
+    Column("Treatment", "choice"),
+    Column("Tensor", "choice", "all: all parameters as one point"),
+    Column("Min", "number", "smallest distance, units as they are"),
+    Column("Max", "number", "largest distance, units as they are"),
+    Column("Mean", "number", "mean distance, units as they are"),
+    Column("Min ordered", "number", "smallest distance, units in order"),
+    Column("Max ordered", "number", "largest distance, units in order"),
+    Column("Mean ordered", "number", "mean distance, units in order"),
+    Column("Change", "number", "of the mean distance, as a share of it"),
+    Column("Duplicates", "count", "networks that equal an earlier one once in order"),
+    Column("Ambiguous", "count", "networks that could not be put in order whole"),
+    Column("ID", "id", "canonical_id"),
+)
+_AVERAGES = (
+    Column("Cell", "cell"),
+    Column("Treatment", "choice"),
+    Column("Averaged", "count", "networks in each average"),
+    Column("Groups", "count", "averages of different networks"),
+    Column("Examples", "choice"),
+    Column("Loss", "number", "mean over groups, nats"),
+    Column("Error", "number", "mean over groups, fraction"),
+    Column("Loss of networks", "number", "of the networks themselves, mean, nats"),
+    Column("Error of networks", "number", "of the networks themselves, mean, fraction"),
+)
+
+
+def canonical_section(scope: Scope) -> Section:
+    """Distances and averages; without blocks where no networks were put in order."""
+    forms = read(scope.store, scope.sweep)
+    if not forms:
+        return Section("canonical-forms", TITLE, ())
+    forms = sorted(forms, key=lambda form: scope.places[form.columns["cell_id"]])
+    distances = [row for form in forms for row in _distances(scope, form)]
+    averages = [row for form in forms for row in _averages(scope, form)]
+    table = Table(
+        "canonical-distances",
+        "Distances by treatment",
+        _DISTANCES,
+        distances,
+        "No cell has two networks with finite numbers.",
+    )
+    blocks = [trimmed(table)]
+    if averages:
+        blocks.append(trimmed(Table("canonical-averages", "Averages of weights", _AVERAGES, averages)))
+    return Section("canonical-forms", TITLE, tuple(blocks), LEAD)
+
+
+def _distances(scope: Scope, form: Form) -> Iterator[tuple[Value, ...]]:
+    """One row per tensor, under _DISTANCES."""
+    row = form.columns
+    for tensor in form.tensors:
+        before, after = form.spread(tensor, "before"), form.spread(tensor, "after")
+        yield (
+            scope.places[row["cell_id"]],
+            row["num_finite"],
+            form.label,
+            tensor,
+            *(before.smallest, before.largest, before.mean),
+            *(after.smallest, after.largest, after.mean),
+            form.change(tensor),
+            row["num_duplicates"],
+            row["num_ambiguous"],
+            row["canonical_id"],
+        )
+
+
+def _averages(scope: Scope, form: Form) -> Iterator[tuple[Value, ...]]:
+    """One row per number of networks and split, under _AVERAGES."""
+    groups: defaultdict[tuple[str, int], list[Average]] = defaultdict(list)
+    for average in form.averages:
+        groups[average.split, average.num_networks].append(average)
+    for (split, size), found in groups.items():
+        yield (
+            scope.places[form.columns["cell_id"]],
+            form.label,
+            size,
+            len(found),
+            split,
+            _mean([one.loss for one in found]),
+            _mean([one.error for one in found]),
+            _mean([one.mean_member_loss for one in found]),
+            _mean([one.mean_member_error for one in found]),
+        )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is unknown."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
