@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lmc_sweep.config.initialization_study import InitializationStudy
 from lmc_sweep.config.sweep import BarriersStudy, Execution, Interpolation
 from workers.alignment.methods import METHODS
 from workers.specs import ARCHITECTURES, TrainingSpec
@@ -17,6 +18,7 @@ TABLES = {
     "training": TrainingSpec,
     "barriers": BarriersStudy,
     "interpolation": Interpolation,
+    "initialization": InitializationStudy,
     "execution": Execution,
 }
 
