@@ -25,7 +25,7 @@ def test_every_config_loads(file: Path) -> None:
     """Every file in ``configs/`` is a valid sweep, named after its file."""
     sweep = load_sweep(file)
     assert file.stem == sweep.name
-    assert sweep.networks
+    assert sweep.networks or sweep.studies
 
 
 def test_quickstart_is_there() -> None:
@@ -40,7 +40,7 @@ def test_the_papers_files_plan_on_any_machine(file: Path) -> None:
     assert "runs/entezari" == sweep.store
     plan = make_plan(sweep, None, num_slots=2)
     assert plan.num_to_do("network") == sum(len(cell.seeds) for cell in sweep.networks)
-    assert plan.seconds() > 3600
+    assert plan.seconds() > (3600 if sweep.networks else 60)
 
 
 def test_the_papers_files_share_its_3528_networks() -> None:
