@@ -11,6 +11,7 @@ from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.figures.looks import label_order
 from lmc_sweep.figures.options import AT, CORRECTION, QUANTITY, SPLIT, Option
 from lmc_sweep.figures.words import counted, diverged_barriers
+from lmc_sweep.kinds import KIND_NAMES
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -122,7 +123,9 @@ def unfinished(store: Store, sweep: str | None, kind: str = "barrier") -> list[s
     asked = store.item_ids(sweep, kind)
     number = len(asked - store.ids(kind))
     return (
-        [f"Not shown: {number:,} of the sweep's {len(asked):,} {kind}s, not there so far."] if number else []
+        [f"Not shown: {number:,} of the sweep's {len(asked):,} {KIND_NAMES[kind]}, not there so far."]
+        if number
+        else []
     )
 
 

@@ -18,10 +18,12 @@ from lmc_sweep.figures import (
     curves,
     density,
     difficulty,
+    ensembles,
     histograms,
     initialization,
     label_noise,
     layers,
+    pair_histograms,
     planted_recovery,
     scatter,
     search_cost,
@@ -103,6 +105,12 @@ FIGURES: dict[str, Figure] = {
             draw=histograms.draw,
         ),
         Figure(
+            name="pair_histograms",
+            summary="Barriers of all pairs of a cell, direct and over other networks, and as matrices",
+            options=pair_histograms.OPTIONS,
+            draw=pair_histograms.draw,
+        ),
+        Figure(
             name="curves",
             summary="Loss or error along the segment between two networks, before and after each method",
             options=curves.OPTIONS,
@@ -155,6 +163,12 @@ FIGURES: dict[str, Figure] = {
             summary="Barriers of single layers, and of all up to one, along the depth",
             options=layers.OPTIONS,
             draw=layers.draw,
+        ),
+        Figure(
+            name="ensembles",
+            summary="Two networks averaged in weights and in predictions, by method, and their disagreement",
+            options=ensembles.OPTIONS,
+            draw=ensembles.draw,
         ),
         Figure(
             name="initialization",
