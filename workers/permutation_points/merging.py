@@ -9,8 +9,17 @@ in other variables, in which the loss stays smooth as d falls. What two close ne
 s g(c x) + q g'(c x) (e x): a neuron and its derivative. By weights the second needs +-q / d, without bound,
 and minimization comes to a halt.
 
+So the minima of small distances need not lead to one at distance 0, where q is gone. With ReLU the
+constraint leaves no trace at any other distance: parameter vectors times a share, and output weights divided
+by it, compute the same. Where the output weights of both together are ``held`` at one length R,
+
+    (w_l, w_m) = R (u, v) / |(u, v)|
+
+they cannot grow, q = d (w_m - w_l) / 2 vanishes with d, and the minima are continuous down to d = 0.
+With ReLU this holds the unit in which distances are measured, and nothing else.
+
 A vector of variables is laid out as the network's own, with c and e in the places of what l and m read, s and
-q in those of their output weights.
+q, or u and v, in those of their output weights; at distance 0 these are s and nothing.
 
 Source:
     Brea et al. 2019, algorithm 1; in their appendix C.1 the distance is a penalty instead.
@@ -19,7 +28,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -37,11 +46,13 @@ class Merging:
         loss: Of the whole networks.
         reads: Where the parameter vectors of l and m stand in the vector of each network.
         writes: Where their output weights stand.
+        held: R; None: the output weights are free.
     """
 
     loss: Loss
     reads: tuple[Int64[Tensor, "N columns"], Int64[Tensor, "N columns"]]
     writes: tuple[Int64[Tensor, "N readers"], Int64[Tensor, "N readers"]]
+    held: Float[Tensor, " N"] | None = None
 
     @classmethod
     def of(cls, loss: Loss, layer: int, pairs: Sequence[tuple[int, int]]) -> Merging:
@@ -57,54 +68,91 @@ class Merging:
     def of_rows(self, index: Int64[Tensor, " rows"]) -> Merging:
         """The same for some of the networks."""
         reads, writes = ((first[index], second[index]) for first, second in (self.reads, self.writes))
-        return Merging(self.loss.of_rows(index), reads, writes)
+        return Merging(
+            self.loss.of_rows(index), reads, writes, None if self.held is None else self.held[index]
+        )
+
+    def holding(self, flat: Float[Tensor, "N D"]) -> Merging:
+        """The same with output weights held at the length that they have in these networks."""
+        return replace(self, held=torch.cat(self._taken(flat)[2:], dim=1).norm(dim=1))
 
     def distances(self, flat: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
         """Length of theta_m - theta_l, biases included; definition 5 of the paper has its square."""
         return (flat.gather(1, self.reads[1]) - flat.gather(1, self.reads[0])).norm(dim=1)
 
+    def output_distances(self, flat: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+        """Length of the difference of the output weights of l and m."""
+        return (flat.gather(1, self.writes[1]) - flat.gather(1, self.writes[0])).norm(dim=1)
+
+    def with_difference_of(
+        self, flat: Float[Tensor, "N D"], others: Float[Tensor, "N D"]
+    ) -> Float[Tensor, "N D"]:
+        """The networks with output weights of l and m that differ as those of others, their sum unchanged."""
+        l_reads, m_reads, l_writes, m_writes = self._taken(flat)
+        mean = (l_writes + m_writes) / 2
+        half = (others.gather(1, self.writes[1]) - others.gather(1, self.writes[0])) / 2
+        return self._placed(flat, l_reads, m_reads, mean - half, mean + half)
+
     def variables(self, flat: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """The variables of networks, at their own distances; e has length 1."""
+        """The variables of networks, at their own distances above 0; e has length 1."""
         distances = self.distances(flat)[:, None]
-        l_reads, m_reads = (flat.gather(1, place) for place in self.reads)
-        l_writes, m_writes = (flat.gather(1, place) for place in self.writes)
-        unit = (m_reads - l_reads) / distances
-        return self._placed(
-            flat, (l_reads + m_reads) / 2, unit, l_writes + m_writes, distances * (m_writes - l_writes) / 2
-        )
+        l_reads, m_reads, l_writes, m_writes = self._taken(flat)
+        center, unit = (l_reads + m_reads) / 2, (m_reads - l_reads) / distances
+        if self.held is not None:
+            return self._placed(flat, center, unit, l_writes, m_writes)
+        return self._placed(flat, center, unit, l_writes + m_writes, distances * (m_writes - l_writes) / 2)
+
+    def at_zero(self, flat: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        """The variables of networks whose neurons l and m are put halfway between them."""
+        l_reads, m_reads, l_writes, m_writes = self._taken(flat)
+        apart = m_reads - l_reads
+        length = apart.norm(dim=1, keepdim=True)
+        unit = torch.where(length > 0, apart / length, 1.0)
+        nothing = torch.zeros_like(l_writes)
+        return self._placed(flat, (l_reads + m_reads) / 2, unit, l_writes + m_writes, nothing)
 
     def networks(
         self, variables: Float[Tensor, "N D"], distances: Float[Tensor, " N"]
     ) -> Float[Tensor, "N D"]:
         """The networks at these distances; at 0 both neurons have half of s."""
-        center, direction, total, contrast = self._taken(variables)
+        center, direction, first, second = self._taken(variables)
         offset = direction * (distances / (2 * direction.norm(dim=1)))[:, None]
-        apart = torch.where(distances > 0, distances, torch.inf)[:, None]
-        return self._placed(
-            variables,
-            center - offset,
-            center + offset,
-            total / 2 - contrast / apart,
-            total / 2 + contrast / apart,
-        )
+        half = second / _divisor(distances)
+        l_writes, m_writes = first / 2 - half, first / 2 + half
+        if self.held is not None:
+            scale = (self.held / torch.cat([first, second], dim=1).norm(dim=1))[:, None]
+            is_apart = distances[:, None] > 0
+            l_writes = torch.where(is_apart, first * scale, l_writes)
+            m_writes = torch.where(is_apart, second * scale, m_writes)
+        return self._placed(variables, center - offset, center + offset, l_writes, m_writes)
 
     def constrained(
         self, variables: Float[Tensor, "N D"], distances: Float[Tensor, " N"]
     ) -> tuple[Float64[Tensor, " N"], Float[Tensor, "N D"]]:
         """Losses at these distances, and their gradients with respect to the variables."""
         losses, gradient = self.loss(self.networks(variables, distances))
+        return losses, self.by_variables(variables, distances, gradient)
+
+    def by_variables(
+        self, variables: Float[Tensor, "N D"], distances: Float[Tensor, " N"], gradient: Float[Tensor, "N D"]
+    ) -> Float[Tensor, "N D"]:
+        """The gradient with respect to the variables, from that with respect to the networks' weights."""
         l_reads, m_reads, l_writes, m_writes = self._taken(gradient)
         direction = variables.gather(1, self.reads[1])
         length = direction.norm(dim=1, keepdim=True)
         unit, against = direction / length, m_reads - l_reads
         across = against - (against * unit).sum(1, keepdim=True) * unit
-        apart = torch.where(distances > 0, distances, torch.inf)[:, None]
-        return losses, self._placed(
-            gradient,
-            l_reads + m_reads,
-            across * distances[:, None] / (2 * length),
-            (l_writes + m_writes) / 2,
-            (m_writes - l_writes) / apart,
+        first, second = (l_writes + m_writes) / 2, (m_writes - l_writes) / _divisor(distances)
+        if self.held is not None:
+            held = torch.cat(self._taken(variables)[2:], dim=1)
+            both, size = torch.cat([l_writes, m_writes], dim=1), held.norm(dim=1, keepdim=True)
+            ahead = (both * held).sum(1, keepdim=True) / (size * size)
+            along = ((both - ahead * held) * (self.held[:, None] / size)).chunk(2, dim=1)
+            is_apart = distances[:, None] > 0
+            first = torch.where(is_apart, along[0], first)
+            second = torch.where(is_apart, along[1], second)
+        return self._placed(
+            gradient, l_reads + m_reads, across * distances[:, None] / (2 * length), first, second
         )
 
     def penalized(
@@ -112,11 +160,15 @@ class Merging:
     ) -> tuple[Float64[Tensor, " N"], Float[Tensor, "N D"]]:
         """L + lambda |theta_m - theta_l|^2 of whole networks, and its gradient."""
         losses, gradient = self.loss(flat)
+        penalty = multipliers.double() * self.distances(flat).double() ** 2
+        return losses + penalty, gradient + self.pull(flat, multipliers)
+
+    def pull(self, flat: Float[Tensor, "N D"], multipliers: Float[Tensor, " N"]) -> Float[Tensor, "N D"]:
+        """The gradient of lambda |theta_m - theta_l|^2."""
         l_reads, m_reads = (flat.gather(1, place) for place in self.reads)
-        difference = m_reads - l_reads
-        pull = 2 * multipliers[:, None] * difference
-        gradient = gradient.scatter_add(1, self.reads[1], pull).scatter_add(1, self.reads[0], -pull)
-        return losses + multipliers.double() * (difference.double() ** 2).sum(1), gradient
+        pull = 2 * multipliers[:, None] * (m_reads - l_reads)
+        nothing = torch.zeros_like(flat)
+        return nothing.scatter(1, self.reads[1], pull).scatter(1, self.reads[0], -pull)
 
     def along_constraint(
         self, flat: Float[Tensor, "N D"], gradient: Float[Tensor, "N D"]
@@ -143,6 +195,11 @@ class Merging:
         for place, part in zip((*self.reads, *self.writes), parts, strict=True):
             found = found.scatter(1, place, part)
         return found
+
+
+def _divisor(distances: Tensor) -> Tensor:
+    """What q is divided by; where both neurons are one it counts for nothing."""
+    return torch.where(distances > 0, distances, torch.inf)[:, None]
 
 
 def _places(shape: DenseShape, layer: int, neurons: list[int], kind: int) -> Tensor:
