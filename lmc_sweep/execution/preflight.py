@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lmc_sweep import data
-from lmc_sweep.config.sweep import BarriersStudy, Cell, Sweep
+from lmc_sweep.config.sweep import Cell, Sweep
 from lmc_sweep.errors import SweepError
 from lmc_sweep.planning.plan import Plan
 from lmc_sweep.planning.reconstruction import kind_of
@@ -29,7 +29,7 @@ def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
             continue
         checked.add(shape)
         try:
-            _check_cell(cell, sweep.barriers, notice)
+            _check_cell(cell, sweep, notice)
         except (ValueError, SweepError) as error:
             raise SweepError(f"{cell.origin}: {error}") from error
 
@@ -59,7 +59,7 @@ def require_data(plan: Plan) -> None:
         data.require(name)
 
 
-def _check_cell(cell: Cell, study: BarriersStudy | None, notice: Callable[[str], None]) -> None:
+def _check_cell(cell: Cell, sweep: Sweep, notice: Callable[[str], None]) -> None:
     """Builds the program, derives and checks its permutation spec, reads the checkpoints one by one."""
     import torch
 
@@ -72,7 +72,8 @@ def _check_cell(cell: Cell, study: BarriersStudy | None, notice: Callable[[str],
 
     definition = define(cell.data)
     program = build(cell.architecture, definition)
-    if study is not None and isinstance(cell.architecture, ModuleSpec):
+    study, is_ordered = sweep.barriers, "canonical" in sweep.studies
+    if (study is not None or is_ordered) and isinstance(cell.architecture, ModuleSpec):
         example = program.prepare(torch.zeros(2, *definition.shape))
         derivation = derive(program.module, example)
         check_spec(program.module, derivation.spec, example)
@@ -81,7 +82,16 @@ def _check_cell(cell: Cell, study: BarriersStudy | None, notice: Callable[[str],
                 f"{cell.architecture.name}: {pinned.name} ({pinned.operation}) has no permutation rule; "
                 "what it touches stays in place"
             )
-        if "repair" in study.interpolation.corrections and isinstance(program, ModuleProgram):
+        if is_ordered and not derivation.spec.groups:
+            raise ValueError(
+                f"{cell.architecture.name} has no hidden units that can be permuted, and the study canonical "
+                "puts them in order. Leave it, or these networks, out"
+            )
+        if (
+            study is not None
+            and "repair" in study.interpolation.corrections
+            and isinstance(program, ModuleProgram)
+        ):
             repairable(program)
     for file in cell.checkpoints:
         checkpoints.load_many([Path(file.path)], program)

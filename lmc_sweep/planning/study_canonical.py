@@ -16,7 +16,7 @@ from workers.datasets.definitions import define
 
 READ_SECONDS = 1.5e-9  # per byte of a network that is read and copied
 SORT_SECONDS = 4e-6  # per hidden unit
-TYPICAL_SWEEPS = 5  # of a merge before it stops
+TYPICAL_SWEEPS = 8  # of a merge before it stops
 BLOCK_BYTES = 1e9  # of the networks whose distances are taken at a time, and of those that are kept
 BYTES_OF_NETWORK = 150  # of a row, for each network that it names
 BYTES_OF_ROW = 8000  # of everything else, histograms included

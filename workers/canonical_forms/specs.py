@@ -57,8 +57,8 @@ class Merged:
     """
 
     treatment: Literal["merged"] = "merged"
-    max_sweeps: Annotated[int, Ge(1)] = 10
-    tolerance: Annotated[float, Ge(0)] = 1e-6
+    max_sweeps: Annotated[int, Ge(1)] = 50
+    tolerance: Annotated[float, Ge(0)] = 1e-4
 
 
 Treatment = Raw | Sorted | Matched | Merged
