@@ -72,8 +72,8 @@ def _check_cell(cell: Cell, sweep: Sweep, notice: Callable[[str], None]) -> None
 
     definition = define(cell.data)
     program = build(cell.architecture, definition)
-    study, is_ordered = sweep.barriers, "canonical" in sweep.studies
-    if (study is not None or is_ordered) and isinstance(cell.architecture, ModuleSpec):
+    study, has_units_ordered = sweep.barriers, "canonical" in sweep.studies
+    if (study is not None or has_units_ordered) and isinstance(cell.architecture, ModuleSpec):
         example = program.prepare(torch.zeros(2, *definition.shape))
         derivation = derive(program.module, example)
         check_spec(program.module, derivation.spec, example)
@@ -81,11 +81,6 @@ def _check_cell(cell: Cell, sweep: Sweep, notice: Callable[[str], None]) -> None
             notice(
                 f"{cell.architecture.name}: {pinned.name} ({pinned.operation}) has no permutation rule; "
                 "what it touches stays in place"
-            )
-        if is_ordered and not derivation.spec.groups:
-            raise ValueError(
-                f"{cell.architecture.name} has no hidden units that can be permuted, and the study canonical "
-                "puts them in order. Leave it, or these networks, out"
             )
         if (
             study is not None
