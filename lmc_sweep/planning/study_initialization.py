@@ -59,7 +59,7 @@ class InitializationItem(StudyItem):
 
     def _matching_seconds(self) -> float:
         spec = self.spec
-        if spec.matching == "hungarian":
+        if spec.matching == "hungarian" and spec.input_dim > 1:  # of one, they are sorted
             return _ASSIGNMENT_SECONDS * spec.width**3 + _DISTANCE_SECONDS * spec.input_dim * spec.width**2
         return _GRID_SECONDS * spec.width if spec.matching == "grid" else 0.0
 
@@ -72,7 +72,7 @@ class InitializationItem(StudyItem):
         spec = self.spec
         weights = 6 * spec.width * (spec.input_dim + spec.num_draws)
         deviations = 4 * spec.num_inputs * spec.num_draws
-        distances = 3 * spec.width**2 if spec.matching == "hungarian" else 0
+        distances = 3 * spec.width**2 if spec.matching == "hungarian" and spec.input_dim > 1 else 0
         return _BYTES * (weights + deviations + distances)
 
 

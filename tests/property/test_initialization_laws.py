@@ -17,7 +17,7 @@ from workers.alignment.assignment import smallest_sum
 from workers.initialization.deviations import ACTIVATIONS, deviations
 from workers.initialization.draws import Pairs, drawn_inputs, drawn_pairs
 from workers.initialization.grid import bound_of_grid, grid_matching
-from workers.initialization.measure import Measurement, measure, squared_distances
+from workers.initialization.measure import Measurement, measure, nearest_units, squared_distances
 from workers.initialization.specs import (
     InitializationSpec,
     LipschitzActivation,
