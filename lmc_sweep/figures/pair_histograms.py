@@ -39,7 +39,7 @@ _NAMES = {"direct": "direct", "indirect": "over a third network", "bottleneck": 
 _LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)))
 _MOST_CELLS, _MOST_METHODS, _MOST_BINS, _LEAST_BINS = 4, 4, 40, 8
 _PANEL_INCHES, _BETWEEN_INCHES = 1.25, 0.5
-_MATRIX_SHARE = 0.82
+_MATRIX_SHARE = 0.78
 """Of the width of a panel: beside it stand the numbers of its colors."""
 _UNKNOWN = "#dddddd"
 
@@ -66,7 +66,7 @@ def drawing(
 ) -> Any:
     """A row of panels for each cell: three histograms, and the matrix before and after."""
     if not found:
-        asked = f"on {split}, {question.extent}, with correction {question.correction!r}"
+        asked = f"of height {question.extent} on {split}, with correction {question.correction!r}"
         return nothing(
             [
                 f"Not shown: no matrix of barriers {asked} here. A sweep asks for them by the key all_pairs.",
@@ -191,6 +191,7 @@ def _matrix(axes: Any, before: Matrix, after: Matrix) -> None:
     image = axes.imshow(
         np.ma.masked_invalid(joined),
         cmap=colormaps["viridis"].with_extremes(bad=_UNKNOWN),
+        vmin=float(np.nanmin(joined, initial=0.0)),
         interpolation="nearest",
     )
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))

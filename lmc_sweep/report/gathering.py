@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from lmc_sweep import __version__
 from lmc_sweep.errors import SweepError
+from lmc_sweep.report.all_pairs_section import all_pairs_section
 from lmc_sweep.report.barrier_table import barrier_table
 from lmc_sweep.report.canonical_section import canonical_section
 from lmc_sweep.report.cell_tables import cell_tables
 from lmc_sweep.report.claim_cards import claim_cards
 from lmc_sweep.report.density_plot import density_plot
 from lmc_sweep.report.drawings import drawings
+from lmc_sweep.report.ensembles_section import ensembles_section
 from lmc_sweep.report.failure_tables import failure_tables
 from lmc_sweep.report.initialization_section import initialization_section
 from lmc_sweep.report.model import Note, ReportData, Section
@@ -34,7 +36,9 @@ SECTIONS: tuple[tuple[str, Callable[[Scope], Section]], ...] = (
     ("Density plot", density_plot),
     ("Statistical comparison", similarity_tables),
     ("Claims", claim_cards),
+    ("All pairs", all_pairs_section),
     ("Canonical forms", canonical_section),
+    ("Ensembles", ensembles_section),
     ("Random networks", initialization_section),
     ("Figures", drawings),
     ("Cells", cell_tables),
