@@ -81,7 +81,10 @@ def _check_sizes(study: InitializationStudy) -> None:
             f"{study.num_inputs} inputs for each of {study.num_draws} draws (num_draws) are {num_deviations} "
             f"deviations, more than {_MOST_DEVIATIONS}. Lower one of them, or add seeds",
         )
-    if "hungarian" in study.matchings and max(study.widths) > _WIDEST_ASSIGNED:
+    is_assigned = (
+        "hungarian" in study.matchings and max(study.input_dims) > 1
+    )  # units of one input are sorted
+    if is_assigned and max(study.widths) > _WIDEST_ASSIGNED:
         raise Refusal(
             join(_KEY, "widths"),
             f"matching hungarian keeps the distances of all pairs of units in memory: at most "

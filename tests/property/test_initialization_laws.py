@@ -166,6 +166,15 @@ def test_the_assignment_is_the_best_of_all_permutations(dim: int, width: int, se
     assert found["hungarian"] <= min(found["identity"], found["grid"]) * (1 + 1e-12)
 
 
+@given(width=st.integers(1, 200), seed=st.integers(0, 1000))
+def test_in_one_dimension_the_assignment_is_that_of_the_solver(width: int, seed: int) -> None:
+    """Matching in the order of the weights is what the general solver finds."""
+    pairs = drawn_pairs(1, width, [seed], 1)
+    first, second = pairs.first_inputs[0], pairs.second_inputs[0]
+    expected = smallest_sum(squared_distances(first, second))
+    assert expected.tolist() == nearest_units(first, second).tolist()
+
+
 @given(dim=st.integers(1, 4), width=st.integers(1, 60), cells=st.integers(1, 6), seed=st.integers(0, 10**6))
 def test_the_grid_matches_within_cells_and_the_rest_with_each_other(
     dim: int, width: int, cells: int, seed: int
