@@ -17,7 +17,7 @@ from workers.datasets.definitions import define
 READ_SECONDS = 1.5e-9  # per byte of a network that is read and copied
 SORT_SECONDS = 4e-6  # per hidden unit
 TYPICAL_SWEEPS = 8  # of a merge before it stops
-BLOCK_BYTES = 1e9  # of the networks whose distances are taken at a time, and of those that are kept
+KEPT_BYTES, BLOCK_BYTES = 1e9, 5e8  # of networks that are kept, and of those whose distances are taken at a time
 BYTES_OF_NETWORK = 150  # of a row, for each network that it names
 BYTES_OF_ROW = 8000  # of everything else, histograms included
 
@@ -76,7 +76,7 @@ class CanonicalFormItem(StudyItem):
     def working_bytes(self) -> int:
         """Of the networks that are kept, and of two blocks of them."""
         of_all = len(self.networks) * self._network_bytes()
-        return round(min(of_all, BLOCK_BYTES) + min(10 * of_all, BLOCK_BYTES))
+        return round((of_all if of_all <= KEPT_BYTES else 0) + min(10 * of_all, BLOCK_BYTES))
 
     def _network_bytes(self) -> int:
         assert self.cell is not None

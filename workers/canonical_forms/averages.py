@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from workers.canonical_forms.reading import NETWORKS_TOGETHER, Reader, chunks
+from workers.canonical_forms.reading import Reader, in_turn
 from workers.params import ParamStack
 
 
@@ -17,7 +17,7 @@ def mean_network(read: Reader, members: Sequence[int]) -> ParamStack:
     """
     total: ParamStack = {}
     kinds: dict[str, torch.dtype] = {}
-    for chunk in chunks(members, NETWORKS_TOGETHER):
+    for chunk in in_turn(read, members):
         for name, tensor in read(chunk).items():
             if not tensor.is_floating_point():
                 total.setdefault(name, tensor[:1].clone())

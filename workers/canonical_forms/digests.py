@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from workers.canonical_forms.reading import NETWORKS_TOGETHER, Reader, chunks
+from workers.canonical_forms.reading import Reader, in_turn
 from workers.params import Params, row
 
 
@@ -27,7 +27,7 @@ def digest(network: Params) -> str:
 def equal_networks(read: Reader, members: Sequence[int]) -> list[list[int]]:
     """Classes of networks that are the same in all numbers, those alone left out; in order."""
     classes: defaultdict[str, list[int]] = defaultdict(list)
-    for chunk in chunks(members, NETWORKS_TOGETHER):
+    for chunk in in_turn(read, members):
         networks = read(chunk)
         for k, member in enumerate(chunk):
             classes[digest(row(networks, k))].append(member)

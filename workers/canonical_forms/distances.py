@@ -15,7 +15,7 @@ from workers.params import row
 ALL = "all"
 """Name of the distance of all tensors together: the root of the sum of their squares."""
 
-DEFAULT_MAX_BYTES = 1e9
+DEFAULT_MAX_BYTES = 5e8
 
 RECHECKED_SHARE = 1e-5
 """Squared distance, as a share of |a|^2 + |b|^2, below which it is formed from differences.

@@ -11,7 +11,7 @@ from workers.alignment.batch import Batch
 from workers.alignment.methods import WeightMatching
 from workers.alignment.weight_matching import match_weights
 from workers.canonical_forms.merging import merged
-from workers.canonical_forms.reading import NETWORKS_TOGETHER, Reader, chunks
+from workers.canonical_forms.reading import Reader, in_turn
 from workers.canonical_forms.specs import Matched, Merged, Sorted, Treatment
 from workers.device import map_on_threads
 from workers.params import row, rows
@@ -62,9 +62,7 @@ def _sorted(treatment: Sorted, read: Reader, members: Sequence[int], spec: Permu
             for k in range(len(chunk))
         ]
 
-    found = [
-        one for of_one in map_on_threads(of_chunk, list(chunks(members, NETWORKS_TOGETHER))) for one in of_one
-    ]
+    found = [one for of_one in map_on_threads(of_chunk, list(in_turn(read, members))) for one in of_one]
     return Orders(
         {group: torch.stack([order[group] for order, _ in found]) for group in spec.groups},
         tuple(ambiguous for _, ambiguous in found),
@@ -78,7 +76,7 @@ def _matched(
     method = WeightMatching(restarts=treatment.restarts)
     first = read(members[:1])
     parts = [permute.identity(spec, 1)]
-    for chunk in chunks(members[1:], NETWORKS_TOGETHER):
+    for chunk in in_turn(read, members[1:]):
         batch = Batch(
             [rows(first, [0] * len(chunk)), read(chunk)],
             spec,

@@ -13,7 +13,8 @@ Reader = Callable[[Sequence[int]], ParamStack]
 """Positions of networks among those of a cell to their stack, in that order."""
 
 NETWORKS_TOGETHER = 32
-"""Networks that are read in one go where each is looked at by itself."""
+BYTES_TOGETHER = 64 << 20
+"""Bounds of what is read in one go where each network is looked at by itself; one is read at least."""
 
 
 def chunks(members: Sequence[int], size: int) -> Iterator[Sequence[int]]:
@@ -22,13 +23,20 @@ def chunks(members: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         yield members[start : start + size]
 
 
+def in_turn(read: Reader, members: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The members in their order, few enough at a time to be read together."""
+    if members:
+        size = BYTES_TOGETHER // stack_bytes(read(members[:1]))
+        yield from chunks(members, max(1, min(NETWORKS_TOGETHER, size)))
+
+
 def held(read: Reader, num: int, max_bytes: float) -> Reader:
     """A reader of the same networks that keeps them in memory where all of them fit, and else reads anew."""
     first = read([0])
     if num * stack_bytes(first) > max_bytes:
         return read
     together = {name: tensor.new_empty(num, *tensor.shape[1:]) for name, tensor in first.items()}
-    for chunk in chunks(range(num), NETWORKS_TOGETHER):
+    for chunk in in_turn(read, range(num)):
         for name, tensor in read(chunk).items():
             together[name][list(chunk)] = tensor
     return lambda members: rows(together, members)
@@ -46,7 +54,7 @@ def in_order(read: Reader, permutation: PermutationStack, spec: PermutationSpec)
 def finite_members(read: Reader, num: int) -> list[int]:
     """Positions of the networks whose tensors hold finite numbers alone."""
     found = []
-    for chunk in chunks(range(num), NETWORKS_TOGETHER):
+    for chunk in in_turn(read, range(num)):
         networks = read(chunk)
         finite = [
             all(bool(tensor.isfinite().all()) for tensor in row(networks, k).values())
