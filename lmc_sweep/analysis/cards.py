@@ -20,6 +20,9 @@ SIDES = ("first", "second")
 _SEARCH = "method_json ->> '$.objective' AS objective, TRY_CAST(method_json ->> '$.steps' AS BIGINT) AS steps"
 """Columns that a query finds in ``{barriers}`` and ``{groups}`` besides those of the table."""
 
+_AT_END = "cell_id NOT IN (SELECT cell_id FROM networks WHERE save_at IS NOT NULL)"
+"""That a row is of networks at the end of their training, for tables that do not say so themselves."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -95,6 +98,7 @@ def filled(query: str, view: View, sweep: str | None) -> str:
     values = {
         "barriers": f"({barriers}(SELECT alignment_id FROM alignments WHERE len(networks) = 2))",
         "groups": f"({barriers}(SELECT alignment_id FROM alignments WHERE len(networks) > 2))",
+        "ensembles": f"(SELECT * FROM ensembles WHERE {_AT_END}{_of_sweep('ensemble', sweep)})",
         "networks": f"(SELECT * FROM networks WHERE save_at IS NULL{_of_sweep('network', sweep)})",
         "barrier": view.column,
         "quantity": view.quantity,

@@ -9,7 +9,17 @@ from typing import Any
 _SHORT = {"simulated_annealing": "annealing"}
 _PLAIN = {"identity": "before alignment"}
 # Said by the value alone, which says what it is.
-_SPEAKING = ("objective", "moves", "acceptance", "engine", "assignment", "similarity", "order", "key")
+_SPEAKING = (
+    "objective",
+    "moves",
+    "acceptance",
+    "engine",
+    "assignment",
+    "similarity",
+    "order",
+    "key",
+    "regularizer",
+)
 
 
 def method_labels(methods: Iterable[str], without: Iterable[str] = ()) -> dict[str, str]:

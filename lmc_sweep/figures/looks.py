@@ -57,6 +57,9 @@ METHOD_LOOKS: dict[str, Look] = {
     "brute_force": Look("*", "#000000"),
     "cycle_consistent": Look("<", "#882255"),
     "merge_many": Look(">", "#44aa99"),
+    "independent": Look("o", "#5b5b5b", filled=False),
+    "subspace": Look("s", "#0072b2"),
+    "subspace_functional_difference": Look("^", "#d55e00"),
 }
 
 FAMILY_LOOKS: dict[str, Look] = {

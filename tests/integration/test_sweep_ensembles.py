@@ -10,10 +10,14 @@ import pytest
 from safetensors.torch import load_file
 
 from lmc_sweep.config import parse_sweep
+from lmc_sweep.errors import SweepError
 from lmc_sweep.execution.agreement import EQUAL, compare
 from lmc_sweep.execution.recomputation import recompute, scratch_store
 from lmc_sweep.execution.run import RunResult, run
+from lmc_sweep.figures.registry import draw
 from lmc_sweep.planning.reconstruction import items_of
+from lmc_sweep.report.ensembles_section import ensembles_section
+from lmc_sweep.report.scope import make_scope
 from lmc_sweep.store.store import Store
 from lmc_sweep.store.verification import verify
 from workers.ensembles.line_step import ends_of
@@ -150,6 +154,24 @@ def test_every_method_is_recomputed_bit_for_bit(store: Store) -> None:
 def test_the_store_verifies(store: Store) -> None:
     """Rows and files of lines are sound."""
     assert () == tuple(verify(store).findings)
+
+
+def test_the_figure_shows_the_methods_that_are_asked_for(store: Store) -> None:
+    """By name; one that no ensemble is of is refused with those that there are."""
+    figure = draw("ensembles", store, None, {"methods": "subspace,independent"})
+    assert ["independent", "subspace"] == [text.get_text() for text in figure.legends[0].get_texts()]
+    with pytest.raises(
+        SweepError, match=r"no ensemble is of method .identity.\. Here: independent, functional"
+    ):
+        draw("ensembles", store, None, {"methods": "identity"})
+
+
+def test_the_report_has_a_row_for_every_cell_and_method(store: Store) -> None:
+    """On both splits, of errors and losses; cells whose networks diverged are counted."""
+    section = ensembles_section(make_scope(store, "runs/s", None, None))
+    table, note = section.blocks
+    assert 2 * 4 * 2 * 2 == len(table.rows)  # type: ignore[union-attr]
+    assert "Left out: 1 pair" in note.text  # type: ignore[union-attr]
 
 
 def test_splits_that_are_not_asked_for_are_not_measured(tmp_path: Path) -> None:

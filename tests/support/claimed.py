@@ -43,19 +43,48 @@ def line(
     return dict(locals())
 
 
+def ensemble(error: float, method: str, dataset: str = "mnist", num_pairs: int = 5) -> dict[str, Any]:
+    """Pairs of one cell made into ensembles by one method: the mean test error of their weight average."""
+    return {"ensemble": method, "error": error, "dataset": dataset, "num_pairs": num_pairs}
+
+
 def store_of(path: Path, lines: Sequence[Mapping[str, Any]]) -> Store:
     """A store that holds these lines, barriers of loss twice as high as those of error."""
     store = Store.create(path)
-    tables: dict[str, dict[str, dict[str, Any]]] = {"networks": {}, "alignments": {}, "barriers": {}}
+    names = ("networks", "alignments", "barriers", "ensembles")
+    tables: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
     for told in lines:
         for pair in range(told["num_pairs"]):
-            _add(tables, told, pair)
+            (_add_ensemble if "ensemble" in told else _add)(tables, told, pair)
     weights = store.write_tensors("networks", {"w": torch.ones(1, 2)})
     for network in tables["networks"].values():
         network["checkpoint"] = weights
     for table, rows in tables.items():
-        store.commit(table, list(rows.values()))
+        if rows:
+            store.commit(table, list(rows.values()))
     return store
+
+
+def _add_ensemble(tables: dict[str, dict[str, dict[str, Any]]], told: Mapping[str, Any], pair: int) -> None:
+    options: dict[str, Any] = {"method": told["ensemble"]}
+    if "functional_difference" in told["ensemble"]:
+        options |= {"assignment": "greedy", "num_examples": 2048}
+    if "subspace" in told["ensemble"]:
+        options |= {"strength": 1, "regularizer": "squared_cosine"}
+    cell = {"dataset": told["dataset"], "architecture": "mlp", "width": 1024, "depth": 1, "label_noise": 0.0}
+    name = f"{told['dataset']}-{pair}-{told['ensemble']}"
+    tables["ensembles"][name] = row(
+        "ensembles",
+        name,
+        **cell,
+        cell_id=told["dataset"],
+        pair_id=f"{told['dataset']}-{pair}",
+        method=told["ensemble"],
+        method_json=json.dumps(options, sort_keys=True),
+        checkpoint=None,
+        row=None,
+        test_weight_average_error=told["error"] + 0.001 * pair,
+    )
 
 
 def _add(tables: dict[str, dict[str, dict[str, Any]]], told: Mapping[str, Any], pair: int) -> None:
