@@ -34,6 +34,7 @@ def print_plan(plan: Plan, store: str) -> None:
             size(entry["bytes"]),
         ]
         for kind, entry in plan.summary()["kinds"].items()
+        if entry["items"] or plan.sweep.networks
     ]
     out.print(table(f"Sweep {plan.sweep.name}, store {store}", columns, rows))
     for name in datasets_needed(plan):
@@ -47,10 +48,11 @@ def print_plan(plan: Plan, store: str) -> None:
         say(out, "All that is left is held back; a run would do nothing.")
     else:
         workers = f"{plan.num_slots} worker{'s' if plan.num_slots > 1 else ''}"
+        epochs = "Networks are counted at max_epochs until some of their cell have stopped. "
         say(
             out,
             f"About {duration(plan.wall_seconds)} on {workers} of this machine, and some {STARTUP_SECONDS} s "
-            "to start them. Networks are counted at max_epochs until some of their cell have stopped. "
+            f"to start them. {epochs if plan.num_to_do('network') else ''}"
             f"Estimated from {plan.rates.source}.",
         )
         say(out, totals_line(totals(plan)))

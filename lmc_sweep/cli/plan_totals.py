@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.cli.console import size
+from lmc_sweep.kinds import ALWAYS_SHOWN, KIND_NAMES
 
 if TYPE_CHECKING:
     from lmc_sweep.planning.plan import Plan
@@ -16,17 +17,19 @@ GPU_FLOPS_PER_SECOND = 10e12
 
 @dataclass(frozen=True)
 class Totals:
-    """A plan in four numbers.
+    """A plan in a few numbers.
 
     Attributes:
         num_networks: All that the sweep asks for, done or not.
         num_pairs: Pairs of networks whose barriers it asks for, each once whatever the methods.
+        num_others: Items of other studies, by kind.
         gpu_hours: Of what is left, by the cost model, for a GPU of GPU_FLOPS_PER_SECOND, one item at a time.
         bytes: That what is left adds to the store.
     """
 
     num_networks: int
     num_pairs: int
+    num_others: dict[str, int]
     gpu_hours: float
     bytes: int
 
@@ -44,6 +47,9 @@ def totals(plan: Plan) -> Totals:
     return Totals(
         num_networks=len(plan.items["network"]),
         num_pairs=len(pairs),
+        num_others={
+            kind: len(of_kind) for kind, of_kind in plan.items.items() if of_kind and kind not in ALWAYS_SHOWN
+        },
         gpu_hours=round(sum(on_gpu.seconds(item) for item in left) / 3600, 3),
         bytes=sum(stored_bytes(item) for item in left),
     )
@@ -51,9 +57,11 @@ def totals(plan: Plan) -> Totals:
 
 def totals_line(found: Totals) -> str:
     """The totals as a sentence, with what they assume."""
-    pairs = f", {found.num_pairs:,} pairs" if found.num_pairs else ""
+    counts = {"networks": found.num_networks, "pairs": found.num_pairs}
+    counts |= {KIND_NAMES[kind]: number for kind, number in found.num_others.items()}
+    told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
     return (
-        f"In all {found.num_networks:,} networks{pairs}. What is left takes {_hours(found.gpu_hours)} of a "
+        f"In all {told or 'nothing'}. What is left takes {_hours(found.gpu_hours)} of a "
         f"GPU that multiplies at {GPU_FLOPS_PER_SECOND / 1e12:g} TFLOP/s, and {size(found.bytes)} of storage."
     )
 

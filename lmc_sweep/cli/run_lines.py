@@ -49,7 +49,8 @@ def _endings(result: RunResult, store: str) -> list[str]:
     from lmc_sweep.execution.causes import CAUSES
 
     assert result.progress is not None
-    counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in result.progress.kinds.items())
+    kinds = {kind: k for kind, k in result.progress.kinds.items() if k.total}
+    counts = ", ".join(f"{k.done}/{k.total} {KIND_NAMES[kind]}" for kind, k in kinds.items())
     ending = "Interrupted" if result.interrupted else "Stopped" if result.stop_reason else "Finished"
     lines = [f"{ending} after {duration(result.seconds)}: {counts}. Store: {store}"]
     if result.stop_reason and not result.interrupted:
