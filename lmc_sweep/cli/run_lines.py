@@ -35,13 +35,26 @@ def print_summary(result: RunResult) -> None:
         barriers = barrier_lines(*barrier_summary(result.store, name, split), split, store)
     except (StoreError, OSError) as error:  # the store may be what the run stopped for
         barriers = [f"The barriers cannot be read now: {error}"]
-    for line in barriers:
+    for line in (*barriers, *_of_random_networks(result)):
         say(out, line)
     if result.progress is not None:
         for line in _endings(result, store):
             say(out, line)
     for line in held_back_lines(plan, store):
         say(out, line)
+
+
+def _of_random_networks(result: RunResult) -> list[str]:
+    """Slopes of random networks, where the sweep asks for them."""
+    if not result.plan.items["initialization"]:
+        return []
+    from lmc_sweep.analysis.initialization_rows import read
+    from lmc_sweep.cli.initialization_lines import initialization_lines
+
+    try:
+        return initialization_lines(read(result.store, result.plan.sweep.name)[0])
+    except (StoreError, OSError) as error:
+        return [f"The results cannot be read now: {error}"]
 
 
 def _endings(result: RunResult, store: str) -> list[str]:
