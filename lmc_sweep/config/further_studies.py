@@ -6,7 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmc_sweep.config import all_pairs_study, canonical_study, ensembles_study, initialization_study
+from lmc_sweep.config import (
+    all_pairs_study,
+    canonical_study,
+    ensembles_study,
+    initialization_study,
+    permutation_paths_study,
+)
 from lmc_sweep.config.sweep import Cell
 
 
@@ -28,6 +34,9 @@ READERS: dict[str, StudyReader] = {
     "canonical": StudyReader(canonical_study.read),
     "ensembles": StudyReader(ensembles_study.read),
     "initialization": StudyReader(initialization_study.read, needs_networks=lambda asked: False),
+    "permutation_paths": StudyReader(
+        permutation_paths_study.read, needs_networks=lambda asked: bool(asked.needs_networks)
+    ),
 }
 """By key of the sweep file."""
 

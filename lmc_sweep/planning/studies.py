@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmc_sweep.config.sweep import Cell
-from lmc_sweep.planning import study_all_pairs, study_canonical, study_ensembles, study_initialization
+from lmc_sweep.planning import (
+    study_all_pairs,
+    study_canonical,
+    study_ensembles,
+    study_initialization,
+    study_permutation_paths,
+)
 from lmc_sweep.planning.item_classes import Item, NetworkItem, StudyItem
 
 
@@ -35,6 +41,9 @@ STUDIES: dict[str, StudyPlanning] = {
     "canonical": StudyPlanning(study_canonical.CanonicalFormItem, study_canonical.items),
     "ensembles": StudyPlanning(study_ensembles.EnsembleItem, study_ensembles.items),
     "initialization": StudyPlanning(study_initialization.InitializationItem, study_initialization.items),
+    "permutation_paths": StudyPlanning(
+        study_permutation_paths.PermutationPathItem, study_permutation_paths.items
+    ),
 }
 """By key of the sweep file."""
 

@@ -15,6 +15,7 @@ from lmc_sweep.execution.bodies.canonical import canonical_batch
 from lmc_sweep.execution.bodies.ensembles import ensembles_batch
 from lmc_sweep.execution.bodies.initialization import initialization_batch
 from lmc_sweep.execution.bodies.measure import measure_batch
+from lmc_sweep.execution.bodies.permutation_paths import permutation_paths_batch
 from lmc_sweep.execution.bodies.train import train_batch
 from lmc_sweep.execution.task import Machine
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, NetworkItem
@@ -22,6 +23,7 @@ from lmc_sweep.planning.study_all_pairs import BarrierMatrixItem
 from lmc_sweep.planning.study_canonical import CanonicalFormItem
 from lmc_sweep.planning.study_ensembles import EnsembleItem
 from lmc_sweep.planning.study_initialization import InitializationItem
+from lmc_sweep.planning.study_permutation_paths import PermutationPathItem
 from lmc_sweep.store.store import Store
 
 __all__ = ["BODIES", "align_batch", "measure_batch", "train_batch"]
@@ -34,4 +36,5 @@ BODIES: dict[str, Callable[[Store, Sequence[Any], Machine], None]] = {
     CanonicalFormItem.kind: canonical_batch,
     EnsembleItem.kind: ensembles_batch,
     InitializationItem.kind: initialization_batch,
+    PermutationPathItem.kind: permutation_paths_batch,
 }
