@@ -52,6 +52,14 @@ SECTIONS: tuple[tuple[str, Callable[[Scope], Section]], ...] = (
 One without blocks, of a study that was not asked, is left out.
 """
 
+ABOUT = {
+    "Density plot": "barrier",
+    "Statistical comparison": "barrier",
+    "Barriers": "barrier",
+    "Cells": "network",
+}
+"""The kind of item that a section is about: it is left out where only others are asked for."""
+
 
 def gather(
     store: Store,
@@ -76,9 +84,18 @@ def gather(
         headline=_headline(scope),
         warnings=(*scope.trouble, *_warnings(store)),
         cells=scope.cells,
-        sections=tuple(one for one in (made(scope, *each) for each in SECTIONS) if one.blocks),
+        sections=tuple(
+            one
+            for one in (made(scope, name, make) for name, make in SECTIONS if _is_told(scope, name))
+            if one.blocks
+        ),
         footer=f"Written by lmc_sweep {__version__}. The file holds everything that it shows.",
     )
+
+
+def _is_told(scope: Scope, name: str) -> bool:
+    """Whether what a section is about is asked for."""
+    return name not in ABOUT or scope.concerns(ABOUT[name])
 
 
 def made(scope: Scope, name: str, make: Callable[[Scope], Section]) -> Section:

@@ -7,10 +7,11 @@ from typing import Any
 from lmc_sweep.analysis.density import CONTROLS
 from lmc_sweep.analysis.progress import SweepStatus, sweep_status
 from lmc_sweep.errors import SweepError
-from lmc_sweep.kinds import KIND_NAMES
+from lmc_sweep.kinds import ALWAYS_SHOWN, KIND_NAMES, KINDS
 from lmc_sweep.report.model import Note, Progress, ProgressBars, Section, Summary, Tile, Tiles
 from lmc_sweep.report.scope import WHOLE, Scope
 from lmc_sweep.report.wording import counted, duration, moment, number
+from lmc_sweep.store.schema import TABLE_OF_KIND
 
 
 def overview(scope: Scope) -> Section:
@@ -28,14 +29,28 @@ def headline(scope: Scope) -> tuple[str, ...]:
     statuses = [sweep_status(scope.store, name) for name in scope.sweeps]
     found = _counts(scope)
     told = [
-        f"{counted(found['networks'], 'network')} in {counted(len(scope.cells), 'cell')}, "
-        f"{counted(found['pairs'], 'pair')}, {counted(found['barriers'], 'barrier')}.",
+        _in_all(scope, found),
         " ".join(_completeness(status) for status in statuses) or "No sweep is recorded.",
     ]
     told += _falls(scope)
     if found["first"] is not None:
         told.append(f"Results from {moment(found['first'])} to {moment(found['last'])} UTC.")
     return tuple(told)
+
+
+def _in_all(scope: Scope, found: dict[str, Any]) -> str:
+    """How much there is, of what is asked for."""
+    parts = [f"{counted(found['networks'], 'network')} in {counted(len(scope.cells), 'cell')}"]
+    parts = parts if scope.concerns("network") else []
+    if scope.concerns("barrier"):
+        parts += [counted(found["pairs"], "pair"), counted(found["barriers"], "barrier")]
+    parts += [f"{num:,} {_name(kind, num)}" for kind, num in found["others"].items()]
+    return f"{', '.join(parts)}."
+
+
+def _name(kind: str, number_of: int) -> str:
+    """A kind in words: 1 barrier matrix, 2 barrier matrices."""
+    return kind.replace("_", " ") if number_of == 1 else KIND_NAMES[kind]
 
 
 def _falls(scope: Scope) -> list[str]:
@@ -86,8 +101,31 @@ def _counts(scope: Scope) -> dict[str, Any]:
             count(DISTINCT (pair_id, member_a, member_b)) FILTER (world = 'real') AS real_pairs,
             count(DISTINCT (pair_id, member_a, member_b)) FILTER (world = 'model') AS model_pairs,
             min(created_at) AS b_first, max(created_at) AS b_last FROM barriers WHERE {barriers})""")
-    times = [found[name] for name in ("n_first", "n_last", "b_first", "b_last") if found[name] is not None]
-    return {**found, "first": min(times, default=None), "last": max(times, default=None)}
+    names = ("n_first", "n_last", "b_first", "b_last")
+    others = _others(scope)
+    times = [row[name] for row in (found, *others.values()) for name in names if row.get(name) is not None]
+    return {
+        **found,
+        "others": {kind: row["num"] for kind, row in others.items()},
+        "other_seconds": sum(row["seconds"] for row in others.values()),
+        "first": min(times, default=None),
+        "last": max(times, default=None),
+    }
+
+
+def _others(scope: Scope) -> dict[str, dict[str, Any]]:
+    """Rows of other studies by kind: their number, seconds of work, first and last time."""
+    found = {}
+    for kind in KINDS:
+        if kind in ALWAYS_SHOWN or not scope.concerns(kind):
+            continue
+        (row,) = scope.ask(f"""
+            SELECT count(*) AS num, coalesce(sum(measure_seconds), 0) AS seconds,
+                min(created_at) AS n_first, max(created_at) AS n_last
+            FROM {TABLE_OF_KIND[kind].name} WHERE {scope.of_sweep(kind)}""")
+        if row["num"]:
+            found[kind] = row
+    return found
 
 
 def _tiles(scope: Scope, statuses: list[SweepStatus]) -> Tiles:
@@ -96,25 +134,28 @@ def _tiles(scope: Scope, statuses: list[SweepStatus]) -> Tiles:
     failed = sum(kind.failed for status in statuses for kind in status.kinds.values())
     attempts = sum(sum(status.attempts.values()) for status in statuses)
     worlds = f"{found['real_pairs']:,} real world, {found['model_pairs']:,} our model"
-    seconds = found["train_seconds"] + found["align_seconds"] + found["measure_seconds"]
-    shares = (
-        f"train {duration(found['train_seconds'])}, align {duration(found['align_seconds'])}, "
-        f"measure {duration(found['measure_seconds'])}"
-    )
-    return Tiles(
-        (
-            Tile("Networks", f"{found['networks']:,}", f"{counted(len(scope.cells), 'cell')}"),
+    measured = found["measure_seconds"] + found["other_seconds"]
+    shares = {"train": found["train_seconds"], "align": found["align_seconds"], "measure": measured}
+    told = ", ".join(f"{name} {duration(seconds)}" for name, seconds in shares.items())
+    tiles: list[Tile] = []
+    if scope.concerns("network"):
+        tiles.append(Tile("Networks", f"{found['networks']:,}", f"{counted(len(scope.cells), 'cell')}"))
+    if scope.concerns("barrier"):
+        tiles += [
             Tile("Pairs", f"{found['pairs']:,}", worlds),
             Tile("Alignments", f"{found['alignments']:,}", counted(len(scope.methods), "method")),
             Tile("Barriers", f"{found['barriers']:,}", _diverged(found["diverged"])),
-            Tile(
-                "Failed items",
-                f"{failed:,}",
-                f"{counted(attempts, 'attempt')} lost and made again" if attempts else "no attempt lost",
-            ),
-            Tile("Worker time", duration(seconds), shares),
-        )
-    )
+        ]
+    tiles += [Tile(KIND_NAMES[kind].capitalize(), f"{num:,}") for kind, num in found["others"].items()]
+    tiles += [
+        Tile(
+            "Failed items",
+            f"{failed:,}",
+            f"{counted(attempts, 'attempt')} lost and made again" if attempts else "no attempt lost",
+        ),
+        Tile("Worker time", duration(sum(shares.values())), told if scope.concerns("network") else ""),
+    ]
+    return Tiles(tuple(tiles))
 
 
 def _diverged(number_of: int) -> str:

@@ -13,6 +13,7 @@ from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.summary import cell_labels
 from lmc_sweep.errors import SweepError
 from lmc_sweep.report.model import Cell
+from lmc_sweep.store.schema import TABLE_OF_KIND
 from lmc_sweep.store.sql_text import literal
 
 if TYPE_CHECKING:
@@ -59,6 +60,16 @@ class Scope:
         """A condition of SQL: that the sweep asks for the row; true of all rows where there is no sweep."""
         return asked_by(self.sweep, kind)
 
+    def concerns(self, kind: str) -> bool:
+        """Whether there are items of a kind, or might be: not where sweeps ask for others alone."""
+        of_sweep = "" if self.sweep is None else f" WHERE sweep = {literal(self.sweep)}"
+        try:
+            kinds = {row["kind"] for row in self.ask(f"SELECT DISTINCT kind FROM sweep_items{of_sweep}")}
+            rows = f"SELECT count(*) AS num FROM {TABLE_OF_KIND[kind].name} WHERE {self.of_sweep(kind)}"
+            return not kinds or kind in kinds or self.ask(rows)[0]["num"] > 0
+        except SweepError:  # what cannot be read is told where it would stand
+            return True
+
     def ask(self, query: str) -> list[dict[str, Any]]:
         """Rows that one SELECT answers."""
         rows: list[dict[str, Any]] = self.store.answer(query).to_pylist()
@@ -70,7 +81,7 @@ def asked_by(sweep: str | None, kind: str) -> str:
     if sweep is None:
         return "true"
     asked = f"SELECT item_id FROM sweep_items WHERE sweep = {literal(sweep)} AND kind = '{kind}'"
-    return f"{kind}_id IN ({asked})"
+    return f"{TABLE_OF_KIND[kind].key} IN ({asked})"
 
 
 def make_scope(store: Store, named: str, sweep: str | None, claims: Path | None) -> Scope:
