@@ -45,7 +45,7 @@ def test_the_papers_files_plan_on_any_machine(file: Path) -> None:
 
 def test_the_papers_files_share_its_3528_networks() -> None:
     """The 168 cells of 21 networks, each trained once; noisy labels and cells of a hundred come on top."""
-    further = ("figure16_label_noise", "figure18_all_pairs", "figure18_pairs")
+    further = ("figure16_label_noise", "figure18_all_pairs", "figure18_one_frame", "figure18_pairs")
     asked = {file.stem: items(load_sweep(file))["network"] for file in PAPER}
     shared = {item.id: item.cell_id for name, of in asked.items() if name not in further for item in of}
     assert 3528 == len(shared)
