@@ -28,7 +28,7 @@ from workers.training.optimizers import optimizer_of
 from workers.training.streams import NoiseSeeds
 
 PIECE = 1 << 14
-"""Entries of a tensor of one network that are looked at together: what is done to them stays in the cache."""
+"""Entries of a tensor of one network that are looked at together on a CPU, so that they stay in its cache."""
 
 Piece = tuple[bool, list[Tensor]]
 """Whether these are weights rather than biases; and (N, PIECE at most) of every buffer."""
@@ -89,8 +89,9 @@ class LineGroup(MLPGroup):
         self._moments = [
             [torch.zeros_like(self._flat) for _ in range(self._rule.num_moments)] for _ in self._ends
         ]
-        self._strengths, self._powers = torch.zeros((2, num_slots), dtype=torch.float64)
-        self._alphas = torch.zeros((num_slots, 1), dtype=torch.float64)
+        self._strengths, self._powers = torch.zeros((2, num_slots), dtype=torch.float64, device=device)
+        self._is_held_apart = False
+        self._near, self._far = torch.empty((2, num_slots, 0), dtype=dtype, device=device)
         self._step = 0
         self._pull: Pull | None = None
         self._cut_up: dict[str, list[Piece]] = {}
@@ -106,6 +107,7 @@ class LineGroup(MLPGroup):
                 block[slot].zero_()
         self._rates[slot], self._num_steps[slot] = 0.0, 0
         self._strengths[slot], self._powers[slot] = params[STRENGTH], params[POWER]
+        self._is_held_apart = bool(self._strengths.any())
 
     def read(self, slot: int) -> Params:
         """A copy of the ends of the line in a slot; see ``ends_of``."""
@@ -127,7 +129,8 @@ class LineGroup(MLPGroup):
         self._ends = [kept(end) for end in self._ends]
         self._moments = [[kept(moment) for moment in moments] for moments in self._moments]
         self._num_steps = [self._num_steps[slot] for slot in slots]
-        self._strengths, self._powers = self._strengths[slots], self._powers[slots]
+        self._strengths, self._powers = self._strengths[index], self._powers[index]
+        self._is_held_apart = bool(self._strengths.any())
         self._cut_up = {}
         super().keep(slots)
 
@@ -151,10 +154,9 @@ class LineGroup(MLPGroup):
             noise_seeds: From slot and step to the seed that says where on the line the step is taken.
         """
         steps = range(-(-order.shape[1] // self.batch_size))
-        self._alphas = torch.tensor(
-            [[noise_seeds(slot, step) / 2**63 for step in steps] for slot in range(self.num_slots)],
-            dtype=torch.float64,
-        )
+        drawn = [[noise_seeds(slot, step) / 2**63 for step in steps] for slot in range(self.num_slots)]
+        alphas = torch.tensor(drawn, dtype=torch.float64)
+        self._near, self._far = (1 - alphas).to(self._flat), alphas.to(self._flat)  # each rounded once
         self._step = 0
         return super().epoch(inputs, order, labels, learning_rates, weight_decays, noise_seeds)
 
@@ -171,17 +173,18 @@ class LineGroup(MLPGroup):
     def _go_to_point(self) -> None:
         """Puts the networks at alpha where gradients are taken, and looks how the ends lie."""
         near, far = self._shares()
-        products = torch.zeros((3, self.num_slots), dtype=torch.float64)
-        is_held_apart = bool(self._strengths.any())
+        products = torch.zeros_like(self._strengths).repeat(3, 1)
         for is_weight, (point, first, second) in self._pieces("point"):
             torch.mul(first, near, out=point)
             point += second * far
-            if is_weight and is_held_apart:
+            if is_weight and self._is_held_apart:
                 for total, x, y in zip(
                     products, (first, first, second), (second, first, second), strict=True
                 ):
-                    total += (x * y).sum(1).cpu()
-        self._pull = pull(products, self._strengths, self._powers).to(self._flat) if is_held_apart else None
+                    total += (x * y).sum(1)
+        self._pull = (
+            pull(products, self._strengths, self._powers).to(self._flat) if self._is_held_apart else None
+        )
 
     def _update(self, decay: Float[Tensor, "N 1 1"] | None) -> None:
         """One step of both ends from the gradients in the buffer."""
@@ -205,9 +208,9 @@ class LineGroup(MLPGroup):
         self._step += 1
 
     def _shares(self) -> tuple[Float[Tensor, "N 1"], Float[Tensor, "N 1"]]:
-        """1 - alpha and alpha of this step, each rounded once."""
-        alpha = self._alphas[:, self._step].unsqueeze(1)
-        return (1 - alpha).to(self._flat), alpha.to(self._flat)
+        """1 - alpha and alpha of this step."""
+        step = slice(self._step, self._step + 1)
+        return self._near[:, step], self._far[:, step]
 
     def _parted(self, flat: Tensor) -> list[Tensor]:
         """The blocks of a buffer, network axis first: all weights, then all biases."""
@@ -225,6 +228,7 @@ class LineGroup(MLPGroup):
         """Views of the same entries of some buffers."""
         num_weights = len(self._weights)
         for number, blocks in enumerate(zip(*(self._parted(flat) for flat in flats), strict=True)):
-            lying = [torch.split(block.flatten(1), PIECE, dim=1) for block in blocks]
+            size = PIECE if self._flat.device.type == "cpu" else blocks[0][0].numel()
+            lying = [torch.split(block.flatten(1), size, dim=1) for block in blocks]
             for parts in zip(*lying, strict=True):
                 yield number < num_weights, list(parts)
