@@ -32,7 +32,13 @@ def register(app: typer.Typer) -> None:
 def verify_command(
     store: StorePath,
     sample: Annotated[
-        int, typer.Option("--sample", min=0, metavar="N", help="Measure N barriers, drawn at random, again.")
+        int,
+        typer.Option(
+            "--sample",
+            min=0,
+            metavar="N",
+            help="Measure N barriers, drawn at random, again; without any, N results of other studies.",
+        ),
     ] = 0,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, metavar="S", help="Which N; without it, others each time.")
@@ -104,27 +110,26 @@ class _Watch:
 
 
 def _sampled(store: Store, count: int, seed: int, sweep: str | None, user_code: bool) -> list[Sampled]:
-    """Barriers that were measured again."""
-    from lmc_sweep.execution.sampling import draw, sample
+    """Barriers that were measured again, or results of other studies."""
+    from lmc_sweep.execution.sampling import draw, drawable, sample
 
     if not count:
         return []
-    ids = store.ids("barrier")
-    if sweep is not None:
-        ids &= store.item_ids(sweep, "barrier")
-    drawn = sample(store, draw(ids, count, seed), user_code=user_code)
+    kinds = drawable(store, sweep)
+    drawn = sample(store, {key: kinds[key] for key in draw(kinds, count, seed)}, user_code=user_code)
     return [replace(one, reason=redact(one.reason)) for one in drawn]
 
 
 def _requeued(store: Store, only: str | None) -> list[dict[str, Any]]:
     """Per sweep, the items by kind that its next run computes, and the command."""
-    from lmc_sweep.planning.items import KINDS
+    from lmc_sweep.kinds import ALWAYS_SHOWN, KINDS
 
     found = []
     for name in store.sweeps():
         if only not in (None, name):
             continue
         missing = {kind: len(store.item_ids(name, kind) - store.ids(kind)) for kind in KINDS}
+        missing = {kind: count for kind, count in missing.items() if count or kind in ALWAYS_SHOWN}
         if any(missing.values()):
             file = shlex.quote(store.sweep_file(name))
             command = f"lmc-sweep run {file} --store {shlex.quote(store.uri)}"
@@ -143,13 +148,16 @@ def _as_json(
     """What ``--json`` prints."""
     import math
 
-    drawn = []
+    drawn: dict[str, list[dict[str, Any]]] = {"barriers": [], "others": []}
     for one in sampled:
         columns = {
             part.name: part.difference if math.isfinite(part.difference) else None for part in one.compared
         }
-        told = {"barrier_id": one.id, "verdict": one.verdict, "same_environment": one.same_environment}
-        drawn.append({**told, "reason": one.reason or None, "differences": columns})
+        is_barrier = one.kind == "barrier"
+        name: dict[str, Any] = {"barrier_id": one.id} if is_barrier else {"kind": one.kind, "id": one.id}
+        told = {**name, "verdict": one.verdict, "same_environment": one.same_environment}
+        entry = {**told, "reason": one.reason or None, "differences": columns}
+        drawn["barriers" if is_barrier else "others"].append(entry)
     return {
         "clean": found.is_clean,
         "findings": [asdict(finding) for finding in found.findings],
@@ -161,5 +169,5 @@ def _as_json(
         "lost": {kind: sorted(ids) for kind, ids in found.lost.items()},
         "moved": moved,
         "requeued": requeued,
-        "sample": {"seed": seed, "barriers": drawn} if seed is not None else None,
+        "sample": {"seed": seed, **drawn} if seed is not None else None,
     }

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lmc_sweep.cli.console import duration, say, size, table
+from lmc_sweep.cli.console import counted, duration, say, size, table
 from lmc_sweep.kinds import KIND_NAMES
 
 if TYPE_CHECKING:
@@ -89,25 +89,29 @@ def _show_counts(out: Console, found: Verification, sweep: str | None) -> None:
 
 
 def show_sample(out: Console, sampled: Sequence[Sampled], seed: int) -> None:
-    """How barriers that were measured again compare."""
-    from lmc_sweep.execution.sampling import CANNOT, LEFT_OUT, MEASURED
+    """How results that were computed again compare."""
+    from lmc_sweep.execution.sampling import CANNOT, LEFT_OUT
 
     if not sampled:
         return
+    kinds = Counter(one.kind for one in sampled)
     verdicts = Counter(one.verdict for one in sampled)
     told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
     same = sum(one.same_environment for one in sampled)
     measured = sum(bool(one.compared) for one in sampled)
-    say(out, f"{len(sampled)} barriers drawn with --seed {seed}: {told}.")
+    counts = ", ".join(counted(count, kind) for kind, count in kinds.items())
+    say(out, f"{counts} drawn with --seed {seed}: {told}.")
     if measured:
-        say(out, f"{same} of {measured} were measured by code, packages and hardware like these.")
+        say(out, f"{same} of {measured} were computed by code, packages and hardware like these.")
         worst: dict[str, float] = defaultdict(float)
         unequal: Counter[str] = Counter()
+        known: Counter[str] = Counter()
         for one in sampled:
             for part in one.compared:
+                known[part.name] += 1
                 worst[part.name] = max(worst[part.name], part.difference)
                 unequal[part.name] += part.difference != 0
-        rows = [[name, measured - unequal[name], unequal[name], f"{worst[name]:.3g}"] for name in MEASURED]
+        rows = [[name, known[name] - unequal[name], unequal[name], f"{worst[name]:.3g}"] for name in worst]
         out.print(table("", ["column", "equal", "not equal", "largest difference"], rows))
     for one in [one for one in sampled if one.verdict in (CANNOT, LEFT_OUT)][:SHOWN]:
         say(out, f"  {one.id}: {one.verdict}: {one.reason}")
