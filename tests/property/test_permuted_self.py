@@ -20,7 +20,9 @@ from workers.permutation_points import (
     path_to_permuted_self,
     with_ones,
 )
+from workers.permutation_points.merging import Merging
 from workers.permutation_points.permuted_self import in_order, losses_between, swapped
+from workers.permutation_points.whole_paths import whole_path
 
 SHAPE = DenseShape((2, 4, 3, 1), "tanh")
 
@@ -117,3 +119,22 @@ def test_paths_that_have_not_met_and_times_outside_are_refused() -> None:
         way.at(torch.tensor([1.5]))
     with pytest.raises(ValueError, match="order"):
         path_to_permuted_self(SHAPE, found[0], [0, 1, 2])
+
+
+def test_losses_entered_are_those_of_the_last_minimum_at_the_next_distance() -> None:
+    """All but the distance as it was. Nothing that minimization finds there is higher."""
+    loss, teacher, found = paths()
+    for path in found[:3]:
+        merging = Merging.of(loss, 1, [path.pair])
+        assert len(path.losses) == len(path.entered)
+        assert path.entered[0] == pytest.approx(float(loss(teacher)[0]), abs=1e-25)
+        for k in range(1, len(path.losses) - 1):
+            before, distance = path.networks[k - 1].unsqueeze(0), torch.tensor([path.distances[k]])
+            moved = merging.networks(merging.variables(before), distance.double())
+            assert path.entered[k] == pytest.approx(float(loss(moved)[0]), rel=1e-6)
+        assert all(at <= entered + 1e-18 for at, entered in zip(path.losses, path.entered, strict=True))
+        whole = whole_path(loss, path)
+        assert whole.barrier <= (whole.barrier_entered or 0)
+    schedule = DistanceSchedule(num_steps=3, multipliers=(1e-3, 1.0), max_evaluations=20)
+    (penalized,) = find_paths(loss, teacher, 1, [(0, 1)], schedule)
+    assert whole_path(loss, penalized).barrier_entered is None

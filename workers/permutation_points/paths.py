@@ -73,6 +73,8 @@ class MergingPath:
         layer, pair: The hidden layer, from 1, and its neurons l and m.
         distances: Length of theta_m - theta_l, biases included.
         losses: Minimal loss at this distance; of a penalty, the loss without it.
+        entered: The loss as the distance has just become this one, all else as it was: from there
+            minimization falls. Empty for a penalty, under which the loss alone may rise.
         gradient_norms: What was left of the gradient with respect to the free variables.
         num_evaluations: Of loss and gradient.
         outcomes: Why the minimization at this distance ended.
@@ -83,6 +85,7 @@ class MergingPath:
     pair: tuple[int, int]
     distances: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    entered: list[float] = field(default_factory=list)
     gradient_norms: list[float] = field(default_factory=list)
     num_evaluations: list[int] = field(default_factory=list)
     outcomes: list[PathOutcome] = field(default_factory=list)
@@ -128,6 +131,9 @@ def find_paths(
     while len(alive):
         descent.advance(lambda variables, at=stage, of=route: of.evaluate(variables, at))  # type: ignore[misc]
         spent += 1
+        if schedule.multipliers is None:
+            for row in (spent == 1).nonzero().flatten().tolist():
+                paths[int(alive[row])].entered.append(float(descent.values[row]))
         norms = descent.gradients.norm(dim=1)
         reached = (norms <= schedule.gradient_norm) & descent.values.isfinite()
         done = reached | descent.is_stalled | (spent >= schedule.max_evaluations)

@@ -35,6 +35,7 @@ class WholePath:
         output_distances: Length of the difference of their output weights.
         gradient_norms: Of the loss by all weights and biases.
         losses_between: Halfway between a point and the next one, on the straight line by weights.
+        losses_entered: For every stage, the loss as its distance begins; empty for a penalty.
         free_gradient_norms: What minimization left of the gradient by its variables, for every stage.
         num_evaluations: Of loss and gradient, for every stage.
         outcomes: Why minimization ended, for every stage.
@@ -49,6 +50,7 @@ class WholePath:
     output_distances: list[float]
     gradient_norms: list[float]
     losses_between: list[float]
+    losses_entered: list[float]
     free_gradient_norms: list[float]
     num_evaluations: list[int]
     outcomes: list[PathOutcome]
@@ -68,6 +70,17 @@ class WholePath:
     def barrier_between(self) -> float:
         """The same with what lies halfway between the points: never below it."""
         return max(*self.losses, *self.losses_between) - self.losses[0]
+
+    @property
+    def barrier_entered(self) -> float | None:
+        """The same with the losses at which minimization began; None for a penalty.
+
+        Down to the next distance at once, then downhill: all points of that way are at most as high. That is
+        so of the points that minimization accepts, and straight lines between minima may be far above.
+        """
+        if not self.losses_entered:
+            return None
+        return max(*self.losses, *self.losses_entered) - self.losses[0]
 
     @property
     def kind(self) -> PathKind:
@@ -98,6 +111,7 @@ def whole_path(loss: Loss, path: MergingPath, labels: Int64[Tensor, " B"] | None
         output_distances=merging.output_distances(networks).tolist(),
         gradient_norms=gradient_norms.tolist(),
         losses_between=between.tolist(),
+        losses_entered=list(path.entered),
         free_gradient_norms=list(path.gradient_norms),
         num_evaluations=list(path.num_evaluations),
         outcomes=list(path.outcomes),

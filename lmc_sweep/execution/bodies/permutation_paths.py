@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 
 _NOT_FOUND: dict[str, Any] = {
     **dict.fromkeys(("kind", "cosine", "start_loss", "start_error", "point_loss", "point_error")),
-    **dict.fromkeys(("barrier", "barrier_between", "error_barrier", "errors", "is_converged")),
+    **dict.fromkeys(("barrier", "barrier_between", "barrier_entered", "error_barrier")),
+    **dict.fromkeys(("errors", "is_converged")),
     **{"times": [0.0], "losses": [None]},
-    **{name: [] for name in ("losses_between", "distances", "squared_distances", "output_distances")},
+    **{
+        name: []
+        for name in ("losses_between", "losses_entered", "distances", "squared_distances", "output_distances")
+    },
     **{name: [] for name in ("gradient_norms", "free_gradient_norms", "num_evaluations", "outcomes")},
 }
 """Columns of a network that diverged."""
@@ -148,10 +152,12 @@ def _measured(path: WholePath) -> dict[str, Any]:
         "point_error": None if errors is None else errors[middle],
         "barrier": path.barrier if is_whole else None,
         "barrier_between": path.barrier_between if is_whole else None,
+        "barrier_entered": path.barrier_entered if is_whole else None,
         "error_barrier": None if errors is None else max(errors) - errors[0],
         "times": path.times,
         "losses": losses,
         "losses_between": _finite(path.losses_between),
+        "losses_entered": _finite(path.losses_entered),
         "errors": errors,
         "distances": _finite(path.distances),
         "squared_distances": _finite([distance**2 for distance in path.distances]),
