@@ -195,6 +195,35 @@ def test_a_wide_line_is_the_same_bits_in_any_company() -> None:
                 assert torch.equal(value[0], getattr(together, end)[name][k]), (end, name)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_line_that_waited_for_a_slot_is_the_same_bits(
+    optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two slots for five lines, the first of which explodes: what was in a slot before leaves no trace."""
+    dataset = toy()
+    rates = (1e30, 0.05, 0.3, 0.1, 0.2)
+    lines = [
+        line_of(
+            {"learning_rate": rate, "max_epochs": 2 + k % 3, "optimizer": optimizer, "weight_decay": 0.01},
+            {"width": 5},
+            (k, k + 20),
+            {"strength": 0.5 * k},
+        )
+        for k, rate in enumerate(rates)
+    ]
+    alone = [learn([line], dataset) for line in lines]
+    monkeypatch.setattr("workers.ensembles.lines._slots", lambda *_: 2)
+    together = learn(lines, dataset)
+    assert "diverged" == together.stop_reason[0]
+    assert ["max_epochs"] * 4 == list(together.stop_reason[1:])
+    for k, of_line in enumerate(alone):
+        assert of_line.epochs_trained[0] == together.epochs_trained[k]
+        for end in ("first", "second"):
+            for name, value in getattr(of_line, end).items():
+                actual = getattr(together, end)[name][k]
+                torch.testing.assert_close(value[0], actual, rtol=0, atol=0, equal_nan=True)
+
+
 @settings(max_examples=10, deadline=None)
 @given(
     cell=cells,
