@@ -178,3 +178,21 @@ def test_the_networks_and_the_examples_are_left_unchanged(scene: Scene) -> None:
     scene.curves(scene.a, scene.b)
 
     assert all(torch.equal(old, new) for old, new in zip(before, passed, strict=True))
+
+
+@pytest.mark.parametrize(("width", "depth"), [(3, 1), (8, 2)])
+def test_pairs_that_begin_at_one_network_have_the_figures_of_each_alone(width: int, depth: int) -> None:
+    """Bit for bit, in runs of one network and of several, though the first layer's product is shared."""
+    program = MLPProgram(width=width, depth=depth, num_inputs=64, num_classes=10)
+    networks = stack([program.initialize(seed) for seed in range(6)])
+    inputs = torch.randn((700, 64), generator=generator("test", width))
+    labels = torch.arange(700) % 10
+    firsts, seconds = [0, 0, 0, 1, 1, 2, 0], [1, 2, 3, 2, 3, 3, 4]
+    alphas = (0.0, 0.25, 0.5, 1.0)
+    found = interpolate(program, rows(networks, firsts), rows(networks, seconds), alphas, inputs, labels)
+    for k, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
+        alone = interpolate(
+            program, rows(networks, [first]), rows(networks, [second]), alphas, inputs, labels
+        )
+        assert torch.equal(alone.losses[0], found.losses[k])
+        assert torch.equal(alone.errors[0], found.errors[k])
