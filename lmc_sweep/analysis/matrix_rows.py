@@ -63,7 +63,8 @@ class Matrix:
     def known(self, way: str) -> np.ndarray:
         """The heights of one way, of the pairs that have any."""
         values = self.heights[way]
-        return values[~np.isnan(values)]
+        found: np.ndarray = values[~np.isnan(values)]
+        return found
 
     def share_below(self) -> float | None:
         """Share of pairs whose indirect barrier is below the direct one; None where no pair has both."""
