@@ -24,6 +24,8 @@ from lmc_sweep.figures import (
     label_noise,
     layers,
     pair_histograms,
+    path_barriers,
+    permutation_paths,
     planted_recovery,
     scatter,
     search_cost,
@@ -181,6 +183,18 @@ FIGURES: dict[str, Figure] = {
             summary="Distances between networks, raw and with their units in order, and averages of them",
             options=canonical_distances.OPTIONS,
             draw=canonical_distances.draw,
+        ),
+        Figure(
+            name="permutation_paths",
+            summary="Loss along paths on which two neurons of a layer change places",
+            options=permutation_paths.OPTIONS,
+            draw=permutation_paths.draw,
+        ),
+        Figure(
+            name="path_barriers",
+            summary="Loss and accuracy on the way to permutation points, and barriers of paths by width",
+            options=path_barriers.OPTIONS,
+            draw=path_barriers.draw,
         ),
     )
 }
