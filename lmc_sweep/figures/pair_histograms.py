@@ -140,12 +140,13 @@ def _before_and_after(of_cell: Sequence[Matrix], methods: Mapping[str, str]) -> 
 
 
 def _histograms(row: Sequence[Any], of_cell: Sequence[Matrix], looks: Mapping[str, Look]) -> None:
-    """An outline for each method, in the same bins and to the same height in all panels of a cell."""
+    """An outline for each method, in the same bins in all panels of a cell."""
     from matplotlib.ticker import MaxNLocator
 
     edges = _edges([one.known(way) for one in of_cell for way in WAYS])
-    most = 1
+    step = edges[1] - edges[0]
     for axes, way in zip(row, WAYS, strict=True):
+        most = 1
         for one in of_cell:
             values = one.known(way)
             if not len(values):
@@ -157,11 +158,8 @@ def _histograms(row: Sequence[Any], of_cell: Sequence[Matrix], looks: Mapping[st
             axes.stairs(counts, edges, fill=True, color=look.color, alpha=0.12)
             axes.plot([np.median(values)], [0], clip_on=False, zorder=4, **look.drawn(linestyle="none"))
         if not any(len(one.known(way)) for one in of_cell):
-            axes.text(
-                0.5, 0.5, "no such way", transform=axes.transAxes, ha="center", fontsize=7, color="#777777"
-            )
-    step = edges[1] - edges[0]
-    for axes in row:
+            told = "no such way"
+            axes.text(0.5, 0.5, told, transform=axes.transAxes, ha="center", fontsize=7, color="#777777")
         axes.set_xlim(edges[0] - (step / 4 if edges[0] < 0 else 0), edges[-1] + step / 4)
         axes.set_ylim(0, 1.08 * most)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
