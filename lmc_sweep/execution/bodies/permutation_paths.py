@@ -87,9 +87,9 @@ def _read(
         return [], torch.stack(drawn), teacher_points(teacher), None
     assert cell is not None
     places = store.origins([network_id for item in items for network_id in item.networks])
-    inputs = inputs_of(cell, "train", "cpu")[: items[0].num_examples]
-    labels = labels_of(cell.data, "train", cell.label_noise, "cpu")
-    return places, flattened(store.load_rows(places)), inputs, labels
+    some = slice(items[0].num_examples)
+    labels = labels_of(cell.data, "train", cell.label_noise, "cpu")[some]
+    return places, flattened(store.load_rows(places)), inputs_of(cell, "train", "cpu")[some], labels
 
 
 def _shape(item: PermutationPathItem) -> DenseShape:
