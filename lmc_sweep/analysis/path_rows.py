@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "path_id",
     "dataset",
+    "sizes",
     "activation",
     "width",
     "seed",
@@ -51,6 +52,7 @@ class Path:
     Attributes:
         path_id: Of its row.
         dataset: Where the network was trained; None for a random one.
+        sizes: Neurons of every layer of the network, inputs and outputs included.
         activation, width: Of the layer, and its neurons.
         seed: Of the network.
         layer, pair: The layer from 1, and the two neurons.
@@ -67,6 +69,7 @@ class Path:
 
     path_id: str
     dataset: str | None
+    sizes: tuple[int, ...]
     activation: str
     width: int
     seed: int
@@ -82,6 +85,12 @@ class Path:
     entered: Float64[ndarray, " stages"]
     errors: Float64[ndarray, " T"] | None
     distances: Float64[ndarray, " T"]
+
+    @property
+    def words(self) -> str:
+        """What the network is: ``random tanh 2-5-3, layer 1``."""
+        sizes = "-".join(map(str, self.sizes))
+        return f"{self.dataset or 'random'} {self.activation} {sizes}, layer {self.layer}"
 
     @property
     def num_half(self) -> int:
@@ -122,6 +131,7 @@ def path(row: dict[str, Any]) -> Path:
     return Path(
         path_id=row["path_id"],
         dataset=row["dataset"],
+        sizes=tuple(row["sizes"]),
         activation=row["activation"],
         width=row["width"],
         seed=row["seed"],

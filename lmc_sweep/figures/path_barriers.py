@@ -173,8 +173,8 @@ def _told(paths: Sequence[Path], pairs: str, height: str) -> str:
         "entered": "Right: highest loss less that of the start, with those at which minimization begins",
     }[height]
     return (
-        f"Two neurons of layer {one.layer} of {networks} come together at minimal loss, on the training "
-        f"examples; {chosen}, {seeds} networks of each width. Thin: each network. Thick: their mean. Markers "
-        f"at 0: the permutation point. Loss rises all the way on {kinds} of {counted(len(paths), 'path')}. "
+        f"Two neurons of layer {one.layer} of {networks} come together at minimal loss; {chosen}, {seeds} "
+        "networks of each width. Thin: each network. Thick: their mean. Markers at 0: the permutation "
+        f"point. Loss rises all the way on {kinds} of {counted(len(paths), 'path')}. "
         f"{highest}; mean with 95% bootstrap interval."
     )

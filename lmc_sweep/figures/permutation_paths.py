@@ -121,7 +121,7 @@ def _by_distance(axes: Any, one: Path, highest: float) -> None:
         begun = one.entered[: np.count_nonzero(distances)]
         high = begun > _LOWEST_SHARE * highest
         axes.plot(
-            distances[: len(begun)][high], begun[high], **ENTERED.drawn(markersize=2, markeredgewidth=0)
+            distances[: len(begun)][high], begun[high], **ENTERED.drawn(markersize=3.5, markeredgewidth=0)
         )
     axes.plot(distances[seen], losses[seen], zorder=3, **LOSS.drawn())
     axes.plot([zero], [one.point_loss], zorder=4, clip_on=False, **POINT.drawn(markersize=7))
@@ -139,8 +139,8 @@ def _told(chosen: Sequence[Path], of_network: Sequence[Path]) -> str:
     return (
         f"Layer {one.layer} ({one.width} {one.activation} units) of {where}, seed {one.seed}. Two neurons "
         "come together at minimal loss (t up to 1/4), share output weights at equal loss (up to 1/2), and go "
-        f"back with their places changed. Losses at the permutation points: {points}; the {len(of_network)} "
-        f"pairs measured reach {found} there, if differences below {SAME_LOSS:.1%} count as none. "
-        "Below: the way to the permutation point at distance 0, at the minima and as minimization begins; "
-        f"losses under {_LOWEST_SHARE:.0e} of the highest are left out."
+        f"back with their places changed. Losses at the permutation points: {points}; the "
+        f"{counted(len(of_network), 'pair')} measured reach {found} there, if differences below "
+        f"{SAME_LOSS:.1%} count as none. Below: the way to the permutation point at distance 0, at the "
+        f"minima and as minimization begins; losses under {_LOWEST_SHARE:.0e} of the highest are left out."
     )

@@ -21,6 +21,7 @@ from lmc_sweep.report.failure_tables import failure_tables
 from lmc_sweep.report.initialization_section import initialization_section
 from lmc_sweep.report.model import Note, ReportData, Section
 from lmc_sweep.report.overview import headline, overview
+from lmc_sweep.report.path_section import path_section
 from lmc_sweep.report.provenance import code_and_hardware, provenance
 from lmc_sweep.report.scope import Scope, make_scope
 from lmc_sweep.report.similarity_tables import similarity_tables
@@ -39,6 +40,7 @@ SECTIONS: tuple[tuple[str, Callable[[Scope], Section]], ...] = (
     ("All pairs", all_pairs_section),
     ("Canonical forms", canonical_section),
     ("Ensembles", ensembles_section),
+    ("Permutation paths", path_section),
     ("Random networks", initialization_section),
     ("Figures", drawings),
     ("Cells", cell_tables),
