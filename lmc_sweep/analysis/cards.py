@@ -41,6 +41,15 @@ class View:
         """The column of ``barriers`` that is meant."""
         return f"{self.quantity}_barrier" if self.at == "supremum" else f"{self.quantity}_midpoint_barrier"
 
+    def words(self, query: str) -> str:
+        """What a claim's query means by a barrier: ``error barrier at alpha 1/2, split train``; or no more
+        than the split, or nothing, where it asks of none."""
+        where = "at alpha 1/2" if self.at == "midpoint" else "at its highest"
+        split = f"split {self.split}"
+        if "{barrier" in query or "{groups}" in query:
+            return f"{self.quantity} barrier {where}, {split}"
+        return split if "{split}" in query else ""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -52,6 +61,12 @@ class Card:
     verdict: Verdict
     why: str
     query: str | None
+
+    @property
+    def measured(self) -> str:
+        """What was measured, in words."""
+        words = self.view.words(self.claim.query or "")
+        return f"{self.claim.measure}; {words}" if words else str(self.claim.measure)
 
 
 def card(store: Store, claim: Claim, view: View, sweep: str | None = None) -> Card:
@@ -99,6 +114,7 @@ def filled(query: str, view: View, sweep: str | None) -> str:
         "barriers": f"({barriers}(SELECT alignment_id FROM alignments WHERE len(networks) = 2))",
         "groups": f"({barriers}(SELECT alignment_id FROM alignments WHERE len(networks) > 2))",
         "ensembles": f"(SELECT * FROM ensembles WHERE {_AT_END}{_of_sweep('ensemble', sweep)})",
+        "initialization": f"(SELECT * FROM initialization WHERE true{_of_sweep('initialization', sweep)})",
         "networks": f"(SELECT * FROM networks WHERE save_at IS NULL{_of_sweep('network', sweep)})",
         "barrier": view.column,
         "quantity": view.quantity,

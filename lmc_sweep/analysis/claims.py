@@ -18,7 +18,16 @@ Quantity = Literal["loss", "error"]
 At = Literal["supremum", "midpoint"]
 Split = Literal["train", "test"]
 
-PLACEHOLDERS = ("barrier", "barriers", "ensembles", "groups", "networks", "quantity", "split")
+PLACEHOLDERS = (
+    "barrier",
+    "barriers",
+    "ensembles",
+    "groups",
+    "initialization",
+    "networks",
+    "quantity",
+    "split",
+)
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _NAME = re.compile(r"[a-z0-9_]+")
 

@@ -80,7 +80,7 @@ def _card_lines(card: Card, show_query: bool) -> Iterator[str]:
     if card.why:
         yield from _wrapped(f"Not measured: {card.why}.")
     elif card.parts:
-        yield from _wrapped(f"Measured: {card.claim.measure}; {_viewed(card.view)}")
+        yield from _wrapped(f"Measured: {card.measured}")
         yield _COLUMNS.format("", "accepted", "printed", "measured [95 %]", "").rstrip()
         absent = [part for part in card.parts if not part.num_pairs]
         for part in card.parts:
@@ -130,12 +130,6 @@ def _measured(part: Part) -> str:
         return f"{part.measured:.3g}"
     low, high = part.interval
     return f"{part.measured:.3g} [{low:.3g}, {high:.3g}]"
-
-
-def _viewed(view: View) -> str:
-    """What is meant by a barrier: the error barrier at alpha 1/2, split train."""
-    where = "at alpha 1/2" if view.at == "midpoint" else "at its highest"
-    return f"{view.quantity} barrier {where}, split {view.split}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -50,15 +50,13 @@ def claim_cards(scope: Scope) -> Section:
 
 def _card(one: Measured) -> Card:
     """A claim with its parts."""
-    view = one.view
-    at = "at alpha 1/2" if view.at == "midpoint" else "at its highest"
     absent = [_name(part) for part in one.parts if not part.num_pairs]
     missing = f" Not in the store: {', '.join(absent)}." if absent else ""
     return Card(
         name=one.claim.name,
         verdict=one.verdict,
         claim=f"{one.claim.claim} ({one.claim.where})",
-        measured=f"{one.claim.measure}; {view.quantity} barrier {at}, split {view.split}.{missing}",
+        measured=f"{one.measured}.{missing}",
         parts=_without_empty_columns(
             ("Part", "Accepted", "Printed", "Measured", "95 %", "Pairs", "Verdict"),
             tuple(

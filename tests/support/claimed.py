@@ -48,14 +48,20 @@ def ensemble(error: float, method: str, dataset: str = "mnist", num_pairs: int =
     return {"ensemble": method, "error": error, "dataset": dataset, "num_pairs": num_pairs}
 
 
+def random_networks(deviation: float, width: int, input_dim: int = 2, num_pairs: int = 5) -> dict[str, Any]:
+    """Pairs of random networks after assignment: their mean deviation from linearity."""
+    return {"deviation": deviation, "width": width, "input_dim": input_dim, "num_pairs": num_pairs}
+
+
 def store_of(path: Path, lines: Sequence[Mapping[str, Any]]) -> Store:
     """A store that holds these lines, barriers of loss twice as high as those of error."""
     store = Store.create(path)
-    names = ("networks", "alignments", "barriers", "ensembles")
+    names = ("networks", "alignments", "barriers", "ensembles", "initialization")
     tables: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
     for told in lines:
         for pair in range(told["num_pairs"]):
-            (_add_ensemble if "ensemble" in told else _add)(tables, told, pair)
+            add = _add_ensemble if "ensemble" in told else _add_random if "deviation" in told else _add
+            add(tables, told, pair)
     weights = store.write_tensors("networks", {"w": torch.ones(1, 2)})
     for network in tables["networks"].values():
         network["checkpoint"] = weights
@@ -63,6 +69,20 @@ def store_of(path: Path, lines: Sequence[Mapping[str, Any]]) -> Store:
         if rows:
             store.commit(table, list(rows.values()))
     return store
+
+
+def _add_random(tables: dict[str, dict[str, dict[str, Any]]], told: Mapping[str, Any], pair: int) -> None:
+    name = f"{told['input_dim']}-{told['width']}-{pair}"
+    tables["initialization"][name] = row(
+        "initialization",
+        name,
+        input_dim=told["input_dim"],
+        width=told["width"],
+        seed=pair,
+        matching="hungarian",
+        activation="relu",
+        deviation_mean=told["deviation"] * (1 + 0.02 * (pair - 2)),
+    )
 
 
 def _add_ensemble(tables: dict[str, dict[str, dict[str, Any]]], told: Mapping[str, Any], pair: int) -> None:

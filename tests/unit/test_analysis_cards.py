@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claimed import GREEDY, annealing, ensemble, line, store_of
+from claimed import GREEDY, annealing, ensemble, line, random_networks, store_of
 
 from lmc_sweep.analysis.cards import View, card
 from lmc_sweep.analysis.claims import Claim, load_claims, parse_claims
@@ -78,6 +78,11 @@ def table_3(fd: float, subspace: float, both: float) -> Lines:
     ]
 
 
+def by_power(exponent: float) -> Lines:
+    """Random networks of two inputs, whose deviation changes with a power of the width."""
+    return [random_networks(0.1 * width**exponent, width) for width in (32, 128, 512)]
+
+
 CNN = {"architecture": "shallow_cnn", "depth": 2}
 VGG = {"architecture": "vgg", "depth": 16}
 SA1, SA2 = annealing(objective="pairwise_barrier"), annealing(objective="average_error")
@@ -111,6 +116,7 @@ HOLDS: dict[str, Lines] = {
     "functional_difference": before_after(0.4, 0.2, GREEDY),
     "label_noise": noisy([0.2, 0.22, 0.25]),
     "ensembles": table_3(0.0315, 0.0237, 0.0178),
+    "random_networks": by_power(-0.4),
 }
 FAILS: dict[str, Lines] = {
     "peak_mlp": by_width(EARLY),
@@ -138,6 +144,7 @@ FAILS: dict[str, Lines] = {
     "functional_difference": before_after(0.4, 0.4, GREEDY),
     "label_noise": noisy([0.2, 0.4, 0.6]),
     "ensembles": table_3(0.0315, 0.0178, 0.0237),
+    "random_networks": by_power(-0.05),
 }
 MEASURED = [claim for claim in CLAIMS if claim.query is not None]
 
@@ -230,3 +237,11 @@ def test_a_wrong_query_is_told_with_its_claim(nothing: Store, query: str, told: 
     with pytest.raises(SweepError, match="claim mine: ") as refused:
         card(nothing, claim, VIEW)
     assert told.lower() in str(refused.value).lower()
+
+
+def test_a_claim_about_no_barriers_names_none() -> None:
+    """What a barrier is stands on the cards of claims about barriers alone."""
+    told = {name: VIEW.words(claim.query or "") for name, claim in BY_NAME.items()}
+    assert "" == told["random_networks"]
+    assert "split train" == told["ensembles"]
+    assert "error barrier at alpha 1/2, split train" == told["peak_mlp"]
