@@ -86,7 +86,11 @@ def _refuse_corrections(value: Any, cells: Sequence[Cell], path: str) -> None:
     """Refuses a reset of batch-norm statistics where no network has any, and statistics of one example."""
     for index, name in enumerate(value if isinstance(value, list) else []):
         where = f"{path}[{index}]"
-        if name == "reset_bn" and not any(is_normed(cell.architecture, cell.origin) for cell in cells):
+        if (
+            name == "reset_bn"
+            and cells
+            and not any(is_normed(cell.architecture, cell.origin) for cell in cells)
+        ):
             architectures = ", ".join(sorted({cell.architecture.name for cell in cells}))
             text = f"'{name}' has no effect: it resets batch-norm statistics, and {architectures} has none"
             raise Refusal(where, f"{text}. Leave it out")
