@@ -28,3 +28,6 @@ STUDY_KINDS = {
     "initialization": ("initialization",),
 }
 """Keys of a sweep file that ask questions, and the kinds of item that they ask for."""
+
+CPU_KINDS = frozenset({"barrier_matrix", "initialization"})
+"""Kinds whose tasks compute on CPUs wherever they run, and reserve no GPU."""

@@ -13,7 +13,7 @@ from lmc_sweep.config.credentials import refuse_credentials, without_secrets
 from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys, shown
 from lmc_sweep.config.sweep import Cell, Execution, KindResources, Resources, Sweep
 from lmc_sweep.errors import SweepError
-from lmc_sweep.kinds import STUDY_KINDS
+from lmc_sweep.kinds import CPU_KINDS, STUDY_KINDS
 
 _KEYS = [*("name", "store", "networks", "barriers"), *further_studies.READERS, "execution"]
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -148,6 +148,11 @@ def _execution(value: Any, asked: set[str]) -> Execution:
         askers = [key for key, kinds_asked in STUDY_KINDS.items() if kind in kinds_asked]
         if kind != "network" and asked.isdisjoint(askers):
             raise Refusal(path, f"has no effect: the sweep asks no {' or '.join(askers)}. Leave it out")
+        if kind in CPU_KINDS and own.get("num_gpus"):
+            raise Refusal(
+                f"{path}.num_gpus",
+                "has no effect: such tasks compute on CPUs, and reserve no GPU. Leave it out",
+            )
     execution: Execution = fields.checked(Execution, section, "execution")
     for path, resources in (("execution", execution), *_of_kinds(execution)):
         gpus = resources.num_gpus

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
+from lmc_sweep.kinds import CPU_KINDS
 from workers.alignment.methods import Method
 from workers.specs import ArchitectureSpec, Correction, DataSpec, Moving, Split, TrainingSpec, World
 
@@ -151,9 +152,10 @@ class Execution:
     def resources(self, kind: Kind) -> tuple[float, float]:
         """CPUs and GPUs that one task of a kind reserves."""
         own: Resources = getattr(self.kinds, kind)
+        num_gpus = 0.0 if kind in CPU_KINDS else self.num_gpus
         return (
             self.num_cpus if own.num_cpus is None else own.num_cpus,
-            self.num_gpus if own.num_gpus is None else own.num_gpus,
+            num_gpus if own.num_gpus is None else own.num_gpus,
         )
 
     def labels_of(self, kind: Kind) -> dict[str, str]:
@@ -164,7 +166,8 @@ class Execution:
     def is_placed(self, kind: Kind) -> bool:
         """Whether tasks of a kind go to GPUs or to CPUs alone by what was measured."""
         own: Resources = getattr(self.kinds, kind)
-        return self.placement == "measured" and own.num_gpus is None and self.num_gpus > 0
+        is_either = own.num_gpus is None and kind not in CPU_KINDS
+        return self.placement == "measured" and is_either and self.num_gpus > 0
 
 
 @dataclass(frozen=True, kw_only=True)

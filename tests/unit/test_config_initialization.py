@@ -47,6 +47,10 @@ REFUSED = [
     ("initialization.grid_cells=0", "initialization.grid_cells[0]: "),
     ("initialization.grid_cells=fine", "initialization.grid_cells[0]: "),
     ("barriers={alignments: [{method: identity}]}", "'networks' is missing, and has no default"),
+    (
+        "execution={kinds: {initialization: {num_gpus: 1}}}",
+        "initialization.num_gpus: has no effect: such tasks",
+    ),
     ("execution={kinds: {barrier: {num_cpus: 2}}}", "has no effect: the sweep asks no barriers"),
 ]
 
@@ -92,6 +96,15 @@ def test_there_is_an_item_for_every_point_of_the_grid() -> None:
     assert not any(of_kind for kind, of_kind in found.items() if kind != "initialization")
     assert len(asked) == len({item.id for item in asked})
     assert {None, "rate", 3, "least_bound"} == {item.spec.grid_cells for item in asked}  # type: ignore[union-attr]
+
+
+def test_no_gpu_is_reserved() -> None:
+    """Whatever the sweep reserves for its other kinds, random networks are measured on CPUs alone."""
+    execution = parse_sweep(SWEEP, overrides=["execution={num_gpus: 0.5, placement: measured}"]).execution
+    assert (1.0, 0.0) == execution.resources("initialization")
+    assert (1.0, 0.5) == execution.resources("network")
+    assert not execution.is_placed("initialization")
+    assert execution.is_placed("network")
 
 
 def test_ids_do_not_change() -> None:
