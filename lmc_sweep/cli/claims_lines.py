@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmc_sweep.analysis.cards import Card, View
+    from lmc_sweep.analysis.cards import Card
     from lmc_sweep.analysis.verdicts import Part
 
 WIDTH = 80

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.cli.console import size
-from lmc_sweep.kinds import ALWAYS_SHOWN, KIND_NAMES
+from lmc_sweep.kinds import ALWAYS_SHOWN, CPU_KINDS, KIND_NAMES
 
 if TYPE_CHECKING:
     from lmc_sweep.planning.plan import Plan
@@ -23,7 +23,8 @@ class Totals:
         num_networks: All that the sweep asks for, done or not.
         num_pairs: Pairs of networks whose barriers it asks for, each once whatever the methods.
         num_others: Items of other studies, by kind.
-        gpu_hours: Of what is left, by the cost model, for a GPU of GPU_FLOPS_PER_SECOND, one item at a time.
+        gpu_hours: Of what is left, by the cost model, for a GPU of GPU_FLOPS_PER_SECOND, one item at a time;
+            without what computes on CPUs.
         bytes: That what is left adds to the store.
     """
 
@@ -50,7 +51,7 @@ def totals(plan: Plan) -> Totals:
         num_others={
             kind: len(of_kind) for kind, of_kind in plan.items.items() if of_kind and kind not in ALWAYS_SHOWN
         },
-        gpu_hours=round(sum(on_gpu.seconds(item) for item in left) / 3600, 3),
+        gpu_hours=round(sum(on_gpu.seconds(item) for item in left if item.kind not in CPU_KINDS) / 3600, 3),
         bytes=sum(stored_bytes(item) for item in left),
     )
 
@@ -60,10 +61,11 @@ def totals_line(found: Totals) -> str:
     counts = {"networks": found.num_networks, "pairs": found.num_pairs}
     counts |= {KIND_NAMES[kind]: number for kind, number in found.num_others.items()}
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
-    return (
-        f"In all {told or 'nothing'}. What is left takes {_hours(found.gpu_hours)} of a "
-        f"GPU that multiplies at {GPU_FLOPS_PER_SECOND / 1e12:g} TFLOP/s, and {size(found.bytes)} of storage."
+    on_gpu = (
+        f"{_hours(found.gpu_hours)} of a GPU that multiplies at {GPU_FLOPS_PER_SECOND / 1e12:g} TFLOP/s, and "
     )
+    left = f"{on_gpu if found.num_networks else ''}{size(found.bytes)} of storage"
+    return f"In all {told or 'nothing'}. What is left takes {left}."
 
 
 def totals_json(found: Totals) -> dict[str, Any]:
