@@ -19,6 +19,7 @@ from typing import Any
 
 BENCHMARKS = (
     *("training", "convolutions", "curves", "annealing_listing", "annealing", "matching", "execution"),
+    "permutation_paths",
     *("scale_planning", "scale_commits", "scale_queries", "scale_driver", "scale_nodes", "object_storage"),
 )
 LATEST = Path(__file__).with_name("latest.json")

@@ -16,8 +16,9 @@ from workers.datasets.definitions import define
 from workers.permutation_points.specs import PermutationPathSpec
 from workers.specs import MLPSpec
 
-_EVALUATIONS = 30  # of one minimization; 5 to 60 were seen
-_EVALUATION_SECONDS = 4e-5  # of a path in a stack, beside products
+_EVALUATIONS = {True: 60, False: 300}
+"""Of one minimization of a short vector, and of a long one, which goes on slowly."""
+_EVALUATION_SECONDS = 1e-4  # of a path in a stack, beside products
 _ACTIVATION_SECONDS = 2e-9  # of one activation and its slope
 _POINT_SECONDS = 3.0  # of a Hessian's eigenvalues and what else is measured at a permutation point
 _MEMORY = 60  # vectors as long as the network that minimization keeps
@@ -51,6 +52,11 @@ class PermutationPathItem(StudyItem):
         return mlp_sizes(self.cell)
 
     @property
+    def _num_parameters(self) -> int:
+        """Weights and biases."""
+        return sum((below + 1) * above for below, above in pairwise(self.sizes))
+
+    @property
     def activation(self) -> str:
         """Of the hidden layers."""
         return "relu" if self.spec.teacher is None else self.spec.teacher.activation
@@ -79,12 +85,12 @@ class PermutationPathItem(StudyItem):
 
     def seconds(self, flops_per_second: float) -> float:
         """Of all minimizations, and of measuring every point of the path."""
-        sizes, examples = self.sizes, self.num_examples
-        products = sum((below + 1) * above for below, above in pairwise(sizes))
+        sizes, examples, products = self.sizes, self.num_examples, self._num_parameters
         bits = 1.0 if self.spec.precision == "float32" else 2.0
         evaluation = 6 * products * examples * bits / (EFFICIENCY * flops_per_second)
         evaluation += examples * sum(sizes[1:]) * _ACTIVATION_SECONDS + _EVALUATION_SECONDS
-        evaluations = self.spec.num_steps * (min(_EVALUATIONS, self.spec.max_evaluations) + 4)
+        one = min(_EVALUATIONS[self._num_parameters <= _DENSE], self.spec.max_evaluations)
+        evaluations = self.spec.num_steps * (one + 4)
         return evaluations * evaluation + (_POINT_SECONDS if self.spec.points is not None else 0.0)
 
     def stored_bytes(self) -> int:
@@ -94,11 +100,10 @@ class PermutationPathItem(StudyItem):
     def working_bytes(self) -> int:
         """The path's networks, what minimization remembers, the targets."""
         size = 4 if self.spec.precision == "float32" else 8
-        sizes = self.sizes
-        parameters = sum((below + 1) * above for below, above in pairwise(sizes))
+        parameters = self._num_parameters
         remembered = parameters if parameters <= _DENSE else _MEMORY
         kept = parameters * (remembered + self.spec.num_steps + 20)
-        return int(size * (kept + 3 * sizes[-1] * self.num_examples) + _PART_BYTES / 16)
+        return int(size * (kept + 3 * self.sizes[-1] * self.num_examples) + _PART_BYTES / 16)
 
 
 def items(study: PermutationPathsStudy, cells: Sequence[Sequence[NetworkItem]]) -> Iterator[Item]:

@@ -11,6 +11,8 @@ import pytest
 from lmc_sweep.config.initialization_study import InitializationStudy
 from lmc_sweep.config.sweep import BarriersStudy, Execution, Interpolation
 from workers.alignment.methods import METHODS
+from workers.permutation_points.point_specs import PermutationPointsSpec
+from workers.permutation_points.specs import RandomTeacher
 from workers.specs import ARCHITECTURES, TrainingSpec
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sweep-file.md").read_text()
@@ -19,6 +21,8 @@ TABLES = {
     "barriers": BarriersStudy,
     "interpolation": Interpolation,
     "initialization": InitializationStudy,
+    "teachers": RandomTeacher,
+    "permutation_points": PermutationPointsSpec,
     "execution": Execution,
 }
 
