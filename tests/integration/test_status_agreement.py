@@ -91,8 +91,8 @@ def test_status_plan_and_verify_agree(finished: Path, tmp_path: Path, treatment:
     TREATMENTS[treatment](store)
     sweep = parse_sweep(SWEEP.format(store=store.path))
     plan, status = make_plan(sweep, Store(store.path), 1), sweep_status(store, "small")
-    for kind in KINDS:
-        told = status.kinds[kind]
+    assert not any(plan.items[kind] for kind in KINDS if kind not in status.kinds)
+    for kind, told in status.kinds.items():
         assert (told.total, told.done) == (len(plan.items[kind]), len(plan.done[kind]))
         assert told.held == len(plan.held_back[kind])
         reasons = plan.reasons[kind]
@@ -100,8 +100,8 @@ def test_status_plan_and_verify_agree(finished: Path, tmp_path: Path, treatment:
         assert told.total - told.done == sum(reasons.values())
     assert status.is_complete == plan.complete
     verified = {count.kind: count for count in verify(Store(store.path)).sweeps}
-    for kind in KINDS:
-        found = verified[kind]
+    assert {kind for kind in KINDS if plan.items[kind]} == set(verified)
+    for kind, found in verified.items():
         expected = (status.kinds[kind].total, status.kinds[kind].done, status.kinds[kind].done)
         assert expected == (found.total, found.done, found.sound)
     release(store)
