@@ -21,6 +21,7 @@ BENCHMARKS = (
     *("training", "convolutions", "curves", "annealing_listing", "annealing", "matching", "execution"),
     "permutation_paths",
     *("scale_planning", "scale_commits", "scale_queries", "scale_driver", "scale_nodes", "object_storage"),
+    "canonical_forms",
 )
 LATEST = Path(__file__).with_name("latest.json")
 

@@ -85,7 +85,7 @@ def _distances(axes: Any, tensor: str, forms: Sequence[Form], looks: Mapping[str
         axes.text(
             0.98,
             0.98 - 0.075 * number,
-            "mean was 0" if change is None else f"{100 * change:+.2f} %",
+            _percent(change),
             transform=axes.transAxes,
             ha="right",
             va="top",
@@ -113,9 +113,20 @@ def _averages(axes: Any, split: str, forms: Sequence[Form], looks: Mapping[str, 
         axes.plot(list(means), list(means.values()), zorder=3, **looks[form.label].drawn())
     own = {size: fmean(values) for size, values in members.items() if values}
     axes.plot(list(own), list(own.values()), zorder=2, **_MEMBERS.drawn(linewidth=0.9))
-    axes.set_ylim(bottom=0)
+    drawn = [value for line in axes.get_lines() for value in line.get_ydata()]
+    if drawn and 0 < 10 * min(drawn) < max(drawn):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
     if sizes:
         name_numbers(axes, sizes, sizes[0] / 1.3, sizes[-1] * 1.3)
+
+
+def _percent(change: float | None) -> str:
+    """A relative change: ``-5.21 %``; without a sign where it rounds to 0."""
+    if change is None:
+        return "mean was 0"
+    return f"{100 * change:+.2f} %" if abs(change) >= 5e-5 else "0.00 %"
 
 
 def _looks(forms: Sequence[Form]) -> dict[str, Look]:
