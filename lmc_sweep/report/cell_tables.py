@@ -54,6 +54,8 @@ _MAY_BE_SHARED = (
     "Examples",
     "World",
     "Saved at",
+    "Activation",
+    "Widths",
 )
 
 

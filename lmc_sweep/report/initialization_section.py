@@ -23,20 +23,17 @@ _COLUMNS = (
     Column("Activation", "choice"),
     Column("Matching", "choice"),
     Column("Widths", "text", "hidden units"),
-    Column("Pairs", "count", "of networks with a value at every width"),
+    Column("Pairs", "count", "of networks"),
     Column("Slope", "number", "of the mean deviation"),
-    Column("95 % from", "number", "ends of the interval of the slope"),
-    Column("95 % to", "number", "ends of the interval of the slope"),
+    Column("95 % from", "number", "ends of its interval"),
+    Column("95 % to", "number", "ends of its interval"),
     Column("Bound", "number", "-1/(2d+4)"),
-    Column("Below bound", "choice", "whether the interval lies below the bound's exponent"),
-    Column("Wider half", "number", "slope over the wider half of the widths"),
-    Column("Quantile", "number", "slope of what a share of 1 - delta of the deviations does not exceed"),
-    Column("Distance", "number", "slope of the distance between input weights of matched units"),
-    Column("Narrowest", "number", "mean deviation at the least width"),
-    Column("Widest", "number", "mean deviation at the largest width"),
-    Column("Proof's bound", "number", "at the largest width, with the proof's constants, of its grid"),
-    Column("Cells", "number", "of the grid along each axis, at the largest width"),
-    Column("Unmatched", "number", "share of units that found none in their cell, at the largest width"),
+    Column("Below bound", "choice", "the whole interval"),
+    Column("Wider half", "number", "slope over these widths"),
+    Column("Distance", "number", "slope of that of matched units"),
+    Column("Widest", "number", "its mean deviation"),
+    Column("Proof's bound", "number", "of this grid, widest"),
+    Column("Unmatched", "number", "share of units, widest"),
 )
 
 
@@ -57,7 +54,7 @@ def _row(line: Line, label: str) -> tuple[Value, ...]:
     widths = line.widths
     whole = line.slope("deviation_mean")
     wider = line.slope("deviation_mean", widths[max(0, min(len(widths) // 2, len(widths) - 2))])
-    quantile, distance = line.slope("deviation_quantile"), line.slope("matching_distance")
+    distance = line.slope("matching_distance")
     unmatched = _at(line, "num_unmatched", widths[-1])
     return (
         line.input_dim,
@@ -71,12 +68,9 @@ def _row(line: Line, label: str) -> tuple[Value, ...]:
         line.exponent_of_bound,
         _is_below(whole, line.exponent_of_bound),
         _value(wider),
-        _value(quantile),
         _value(distance),
-        _at(line, "deviation_mean", widths[0]),
         _at(line, "deviation_mean", widths[-1]),
         _at(line, "proof_bound", widths[-1]),
-        _at(line, "cells_per_axis", widths[-1]),
         None if unmatched is None else unmatched / widths[-1],
     )
 
