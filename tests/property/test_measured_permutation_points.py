@@ -101,6 +101,17 @@ def test_points_are_critical_and_have_the_predicted_modes(num_outputs: int, num:
         )
 
 
+def test_a_wide_next_layer_adds_more_zero_modes() -> None:
+    """Two inputs and a bias, six outputs: M has rank 3, so 6 - 2 - 1 = 3 zero modes, not 1 and not 6."""
+    loss, copied, regular = ends(DenseShape((2, 3, 6), "tanh"), 6, 41)
+    assert len(regular) >= 2
+    for k in regular[:2].tolist():
+        (point,) = measured(loss, copied, k, PermutationPointsSpec())
+        assert point.critical
+        assert 3 == point.num_zero_added == point.num_zero_predicted
+        assert 6 == point.num_zero_paper == point.subspace_dimension
+
+
 def test_higher_orders_add_one_zero_mode_for_every_copy() -> None:
     """Orders 1 to 3 with two outputs: K zero modes, not 2 K, for every way to share the copies."""
     loss, copied, regular = ends(DenseShape((2, 4, 2), "tanh"), 4, 31)
@@ -162,6 +173,18 @@ def test_modes_of_large_networks_are_counted_among_their_contrasts(monkeypatch: 
     assert whole.num_negative == part.num_negative
     assert 8 == len(part.lowest_curvatures)
     assert whole.lowest_curvatures[:8] == pytest.approx(part.lowest_curvatures, rel=1e-5, abs=1e-9)
+
+
+def test_lanczos_that_does_not_converge_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without eigenvalues the saddle index is not told; what copies add is, from the contrasts."""
+    loss, copied, regular = ends(DenseShape((2, 4, 2), "tanh"), 4, 31)
+    monkeypatch.setattr("workers.permutation_points.hessian.LARGEST_FULL", 10)
+    monkeypatch.setattr("workers.permutation_points.hessian._MOST_RESTARTS", 1)
+    monkeypatch.setattr("workers.permutation_points.hessian._SUBSPACE", 0)
+    (point,) = measured(loss, copied, int(regular[0]), PermutationPointsSpec(lowest=5))
+    assert len(point.lowest_curvatures) < 5
+    assert point.num_negative is None or point.lowest_curvatures
+    assert point.num_negative_added == point.num_negative_predicted
 
 
 def test_lanczos_counts_nothing_where_all_it_found_fall(monkeypatch: pytest.MonkeyPatch) -> None:

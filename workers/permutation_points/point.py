@@ -36,7 +36,7 @@ class PermutationPoint:
         num_zero_predicted: What the antisymmetric block says.
         num_zero_paper: K n_{k+1}.
         num_negative, num_negative_reduced, num_negative_added, num_negative_predicted: Falling directions,
-            likewise. Of larger networks the lowest eigenvalues are counted; None where all of them fall.
+            likewise. Of larger networks the lowest eigenvalues are counted; None where all found fall.
         contrast_deviation: Largest difference of predicted and measured eigenvalues of contrasts, as a share
             of the largest eigenvalue.
         is_whole: Whether all eigenvalues were found, or the lowest alone.

@@ -8,8 +8,9 @@ first order. To second order the loss changes by a form in (delta, epsilon) with
     [[A, M^T], [M, 0]]        A = sum_x (v . r) g''(theta . x) x x^T        M = sum_x r g'(theta . x) x^T
 
 where r is the derivative of the loss by the pre-activations of the next layer. Its zero modes are what a
-permutation point has beyond the smaller network. At a critical point v^T M = 0, so there is one at least;
-with M of full rank otherwise no more. Proposition 1 (ii) of Brea et al. 2019 says n_{k+1}, which holds
+permutation point has beyond the smaller network. At a critical point v^T M = 0, so M has a rank of
+n_{k+1} - 1 at most, and of n_{k-1} + 1, its columns: for M of the largest rank there are
+max(1, n_{k+1} - n_{k-1} - 1) and no more. Proposition 1 (ii) of Brea et al. 2019 says n_{k+1}, which holds
 for one output, or where M = 0.
 
 Source:
