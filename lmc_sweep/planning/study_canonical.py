@@ -17,7 +17,8 @@ from workers.datasets.definitions import define
 READ_SECONDS = 1.5e-9  # per byte of a network that is read and copied
 SORT_SECONDS = 4e-6  # per hidden unit
 TYPICAL_SWEEPS = 8  # of a merge before it stops
-KEPT_BYTES, BLOCK_BYTES = 1e9, 5e8  # of networks that are kept, and of those whose distances are taken at a time
+KEPT_BYTES = 1e9  # of all networks of a cell, if they are kept in memory
+BLOCK_BYTES = 5e8  # of those whose distances are taken at a time
 BYTES_OF_NETWORK = 150  # of a row, for each network that it names
 BYTES_OF_ROW = 8000  # of everything else, histograms included
 

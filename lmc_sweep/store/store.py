@@ -108,6 +108,10 @@ class Store:
         """DuckDB relation of the cells whose networks' units were sorted."""
         return self.relation("canonical_forms")
 
+    def canonical_averages(self) -> Any:
+        """DuckDB relation of averages of such networks, one row per group of networks and split."""
+        return self.relation("canonical_averages")
+
     def ensembles(self) -> Any:
         """DuckDB relation of the averages of two networks."""
         return self.relation("ensembles")

@@ -81,7 +81,7 @@ def test_single_values_may_stand_for_lists() -> None:
             "canonical.treatments[1]={treatment: sorted, key: power, power: 1}",
             "must be greater than 1, not 1",
         ),
-        ("canonical.treatments[0]={treatment: sorted, key: lexicographic}", "[1]: means the same as canonical"),
+        ("canonical.treatments[0]={treatment: sorted, key: lexicographic}", "[1]: means the same as"),
         ("canonical.averages[1]=11", "averages[1]: 11 networks cannot be averaged: networks[0] lists 10"),
         ("canonical.averages[1]=1", "canonical.averages[1]: must be at least 2, not 1"),
         ("canonical.averages[1]=2", "canonical.averages[1]: repeats [0] (2)"),
