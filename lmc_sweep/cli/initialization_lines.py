@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from lmc_sweep.analysis.slopes import Slope
 
 SHOWN_ROWS = 40
-_LABEL_COLUMNS = 33
 
 
 def initialization_lines(found: Sequence[Line]) -> list[str]:
@@ -19,16 +18,24 @@ def initialization_lines(found: Sequence[Line]) -> list[str]:
 
     if not found:
         return []
-    labels = line_labels(found)
+    matchings = line_labels(found)
     several = len({line.activation for line in found}) > 1
-    lines = ["Slope of the mean deviation against width, 95% interval over pairs of networks; the bound's"]
-    for line in found[:SHOWN_ROWS]:
-        inputs = "1 input" if line.input_dim == 1 else f"{line.input_dim} inputs"
-        activation = f", {line.activation}" if several else ""
-        label = f"  {inputs}{activation}, {labels[line.matching, line.grid_cells]}"
-        lines.append(
-            f"{label:<{_LABEL_COLUMNS}}{_told(line.slope('deviation_mean')):<32}{line.exponent_of_bound:>7.3f}"
+    shown = found[:SHOWN_ROWS]
+    labels = [
+        ", ".join(
+            [
+                "  1 input" if line.input_dim == 1 else f"  {line.input_dim} inputs",
+                *([line.activation] if several else []),
+                matchings[line.matching, line.grid_cells],
+            ]
         )
+        for line in shown
+    ]
+    width = max(map(len, labels)) + 2
+    lines = ["Slope of the mean deviation against width, 95% interval over pairs of networks; the bound's"]
+    for label, line in zip(labels, shown, strict=True):
+        told = _told(line.slope("deviation_mean"))
+        lines.append(f"{label:<{width}}{told:<34}{line.exponent_of_bound:>7.3f}")
     if len(found) > SHOWN_ROWS:
         lines.append(f"  ... and {len(found) - SHOWN_ROWS} more: lmc-sweep report shows all")
     return lines
