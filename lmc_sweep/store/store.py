@@ -105,7 +105,7 @@ class Store:
         return self.relation("permutation_points")
 
     def canonical_forms(self) -> Any:
-        """DuckDB relation of the cells whose networks' units were sorted."""
+        """DuckDB relation of cells with their networks' units in order, one row per cell and treatment."""
         return self.relation("canonical_forms")
 
     def canonical_averages(self) -> Any:
