@@ -26,22 +26,22 @@ QUESTIONS = (
 )
 _NAMES = {"direct": "Direct", "indirect": "Indirect", "bottleneck": "Chains"}
 _COLUMNS = (
-    Column("Barrier", "choice"),
     Column("Cell", "cell"),
     Column("Method", "choice"),
+    Column("Barrier", "choice"),
     Column("Examples", "choice"),
     Column("Correction", "choice"),
-    Column("Networks", "count"),
-    Column("Pairs", "count", "with a barrier: of no network that diverged"),
-    Column("Drawn", "choice", "all: every pair; iid: independent draws"),
     *(
-        Column(f"{name} {statistic}", "number", f"{statistic} over pairs")
-        for name in _NAMES.values()
+        Column(f"{name} {statistic}", "number", "over pairs")
         for statistic in ("mean", "median")
+        for name in _NAMES.values()
     ),
     Column("Indirect below", "number", "share of pairs whose indirect barrier is below the direct one"),
     Column("Legs", "number", "of the shortest lowest chain, mean over pairs"),
     Column("Highest on chains", "number", "the largest of all pairs' lowest chains: it joins all networks"),
+    Column("Networks", "count"),
+    Column("Pairs", "count", "with a barrier: of no network that diverged"),
+    Column("Drawn", "choice", "all: every pair; iid: independent draws"),
 )
 
 
@@ -76,22 +76,24 @@ def _place(scope: Scope, one: Matrix) -> tuple[int, int, str]:
 
 def _row(scope: Scope, one: Matrix, label: str, correction: str) -> tuple[Value, ...]:
     """Under _COLUMNS."""
-    heights: list[Value] = []
-    for way in WAYS:
-        values = one.known(way)
-        heights += [float(np.mean(values)), float(np.median(values))] if len(values) else [None, None]
+    known = [one.known(way) for way in WAYS]
+    heights: list[Value] = [
+        float(statistic(values)) if len(values) else None
+        for statistic in (np.mean, np.median)
+        for values in known
+    ]
     legs, chains = one.num_legs[one.num_legs > 0], one.known("bottleneck")
     return (
-        label,
         scope.places.get(one.cell_id),
         scope.methods.get(one.method_json, one.method),
+        label,
         one.split,
         correction,
-        one.num_networks,
-        len(one.known("direct")),
-        one.pairing,
         *heights,
         one.share_below(),
         float(legs.mean()) if len(legs) else None,
         float(chains.max()) if len(chains) else None,
+        one.num_networks,
+        len(one.known("direct")),
+        one.pairing,
     )

@@ -19,16 +19,16 @@ LEAD = (
 )
 _DISTANCES = (
     Column("Cell", "cell"),
-    Column("Networks", "count"),
     Column("Treatment", "choice"),
-    Column("Tensor", "choice", "all: all parameters as one point"),
-    Column("Min", "number", "smallest distance, units as they are"),
-    Column("Max", "number", "largest distance, units as they are"),
-    Column("Mean", "number", "mean distance, units as they are"),
-    Column("Min ordered", "number", "smallest distance, units in order"),
-    Column("Max ordered", "number", "largest distance, units in order"),
-    Column("Mean ordered", "number", "mean distance, units in order"),
-    Column("Change", "number", "of the mean distance, as a share of it"),
+    Column("Tensor", "choice", "all: as one point"),
+    Column("Mean", "number", "units as they are"),
+    Column("Mean ordered", "number", "units in order"),
+    Column("Change", "number", "share of the mean"),
+    Column("Min", "number", "units as they are"),
+    Column("Max", "number", "units as they are"),
+    Column("Min ordered", "number", "units in order"),
+    Column("Max ordered", "number", "units in order"),
+    Column("Networks", "count"),
     Column("Duplicates", "count", "networks that equal an earlier one once in order"),
     Column("Ambiguous", "count", "networks that could not be put in order whole"),
     Column("ID", "id", "canonical_id"),
@@ -36,13 +36,13 @@ _DISTANCES = (
 _AVERAGES = (
     Column("Cell", "cell"),
     Column("Treatment", "choice"),
-    Column("Averaged", "count", "networks in each average"),
-    Column("Groups", "count", "averages of different networks"),
+    Column("Averaged", "count", "networks"),
     Column("Examples", "choice"),
-    Column("Loss", "number", "mean over groups, nats"),
-    Column("Error", "number", "mean over groups, fraction"),
-    Column("Loss of networks", "number", "of the networks themselves, mean, nats"),
-    Column("Error of networks", "number", "of the networks themselves, mean, fraction"),
+    Column("Error", "number", "of the average, fraction"),
+    Column("Error of networks", "number", "themselves, mean"),
+    Column("Loss", "number", "of the average, nats"),
+    Column("Loss of networks", "number", "themselves, mean"),
+    Column("Groups", "count", "averages of other networks"),
 )
 
 
@@ -74,12 +74,12 @@ def _distances(scope: Scope, form: Form) -> Iterator[tuple[Value, ...]]:
         before, after = form.spread(tensor, "before"), form.spread(tensor, "after")
         yield (
             scope.places[row["cell_id"]],
-            row["num_finite"],
             form.label,
             tensor,
-            *(before.smallest, before.largest, before.mean),
-            *(after.smallest, after.largest, after.mean),
-            form.change(tensor),
+            *(before.mean, after.mean, form.change(tensor)),
+            *(before.smallest, before.largest),
+            *(after.smallest, after.largest),
+            row["num_finite"],
             row["num_duplicates"],
             row["num_ambiguous"],
             row["canonical_id"],
@@ -96,12 +96,12 @@ def _averages(scope: Scope, form: Form) -> Iterator[tuple[Value, ...]]:
             scope.places[form.columns["cell_id"]],
             form.label,
             size,
-            len(found),
             split,
-            _mean([one.loss for one in found]),
             _mean([one.error for one in found]),
-            _mean([one.mean_member_loss for one in found]),
             _mean([one.mean_member_error for one in found]),
+            _mean([one.loss for one in found]),
+            _mean([one.mean_member_loss for one in found]),
+            len(found),
         )
 
 

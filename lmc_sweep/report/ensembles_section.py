@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lmc_sweep.analysis.ensemble_rows import Ensemble, MethodMeans, labels_of, method_means, read
-from lmc_sweep.analysis.intervals import Mean
 from lmc_sweep.report.cell_tables import trimmed
 from lmc_sweep.report.model import Block, Column, Note, Section, Table, Value
 from lmc_sweep.report.scope import Scope
@@ -20,15 +19,15 @@ _COLUMNS = (
     Column("Method", "choice"),
     Column("Examples", "choice"),
     Column("Quantity", "choice", "error: fraction; loss: nats"),
-    Column("Pairs", "count"),
-    Column("Networks", "number", "mean of the two; the ends of the line where one was learned"),
+    Column("Networks", "number", "mean of the two, or of a line's ends"),
     Column("Weight average", "number"),
+    Column("Prediction average", "number"),
+    Column("Disagreement", "number", "of the two networks' predictions"),
     Column("Weight from", "number", "end of the interval of the weight average"),
     Column("Weight to", "number", "end of the interval of the weight average"),
-    Column("Prediction average", "number"),
     Column("Prediction from", "number", "end of the interval of the prediction average"),
     Column("Prediction to", "number", "end of the interval of the prediction average"),
-    Column("Disagreement", "number", "share of examples that the two networks predict differently"),
+    Column("Pairs", "count"),
 )
 
 
@@ -62,16 +61,14 @@ def _asked(found: list[Ensemble], split: str) -> list[Ensemble]:
 
 
 def _row(one: MethodMeans) -> tuple[Value, ...]:
-    """Under _COLUMNS, from the number of pairs on."""
-    means = one.means
+    """Under _COLUMNS, from the mean of the networks on."""
+    weights, predictions = (one.means[name] for name in ("weight_average", "prediction_average"))
     return (
-        means["networks"].num_values,
-        means["networks"].value,
-        *_interval(means["weight_average"]),
-        *_interval(means["prediction_average"]),
-        means["disagreement"].value,
+        one.means["networks"].value,
+        weights.value,
+        predictions.value,
+        one.means["disagreement"].value,
+        *(weights.low, weights.high),
+        *(predictions.low, predictions.high),
+        one.means["networks"].num_values,
     )
-
-
-def _interval(mean: Mean) -> tuple[Value, ...]:
-    return mean.value, mean.low, mean.high
