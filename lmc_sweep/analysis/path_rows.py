@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from workers.permutation_points.kinds import path_kind
+
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
 
@@ -138,7 +140,7 @@ def path(row: dict[str, Any]) -> Path:
         layer=row["layer"],
         pair=tuple(row["neurons"]),
         loss=row["loss"],
-        kind=row["kind"],
+        kind=path_kind(row["losses"][: len(row["losses"]) // 2]),
         rank=spec.get("rank") or 0,
         network=_without(spec, ("pair", "rule", "rank", "points")),
         settings=_without(_of_any_network(spec), _OF_ONE_PATH),

@@ -122,10 +122,15 @@ def test_neurons_that_are_one_are_not_merged() -> None:
         ([0, 2, 3, 1], "minimum"),
         ([0, 2, 1, 1], "minimum"),
         ([0, 1, 1 - 1e-12, 1], "monotone"),
+        ([0, 1, 0.995, 0.992], "monotone"),
+        ([0, 1, 0.995, 0.989, 0.98], "minimum"),
+        ([0, 1, 0.98, 0.985, 0.989, 0.995], "intermediate_saddle"),
+        ([0, 1, 0.98, 0.985], "minimum"),
+        ([2, 2], "monotone"),
     ],
 )
 def test_kinds_of_paths_are_those_of_figure_5(losses: list[float], kind: str) -> None:
-    """Never falling; fallen and risen again; falling towards the permutation point."""
+    """Never falling; fallen and risen again; falling towards the permutation point; a hundredth is flat."""
     assert kind == path_kind([float(loss) for loss in losses])
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Literal
 
 PathKind = Literal["monotone", "intermediate_saddle", "minimum"]
 
-_FLAT = 1e-9
-"""Changes of the loss that count as none, as a share of the highest loss on the path: what minimization to a
-finite gradient leaves."""
+FLAT = 0.01
+"""Rises and falls of the loss that count as none, as a share of the highest loss on the path.
+
+Minimization that ends early goes on at the next distance: where the distance does not matter any more, losses
+fell by some tenths of a percent in all on paths of networks trained on MNIST.
+"""
 
 
 def path_kind(losses: Sequence[float]) -> PathKind:
@@ -18,7 +20,8 @@ def path_kind(losses: Sequence[float]) -> PathKind:
 
     ``monotone``: the loss never falls; the permutation point is the barrier. ``intermediate_saddle``: it has
     fallen on the way, and rises again to the permutation point. ``minimum``: it falls towards the permutation
-    point, which is then a minimum along the path and its mirror image.
+    point, which is then a minimum along the path and its mirror image. Rises and falls count from one turn to
+    the next, however many points they take.
 
     Raises:
         ValueError: For fewer than two losses.
@@ -28,10 +31,14 @@ def path_kind(losses: Sequence[float]) -> PathKind:
     """
     if len(losses) < 2:
         raise ValueError("a path has two points at least: the minimum, and the permutation point")
-    flat = _FLAT * max(abs(loss) for loss in losses)
-    changes = [after - before for before, after in pairwise(losses)]
-    falls = [index for index, change in enumerate(changes) if change < -flat]
-    if not falls:
+    flat = FLAT * max(abs(loss) for loss in losses)
+    turn, is_rising, has_fallen = losses[0], True, False  # turn: the extreme of the present rise or fall
+    for loss in losses[1:]:
+        if (loss > turn) == is_rising:
+            turn = loss
+        elif abs(loss - turn) > flat:
+            turn, is_rising = loss, not is_rising
+            has_fallen = has_fallen or not is_rising
+    if not has_fallen:
         return "monotone"
-    rises = [index for index, change in enumerate(changes) if change > flat]
-    return "minimum" if not rises or falls[-1] > rises[-1] else "intermediate_saddle"
+    return "intermediate_saddle" if is_rising else "minimum"
