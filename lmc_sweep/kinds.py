@@ -29,5 +29,5 @@ STUDY_KINDS = {
 }
 """Keys of a sweep file that ask questions, and the kinds of item that they ask for."""
 
-CPU_KINDS = frozenset({"barrier_matrix", "initialization"})
+CPU_KINDS = frozenset({"barrier_matrix", "permutation_path", "initialization"})
 """Kinds whose tasks compute on CPUs wherever they run, and reserve no GPU."""

@@ -165,3 +165,14 @@ def test_cost_of_a_path_grows_with_what_is_asked() -> None:
     assert without.seconds(1e10) < with_points.seconds(1e10)
     assert without.id != with_points.id
     assert "relu 2-5-1, layer 1" == short.words
+
+
+def test_paths_reserve_no_gpu() -> None:
+    """They are found on CPUs: a GPU for the sweep is none for them, and one asked for them is refused."""
+    sweep: dict[str, Any] = {"name": "s", "store": "runs/s", "permutation_paths": {"teachers": TOY}}
+    execution = parse_sweep(yaml.safe_dump({**sweep, "execution": {"num_gpus": 1}}), "s.yaml").execution
+    assert 0 == execution.resources("permutation_path")[1]
+    with pytest.raises(SweepError, match="permutation_path"):
+        parse_sweep(
+            yaml.safe_dump({**sweep, "execution": {"kinds": {"permutation_path": {"num_gpus": 1}}}}), "s.yaml"
+        )
