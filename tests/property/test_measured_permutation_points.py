@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -23,6 +24,7 @@ from workers.permutation_points.contrasts import contrasts, measured_contrasts
 from workers.permutation_points.dense import Activation
 from workers.permutation_points.hessian import hessian
 from workers.permutation_points.polish import minimized, polished
+from workers.permutation_points.statements import NEAR
 
 
 def drawn(*size: int, seed: int = 0) -> Tensor:
@@ -95,10 +97,20 @@ def test_points_are_critical_and_have_the_predicted_modes(num_outputs: int, num:
         assert found["proposition_1_i"]
         assert found["proposition_1_ii_equal_loss"]
         assert found["proposition_1_iii"]
-        assert found["lemma_1"] == (point.num_negative_reduced == 0)
+        assert verdicts(replace(point, polish_distance=NEAR))["lemma_1"] == (point.num_negative_reduced == 0)
         assert (
             (num_outputs == 1) == found["proposition_1_ii_zero_modes"] == found["proposition_1_ii_critical"]
         )
+
+
+def test_a_point_that_polishing_led_away_says_nothing_of_the_end_of_its_path() -> None:
+    """A critical point far from where the path ended: lemma 1 is not tested, proposition 1 (i) is."""
+    loss, copied, regular = ends(DenseShape((2, 4, 1), "tanh"), 6, 21)
+    (point,) = measured(loss, copied, int(regular[0]), PermutationPointsSpec())
+    assert "lemma_1" in verdicts(replace(point, polish_distance=NEAR))
+    away = verdicts(replace(point, polish_distance=2 * NEAR))
+    assert "lemma_1" not in away
+    assert away["proposition_1_i"]
 
 
 def test_a_wide_next_layer_adds_more_zero_modes() -> None:

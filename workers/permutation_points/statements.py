@@ -1,7 +1,8 @@
 """Which statements about permutation points a measured one supports, and which it falsifies.
 
 Every name is that of a statement of Brea et al. 2019, as printed there. A statement is tested where what it
-presupposes was reached: where the reduced network could not be polished, nothing is said about criticality.
+presupposes was reached: where the reduced network could not be polished, nothing is said about criticality;
+where polishing led far away, nothing about the end of the path.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ CRITICAL = 1e-9
 """Gradients that count as none, at permutation points of networks whose own are below ``POLISHED``."""
 POLISHED = 1e-10
 """Gradients of reduced networks that count as none."""
+NEAR = 1.0
+"""How far polishing may move the weights of a network that still counts as the end of its path.
+
+Of 47 polished ends of paths of random tanh networks, it moved 42 by 0.4 at most; five, whose minimization had
+been cut short, by 6 to 21,000, towards weights without bound.
+"""
 SAME_OUTPUTS = 1e-10
 """Changes of outputs that count as none, as a share of the largest output or of 1."""
 
@@ -58,7 +65,8 @@ def verdicts(point: PermutationPoint) -> dict[Statement, bool]:
         found["proposition_1_ii_critical" if first else "lemma_3_critical"] = (
             point.plateau_gradient_norm <= CRITICAL
         )
-    if first and point.num_negative_reduced is not None:
+    is_near = point.polish_distance is not None and point.polish_distance <= NEAR
+    if first and is_near and point.num_negative_reduced is not None:
         found["lemma_1"] = point.num_negative_reduced == 0
     if first and point.num_zero_added is not None:
         found["proposition_1_ii_zero_modes"] = point.num_zero_added >= point.num_zero_paper
