@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from lmc_sweep.config import alignments, fields, studies
 from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys
@@ -15,6 +15,7 @@ from workers.alignment.methods import Method
 from workers.all_pairs.specs import LEAST_NETWORKS, Height, Pairing
 
 _EXAMPLE = "{networks: 100, alignments: [{method: identity}, {method: weight_matching}]}"
+_MOST_DRAWS = 100_000  # of one cell; a slip of the finger is refused before they are drawn
 _PLAIN = ("networks", "pairing", "pairs", "draw_seed")
 
 
@@ -28,7 +29,7 @@ class AllPairsStudy:
 
     networks: Annotated[int, Ge(LEAST_NETWORKS)] | None = None
     pairing: Pairing = "all"
-    pairs: Annotated[int, Ge(1)] | None = None
+    pairs: Annotated[int, Ge(1), Le(_MOST_DRAWS)] | None = None
     draw_seed: Annotated[int, Ge(0)] = 0
     heights: tuple[Height, ...] = ("supremum",)
     alignments: tuple[Method, ...]

@@ -99,6 +99,8 @@ def _validated(expected: Any, value: Any, locate: Callable[[tuple[str | int, ...
         keys = _keys(details[0], value)
         alternatives = [other for other in details if _keys(other, value) == keys]
         if details[0]["type"] == "missing":
+            if isinstance(lacking := details[0]["loc"][-1], int):
+                raise Refusal(locate(keys), f"the list is too short: [{lacking}] is missing") from None
             raise Refusal(locate(keys[:-1]), f"'{keys[-1]}' is missing, and has no default") from None
         where = locate(keys)
         raise Refusal(where, _words(alternatives, where)) from None
@@ -117,7 +119,7 @@ def _keys(detail: ErrorDetails, value: Any) -> tuple[str | int, ...]:
     for key in detail["loc"]:
         if isinstance(value, dict) and (key in value or detail["type"] == "missing"):
             value = value.get(key)
-        elif isinstance(value, list) and isinstance(key, int):
+        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
             value = value[key]
         else:
             break

@@ -86,6 +86,12 @@ def refuse_unfit(
             f"layer {layer} of a network {drawn} has one neuron, and two become one. Choose another layer",
         )
     num_pairs = width * (width - 1) // 2
+    if pairs == "all" and num_pairs > _MOST_PAIRS:
+        raise Refusal(
+            f"{path}.pairs",
+            f"layer {layer} of a network {drawn} has {num_pairs} pairs of neurons, more than {_MOST_PAIRS}. "
+            "Choose some, as in {cosine: 100}",
+        )
     for index, choice in enumerate(pairs if pairs != "all" else ()):
         if choice.pair is not None and max(choice.pair) >= width:
             raise Refusal(

@@ -70,9 +70,9 @@ def read(value: Any, cells: Sequence[Cell]) -> PermutationPathsStudy:
     asked: dict[AskedPaths, str] = {}
     for entry, path in entries:
         for one in _entry(entry, path, cells):
-            if one in asked:
+            if asked.get(one, path) != path:  # points of one grid may differ in options of the other variant
                 raise Refusal(path, f"asks for the same paths as {asked[one]}. Remove one")
-            asked[one] = path
+            asked.setdefault(one, path)
     return PermutationPathsStudy(asked=tuple(asked))
 
 
@@ -85,6 +85,8 @@ def _entry(value: Any, path: str, cells: Sequence[Cell]) -> list[AskedPaths]:
     points = _points(section.get("permutation_points"), join(path, "permutation_points"))
     teachers = _teachers(section, path)
     grid = unroll({key: part for key, part in section.items() if key in _AXES}, path)
+    for point in grid:
+        _check_variant(point)
     _refuse_of_other_variant(section, grid, path)
     found = []
     for teacher, seeds in teachers:
@@ -153,6 +155,16 @@ def _points(value: Any, path: str) -> PermutationPointsSpec | None:
     if not found.hessian and "lowest" in section:
         raise Refusal(join(path, "lowest"), "has no effect: hessian is false. Leave it out")
     return found
+
+
+def _check_variant(point: Located) -> None:
+    """Refuses an unknown variant, and null for an option that stands for no choice of its own."""
+    for key in ("variant", *_OF_VARIANT):
+        leaf = point.get(key)
+        if leaf is not None and leaf.plain() is None:
+            raise Refusal(leaf.path, "null says nothing here. Leave it out for the default")
+    if (leaf := point.get("variant")) is not None:
+        fields.checked(fields.annotation(PermutationPathSpec, "variant"), leaf.plain(), leaf.path)
 
 
 def _refuse_of_other_variant(section: dict[str, Any], grid: list[Located], path: str) -> None:

@@ -63,6 +63,10 @@ def test_options_are_read() -> None:
         ([METHODS, "draw_seed: 5"], "all_pairs.draw_seed: has no effect: pairing is all"),
         ([METHODS, "pairing: iid"], "all_pairs: 'pairs' is missing"),
         ([METHODS, "pairing: iid", "pairs: 0"], "all_pairs.pairs: must be at least 1, not 0"),
+        (
+            [METHODS, "pairing: iid", "pairs: 1000000000"],
+            "all_pairs.pairs: must be at most 100000, not 1000000000",
+        ),
         ([METHODS, "pairing: some"], "all_pairs.pairing: unknown pairing 'some'"),
         ([METHODS, "heights: []"], "all_pairs.heights: an empty list measures nothing"),
         ([METHODS, "heights: [midpoint, midpoint]"], "all_pairs.heights"),

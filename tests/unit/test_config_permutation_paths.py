@@ -132,6 +132,19 @@ def test_paths_of_one_shape_share_a_batch() -> None:
         ({"teachers": {**TOY, "hidden": []}}, "hidden: a network has at least one hidden layer"),
         ({"teachers": {**TOY, "activation": "gelu"}}, "teachers.activation: unknown activation 'gelu'"),
         ({"teachers": TOY, "step": 3}, "unknown key 'step'"),
+        ({"teachers": TOY, "pairs": [[]]}, "pairs[0]: the list is too short: [0] is missing"),
+        (
+            {"teachers": TOY, "variant": "penalized", "multipliers": [0]},
+            "multipliers[0]: must be greater than 0",
+        ),
+        ({"teachers": TOY, "variant": "both", "smallest": 0.1}, "variant: unknown variant 'both'"),
+        ({"teachers": TOY, "variant": {}}, "variant: should be constrained or penalized, not a mapping"),
+        ({"teachers": TOY, "smallest": None}, "smallest: null says nothing here"),
+        ({"teachers": TOY, "output_weights": None}, "output_weights: null says nothing here"),
+        (
+            {"teachers": {**TOY, "hidden": [500]}, "pairs": "all"},
+            "has 124750 pairs of neurons, more than 100000",
+        ),
         ([], "an empty list asks for nothing"),
         ([{"teachers": TOY}, {"teachers": TOY}], "permutation_paths[1]: asks for the same paths as"),
         ({"layer": 1}, "networks"),
@@ -140,6 +153,15 @@ def test_paths_of_one_shape_share_a_batch() -> None:
 def test_what_cannot_be_is_refused_with_its_rule(section: Any, said: str) -> None:
     """Before anything starts, with where it stands."""
     assert said in refusal(section)
+
+
+def test_points_that_differ_in_options_of_the_other_variant_are_one() -> None:
+    """Held or free output weights concern the constrained variant alone: two points of it, one otherwise."""
+    grid = {"teachers": TOY, "variant": ["constrained", "penalized"], "output_weights": ["free", "held"]}
+    ids = {path.id for path in paths({**grid, "num_steps": 10})}
+    of_constrained = {path.id for path in paths({**grid, "num_steps": 10, "variant": "constrained"})}
+    assert of_constrained < ids
+    assert 3 * len(of_constrained) == 2 * len(ids)
 
 
 def test_layers_and_examples_of_trained_networks_are_checked() -> None:
