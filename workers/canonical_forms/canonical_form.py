@@ -102,8 +102,8 @@ def canonical_form(
         program: Of their architecture.
         permutations: Where groups of units act.
         examples: Of every split that ``spec`` names, if it asks for averages.
-        max_bytes: Bound of the memory for networks: half for all of them as they are, where they fit, and a
-            quarter for the blocks of which distances are taken.
+        max_bytes: Half of it may hold all networks as they are, where they fit. The blocks of which distances
+            are taken have a bound of their own: how they are cut shows in the last bits.
 
     Raises:
         ValueError: If no group of units can be permuted.
@@ -119,10 +119,10 @@ def canonical_form(
     seconds = time.perf_counter() - begun
     ordered = in_order(_of_members(read, members), whole.permutation, permutations)
     parameters = [name for name, t in read(members[:1]).items() if _is_parameter(program, name, t)]
-    before = pairwise_distances(read, members, parameters, max_bytes / 4)
+    before = pairwise_distances(read, members, parameters)
     after = before
     if spec.treatment.treatment != "raw":
-        after = pairwise_distances(ordered, range(len(members)), parameters, max_bytes / 4)
+        after = pairwise_distances(ordered, range(len(members)), parameters)
     edges = {name: _edges(before.by_tensor[name], after.by_tensor[name]) for name in before.names}
     return CanonicalForm(
         members=tuple(members),
