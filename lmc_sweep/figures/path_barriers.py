@@ -18,6 +18,7 @@ from lmc_sweep.figures.path_axes import LOSS_NAMES, at_shares, distance_axis, sh
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.size_panels import name_numbers
 from lmc_sweep.figures.words import counted
+from workers.permutation_points.kinds import FLAT
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -83,6 +84,9 @@ def drawing(
     entries = [Entry(f"{width} neurons", looks[width]) for width in widths]
     has_errors = all(one.errors is not None for one in paths)
     told = [_told(paths, pairs, height), *notes]
+    num_flat = sum(_height(one, height) <= 0 for one in paths)
+    if num_flat:
+        told.append(f"Right: {counted(num_flat, 'path')} without a barrier, in the mean alone: no logarithm.")
     if not has_errors:
         told.append("Not shown: accuracies, since the examples have no labels.")
     figure, grid = sheet(1, 3 if has_errors else 2, entries, told, panel_inches=2.2)
@@ -144,7 +148,8 @@ def _draw_barriers(axes: Any, paths: Sequence[Path], looks: Mapping[int, Look], 
         )
     values = [mean.value for mean in means]
     axes.plot(list(looks), values, color="#777777", linewidth=0.9, zorder=2)
-    axes.set_yscale("log")
+    if any(value > 0 for value in values):
+        axes.set_yscale("log")
     widths = list(looks)
     name_numbers(axes, widths, widths[0] / 1.15, widths[-1] * 1.15)
 
@@ -175,6 +180,6 @@ def _told(paths: Sequence[Path], pairs: str, height: str) -> str:
     return (
         f"Two neurons of layer {one.layer} of {networks} come together at minimal loss; {chosen}, {seeds} "
         "networks of each width. Thin: each network. Thick: their mean. Markers at 0: the permutation "
-        f"point. Loss rises all the way on {kinds} of {counted(len(paths), 'path')}. "
+        f"point. The loss never falls by {FLAT:.0%} of the highest on {kinds} of {counted(len(paths), 'path')}. "
         f"{highest}; mean with 95% bootstrap interval."
     )

@@ -181,3 +181,13 @@ def test_unknown_activations_and_teachers_show_nothing(toys: Store) -> None:
         assert "Activations here: tanh" in (
             shows_nothing(draw("permutation_paths", toys, None, options)) or ""
         )
+
+
+def test_paths_without_a_barrier_are_told() -> None:
+    """A barrier of 0 has no place on a logarithmic axis, and all of them need none."""
+    flat = [path(row([0.0, 0.0, 0.0], width=4, seed=seed)) for seed in range(2)]
+    for paths, scale in (([*flat, path(row([0.0, 1.0, 1.0], width=4, seed=3))], "log"), (flat, "linear")):
+        drawn = path_barriers.drawing(paths)
+        told = " ".join(text.get_text() for text in drawn.texts).replace("\n", " ")
+        assert "2 paths without a barrier" in told
+        assert scale == drawn.axes[-1].get_yscale()
