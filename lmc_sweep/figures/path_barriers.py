@@ -179,7 +179,7 @@ def _told(paths: Sequence[Path], pairs: str, height: str) -> str:
     }[height]
     return (
         f"Two neurons of layer {one.layer} of {networks} come together at minimal loss; {chosen}, {seeds} "
-        "networks of each width. Thin: each network. Thick: their mean. Markers at 0: the permutation "
-        f"point. The loss never falls by {FLAT:.0%} of the highest on {kinds} of {counted(len(paths), 'path')}. "
-        f"{highest}; mean with 95% bootstrap interval."
+        "networks of each width. Thin: each network. Thick: their mean. Markers at 0: the "
+        f"permutation point. The loss never falls by {FLAT:.0%} of the highest on {kinds} of "
+        f"{counted(len(paths), 'path')}. {highest}; mean with 95% bootstrap interval."
     )
