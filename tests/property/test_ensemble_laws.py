@@ -21,7 +21,7 @@ from workers.ensembles.cosine import pull
 from workers.ensembles.line_step import LineGroup, ends_of, line_params
 from workers.ensembles.lines import Line, TrainedLines, train_lines
 from workers.ensembles.make import make_ensembles
-from workers.ensembles.measure import PREDICTORS, end_cosines, measure_ensembles
+from workers.ensembles.measure import PREDICTORS, averaged_predictions, end_cosines, measure_ensembles
 from workers.ensembles.specs import (
     ByFunctionalDifference,
     Independent,
@@ -432,3 +432,11 @@ def test_lines_that_cannot_be_learned_are_refused(lines: Callable[[], list[Line]
     program = build(network(0).architecture, toy().definition)
     with pytest.raises(ValueError, match=rule):
         train_lines(program, lines(), toy())
+
+
+def test_mean_of_predictions_of_a_pair_does_not_depend_on_others() -> None:
+    """Bit for bit, also where a pair's numbers do not fill vector registers to the last."""
+    first, second = torch.randn(2, 3, 10, 437, generator=generator("mean of predictions")).unbind(0)
+    together = averaged_predictions(first, second)
+    for k in range(3):
+        assert torch.equal(averaged_predictions(first[k : k + 1], second[k : k + 1])[0], together[k])

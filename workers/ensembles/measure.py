@@ -89,7 +89,9 @@ def averaged_predictions(
 ) -> Float[Tensor, "P C B"]:
     """Logarithms of the mean of the class probabilities that two stacks of logits stand for."""
     of_first, of_second = (torch.log_softmax(logits, 1) for logits in (first, second))
-    return torch.logaddexp(of_first, of_second) - math.log(2.0)
+    # Pair by pair: entries that fill no vector register at the end of a tensor are rounded otherwise.
+    of_pairs = zip(of_first, of_second, strict=True)
+    return torch.stack([torch.logaddexp(a, b) for a, b in of_pairs]) - math.log(2.0)
 
 
 def end_cosines(first: ParamStack, second: ParamStack) -> Float64[Tensor, " P"]:
