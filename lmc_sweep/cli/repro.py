@@ -135,7 +135,7 @@ def _find(store: Store, prefix: str) -> tuple[str | None, str]:
         matches = [prefix]
     if not matches:
         raise StoreError(
-            f"{store.uri}: the id of no network, alignment, barrier or failed item begins with {prefix!r}. "
+            f"{store.uri}: the id of no item, stored or failed, begins with {prefix!r}. "
             f"`lmc-sweep query {store.uri} 'SELECT barrier_id FROM barriers'` lists ids"
         )
     if len(matches) > 1:
