@@ -28,8 +28,8 @@ def row(table: str, key: str | None = None, minutes: int = 0, **values: Any) -> 
     found["created_at"] = NOON + timedelta(minutes=minutes)
     if key is not None and described.key is not None:
         found[described.key] = key
-    if table == "alignments":
-        found |= {"permutations": None, "row": None}
+    if described.artifact is not None and described.by_name[described.artifact].nullable:
+        found |= {described.artifact: None, "row": None}
     return {**found, **values}
 
 
