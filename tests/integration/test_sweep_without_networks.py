@@ -208,12 +208,3 @@ def test_failures_are_told_and_released(tmp_path: Path, monkeypatch: pytest.Monk
     assert "Released 6 initializations of sweep theorem" in told("retry", store)
     assert 0 == run(sweep, store=str(store), inline=True).exit_code
     assert "complete" in told("status", store)
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_ray_and_inline_give_the_same_rows(whole: Path, tmp_path: Path) -> None:
-    """Ids are identical and numbers equal bit for bit on a private cluster."""
-    assert 0 == run(parse_sweep(SWEEP), store=str(tmp_path / "store")).exit_code
-    assert numbers(whole) == numbers(tmp_path / "store")
