@@ -13,6 +13,7 @@ from store_rows import row
 
 from lmc_sweep.store.schema import SCHEMA_VERSION, TABLES
 from lmc_sweep.store.store import Store
+from lmc_sweep.store.study_tables import STUDY_TABLES
 
 GOLDEN = Path(__file__).parent
 
@@ -102,6 +103,19 @@ def test_attempts_and_retries_of_version_4_come_out_as_they_went_in() -> None:
     ).fetchall()
     assert [("failure", "golden")] == store.sql("SELECT failure_id, sweep FROM retries").fetchall()
     assert [] == Store(GOLDEN / "store_v3").sql("SELECT * FROM attempts").fetchall()
+
+
+def test_rows_of_studies_of_version_5_come_out_as_they_went_in() -> None:
+    """Every table of a study has its one row with all its columns; earlier versions have none."""
+    store = Store(GOLDEN / "store_v5")
+    for table in STUDY_TABLES:
+        (found,) = store.relation(table.name).fetchall()
+        written = row(table.name, f"of {table.name}")
+        assert f"of {table.name}" == found[0]
+        for column, value in zip(table.columns, found, strict=True):
+            if column.name not in ("created_at", "environment_id"):
+                assert written[column.name] == value, column.name
+        assert [] == Store(GOLDEN / "store_v4").relation(table.name).fetchall()
 
 
 def test_a_compacted_file_of_version_4_is_read() -> None:

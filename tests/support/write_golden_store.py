@@ -17,12 +17,13 @@ from store_rows import row
 from lmc_sweep.store import environment
 from lmc_sweep.store.compaction import compact
 from lmc_sweep.store.store import Store
+from lmc_sweep.store.study_tables import STUDY_TABLES
 
 ENVIRONMENT = {"lmc_sweep": "0.1.0", "python": "3.11", "packages": {"torch": "2.15.0"}, "gpu": None}
 
 
 def write(path: Path) -> None:
-    """Two networks, a real and a model alignment, a trace, their barriers, a failure and a sweep."""
+    """Two networks, two alignments, a trace, barriers, a failure, a sweep, and a row of every study."""
     store = Store.create(path)
     stack = {
         "layers.0.weight": torch.arange(12.0).reshape(2, 3, 2),
@@ -92,6 +93,8 @@ def write(path: Path) -> None:
     store.commit("failures", [row("failures", "failure", kind="barrier", item_ids=["barrier", "missing"])])
     store.commit("attempts", [row("attempts", "attempt", sweep="golden", cause="deadline")])
     store.commit("retries", [row("retries", "failure", sweep="golden")])
+    for table in STUDY_TABLES:
+        store.commit(table.name, [row(table.name, f"of {table.name}")])
     compact(store, grace_seconds=0)  # of the two files of barriers
     store.record_sweep("golden", "name: golden\n", [("network", "network0"), ("barrier", "barrier")])
 
