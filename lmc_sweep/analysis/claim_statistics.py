@@ -150,6 +150,9 @@ BY_POINT = "each"
 BY_DRAWN_POINTS = "correlation"
 """The statistic whose interval comes of points drawn anew, not of pairs."""
 
+BY_EXPONENT = "exponent"
+"""The statistic of every pair's own values along x, whose interval is Student's t over pairs."""
+
 STATISTICS: dict[str, Callable[[Points], Draws]] = {
     BY_POINT: _mean,
     "mean": _mean,
@@ -164,3 +167,6 @@ STATISTICS: dict[str, Callable[[Points], Draws]] = {
     "correlation": _correlation,
     "side_ratio": _side_ratio,
 }
+
+NAMES = (*STATISTICS, BY_EXPONENT)
+"""What a claim may name."""

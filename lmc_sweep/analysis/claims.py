@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lmc_sweep.analysis.claim_statistics import BY_POINT, STATISTICS
+from lmc_sweep.analysis.claim_statistics import BY_POINT, NAMES
 from lmc_sweep.config import fields
 from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys, shown, unknown
 from lmc_sweep.errors import SweepError
@@ -57,7 +57,7 @@ class Claim:
         name: What it is called here: lower-case letters, digits, ``_``.
         where: Figure, table or section.
         claim: What is claimed, in a sentence.
-        statistic: Name of one of STATISTICS; None only where ``lacks`` says why nothing measures it.
+        statistic: One of NAMES; None only where ``lacks`` says why nothing measures it.
         measure: What the statistic is here, in words.
         query: One SELECT that gives the columns part, x, pair, value, and what else the statistic needs.
         accept: Bounds of the statistic. Without them, the printed values and their tolerance are the bounds.
@@ -180,8 +180,8 @@ def _claim(entry: Any, path: str) -> Claim:
         return claim
     if claim.measure is None:
         raise Refusal(path, f"{claim.name} needs 'measure': what its statistic is, in words")
-    if claim.statistic not in STATISTICS:
-        raise Refusal(f"{path}.statistic", unknown("statistic", claim.statistic, STATISTICS, "statistics"))
+    if claim.statistic not in NAMES:
+        raise Refusal(f"{path}.statistic", unknown("statistic", claim.statistic, NAMES, "statistics"))
     for name in _PLACEHOLDER.findall(claim.query):
         if name not in PLACEHOLDERS:
             raise Refusal(f"{path}.query", unknown("placeholder", name, PLACEHOLDERS, "placeholders"))

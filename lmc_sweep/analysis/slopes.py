@@ -25,7 +25,7 @@ class Slope:
     low: float | None
     high: float | None
     num_seeds: int
-    widths: tuple[int, ...]
+    widths: tuple[float, ...]
 
     def is_below(self, exponent: float) -> bool | None:
         """Whether the whole interval lies below an exponent; None where it holds it, or there is none."""
@@ -34,7 +34,7 @@ class Slope:
         return self.high < exponent
 
 
-def slope(values: Iterable[tuple[int, int, float | None]]) -> Slope | None:
+def slope(values: Iterable[tuple[int, float, float | None]]) -> Slope | None:
     """The slope of log value against log width, by least squares for every seed.
 
     Every seed is a repetition of the whole curve with draws of its own, so that the interval is that of
@@ -46,8 +46,8 @@ def slope(values: Iterable[tuple[int, int, float | None]]) -> Slope | None:
     Returns:
         None where fewer than two widths, or no seed, have values.
     """
-    by_seed: dict[int, dict[int, float]] = defaultdict(dict)
-    found: set[int] = set()
+    by_seed: dict[int, dict[float, float]] = defaultdict(dict)
+    found: set[float] = set()
     for seed, width, value in values:
         found.add(width)
         if value is not None and math.isfinite(value) and value > 0:

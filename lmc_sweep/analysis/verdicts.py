@@ -6,12 +6,14 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
 
 from lmc_sweep.analysis.claim_statistics import (
     BY_DRAWN_POINTS,
+    BY_EXPONENT,
     BY_POINT,
     STATISTICS,
     Draws,
@@ -19,6 +21,7 @@ from lmc_sweep.analysis.claim_statistics import (
     UndefinedError,
 )
 from lmc_sweep.analysis.claims import Claim
+from lmc_sweep.analysis.slopes import slope
 from workers.seeding import derive_seed
 
 NUM_RESAMPLES = 2000
@@ -66,7 +69,8 @@ def judged(claim: Claim, rows: Sequence[Row]) -> tuple[Part, ...]:
     outside. Where a bound lies in the interval, the pairs do not tell. The interval is the percentile
     interval of NUM_RESAMPLES draws of each point's pairs with replacement; barriers of one pair, or of one
     group aligned together, are drawn together. With few pairs it is rough, and too narrow. For a correlation
-    the points are drawn in their place.
+    the points are drawn in their place; an exponent's interval is Student's t over pairs, of which each has
+    values of its own at every point.
 
     Args:
         claim: With a query.
@@ -117,6 +121,8 @@ def _measured(part: Part, claim: Claim, rows: Sequence[Row]) -> Part:
     points, least, num_pairs = _points(rows, claim.name, part.part)
     noted = sorted({str(row["note"]) for row in rows if row.get("note")})
     part = replace(part, num_pairs=num_pairs, note="; ".join(noted))
+    if claim.statistic == BY_EXPONENT:
+        return _with_exponent(part, rows)
     try:
         drawn = STATISTICS[claim.statistic or BY_POINT](points)
     except UndefinedError as missing:
@@ -127,6 +133,27 @@ def _measured(part: Part, claim: Claim, rows: Sequence[Row]) -> Part:
     if least < 2:
         return replace(part, why="a point of one pair has no interval: more pairs are needed")
     low, high = _interval(drawn)
+    more = "points" if claim.statistic == BY_DRAWN_POINTS else "pairs"
+    return _with_verdict(part, low, high, more)
+
+
+def _with_exponent(part: Part, rows: Sequence[Row]) -> Part:
+    """The part with the power of x by which values change: its mean over pairs, and Student's t interval."""
+    values: dict[tuple[str, float], list[float]] = defaultdict(list)
+    for row in rows:
+        values[str(row["pair"]), float(row["x"])].append(float(row["value"]))
+    numbers = {pair: number for number, pair in enumerate(sorted({pair for pair, _ in values}))}
+    found = slope((numbers[pair], x, fmean(of_pair)) for (pair, x), of_pair in values.items())
+    if found is None:
+        return replace(part, why="it takes 2 points, and a pair with values above 0 at all of them")
+    part = replace(part, measured=found.value, num_pairs=found.num_seeds)
+    if found.low is None or found.high is None:
+        return replace(part, why="one pair has no interval: more pairs are needed")
+    return _with_verdict(part, found.low, found.high, "pairs")
+
+
+def _with_verdict(part: Part, low: float, high: float, more: str) -> Part:
+    """The part with an interval and what follows from it; ``more`` of what would tell where nothing does."""
     part = replace(part, interval=(low, high))
     if not math.isfinite(part.low) and not math.isfinite(part.high):
         return replace(part, why="the paper prints no value for this")
@@ -134,7 +161,6 @@ def _measured(part: Part, claim: Claim, rows: Sequence[Row]) -> Part:
         return replace(part, verdict="holds")
     if high < part.low or low > part.high:
         return replace(part, verdict="fails")
-    more = "points" if claim.statistic == BY_DRAWN_POINTS else "pairs"
     return replace(part, why=f"a bound lies in the interval: more {more} would tell")
 
 

@@ -129,6 +129,30 @@ def test_statistics_of_a_line(statistic: str, expected: float) -> None:
     assert expected == pytest.approx(part.measured)
 
 
+def powers(*exponents: float) -> list[Any]:
+    """One pair for each exponent, its values at three places that power of x."""
+    return [
+        {"part": "d = 2", "x": x, "pair": pair, "value": 0.1 * x**exponent}
+        for pair, exponent in enumerate(exponents)
+        for x in (32, 128, 512)
+    ]
+
+
+def test_an_exponent_needs_pairs_that_agree() -> None:
+    """Two pairs that both fall, one twice as fast, decide nothing; five that fall about alike do."""
+    falls = claim("exponent", high=0.0)
+    (part,) = judged(falls, powers(-0.1, -0.2))
+    assert ("not measured", 2) == (part.verdict, part.num_pairs)
+    assert -0.15 == pytest.approx(part.measured)
+    assert part.interval is not None
+    assert part.interval[0] < 0 < part.interval[1]
+    assert "holds" == verdict(falls, powers(-0.2, -0.25, -0.3, -0.22, -0.28))
+    assert "fails" == verdict(falls, powers(0.2, 0.25, 0.3, 0.22, 0.28))
+    (part,) = judged(falls, powers(-0.2))
+    assert ("not measured", None) == (part.verdict, part.interval)
+    assert "one pair" in part.why
+
+
 def test_sides_are_compared_where_both_are() -> None:
     """The ratio of 0.3 to 0.2 is 1.5, whatever stands at a place that only one side has."""
     first, second = rows({1: 0.3, 2: 9.0}, side="first"), rows({1: 0.2}, side="second")
