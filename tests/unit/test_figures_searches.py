@@ -29,6 +29,7 @@ from lmc_sweep.store.store import Store
 from tests.support.search_rows import BRUTE, IDENTITY, MATCHING, ORACLE, annealing, row
 from tests.support.store_rows import row as store_row
 from workers.alignment.methods import METHODS
+from workers.ensembles.specs import ENSEMBLE_METHODS
 
 MIDPOINT = SearchQuestion()
 PLACE = Place("mnist", "mlp", 16, 1, 2)
@@ -66,10 +67,12 @@ def lines(axes: Any) -> list[list[list[float]]]:
 
 
 def test_every_method_has_a_look_of_its_own() -> None:
-    """Color and marker of no two methods agree, and no method lacks them."""
-    assert set(METHODS) == set(METHOD_LOOKS)
-    assert len(METHODS) == len({look.color + look.marker for look in METHOD_LOOKS.values()})
-    assert len(METHODS) == len({look.marker for look in METHOD_LOOKS.values()})
+    """Color and marker of no two methods of one study agree, and no method lacks them."""
+    assert set(METHODS) | set(ENSEMBLE_METHODS) == set(METHOD_LOOKS)
+    for methods in (METHODS, ENSEMBLE_METHODS):
+        looks = [METHOD_LOOKS[name] for name in methods]
+        assert len(methods) == len({look.color + look.marker for look in looks})
+        assert len(methods) == len({look.marker for look in looks})
 
 
 def test_variants_keep_the_marker_and_differ() -> None:
