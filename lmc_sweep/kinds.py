@@ -31,3 +31,8 @@ STUDY_KINDS = {
 
 CPU_KINDS = frozenset({"barrier_matrix", "permutation_path", "initialization"})
 """Kinds whose tasks compute on CPUs wherever they run, and reserve no GPU."""
+
+
+def in_singular(kind: str) -> str:
+    """The word for one item of a kind: canonical form."""
+    return kind.replace("_", " ")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lmc_sweep.kinds import KIND_NAMES
+from lmc_sweep.kinds import KIND_NAMES, in_singular
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
@@ -77,7 +77,12 @@ def eta(seconds: float | None, low: float | None = None, high: float | None = No
 
 
 def times(seconds: float | None, estimated: float | None, deadline: float | None = None) -> str:
-    """A batch's age and what was expected; its deadline too, once that is well past: 35 s of about 2 s."""
+    """A batch's age and what was expected; its deadline too, once that is well past: 35 s of about 2 s.
+
+    Where neither shows in tenths of a second and in seconds, the age alone is told, without a figure.
+    """
+    if seconds is not None and seconds < 0.05 and estimated and estimated < 0.5:
+        return "less than 0.1 s"
     expected = f" of about {about(estimated)}" if estimated else ""
     expected = " of less than 1 s" if estimated and estimated < 0.5 else expected
     is_late = deadline is not None and seconds is not None and seconds > 2 * (estimated or 0.0) + 10
@@ -100,8 +105,8 @@ def rate(per_second: float | None) -> str:
 
 
 def counted(number: int, kind: str) -> str:
-    """A number of items in words: 1 network, 12 barriers."""
-    return f"{number} {kind if number == 1 else KIND_NAMES.get(kind, kind)}"
+    """A number of items in words: 1 canonical form, 12 barriers."""
+    return f"{number} {in_singular(kind) if number == 1 else KIND_NAMES.get(kind, kind)}"
 
 
 def clipped(text: str, num_characters: int) -> str:

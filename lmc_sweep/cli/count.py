@@ -23,8 +23,10 @@ def register(app: typer.Typer) -> None:
 
 def count_command(
     widths: Annotated[
-        list[int],
-        typer.Argument(metavar="WIDTHS", help="Neurons of each hidden layer, in order.", show_default=False),
+        list[str],
+        typer.Argument(
+            metavar="WIDTHS", help="Neurons of each hidden layer, in order: 10 10.", show_default=False
+        ),
     ],
     order: Annotated[
         int,
@@ -38,23 +40,26 @@ def count_command(
 
     A point of order K is a minimum of the network with K neurons fewer in one layer, K of those repeated.
     T(K, n) is the number of such points of a layer of n neurons, divided by the n! orders of a minimum.
+
+    lower bound: C(n - K, K) / 2^K, the points that repeat K neurons once each, none of them oftener; 0 for
+    layers of fewer than 2K neurons. T is never less.
+
     Exact numbers are strings in --json: most programs read no integers of a thousand digits.
 
       lmc-sweep count 10 10
+
       lmc-sweep count 512 --order 3
     """
     from workers.permutation_points import counts
 
-    for width in widths:
-        if width < 1:
-            raise SweepError(f"WIDTHS: a layer has at least 1 neuron, not {width}.")
-    if all(width <= order for width in widths):
+    sizes = [_width(text) for text in widths]
+    if all(width <= order for width in sizes):
         raise SweepError(
             f"--order {order}: a layer has points of order K only if it has more than K neurons, and the "
-            f"widest here has {max(widths)}. Orders up to {max(widths) - 1} have some."
+            f"widest here has {max(sizes)}. Orders up to {max(sizes) - 1} have some."
         )
-    layers = [_layer(number, width, order) for number, width in enumerate(widths, start=1)]
-    minima, points = counts.num_minima(widths), counts.num_points(order, widths)
+    layers = [_layer(number, width, order) for number, width in enumerate(sizes, start=1)]
+    minima, points = counts.num_minima(sizes), counts.num_points(order, sizes)
     if as_json:
         sys.set_int_max_str_digits(0)  # the factorial of 2,000 has 5,736 digits, and Python stops at 4,300
         told = [{**layer, **{key: str(layer[key]) for key in ("ratio", "lower_bound")}} for layer in layers]
@@ -78,6 +83,18 @@ def count_command(
     out.print(table("", heads, rows))
     say(out, f"T / n^{order} tends to 1 / (2^K K!) = {_rounded(counts.limit_of_points(order))} as n grows.")
     say(out, f"Equivalent minima: {_whole(minima)}. Permutation points of order {order}: {_whole(points)}.")
+
+
+def _width(text: str) -> int:
+    """Neurons of a layer, as they are given."""
+    if not (text.isascii() and text.isdigit()):
+        raise SweepError(
+            f"WIDTHS: {text!r} is no number of neurons. Spaces separate layers: lmc-sweep count 5 5"
+        )
+    width = int(text)
+    if width < 1:
+        raise SweepError(f"WIDTHS: a layer has at least 1 neuron, not {width}.")
+    return width
 
 
 def _layer(number: int, width: int, order: int) -> dict[str, Any]:

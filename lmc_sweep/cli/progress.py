@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lmc_sweep.cli.console import clipped, counted, duration, eta, rate, say, table, times
 from lmc_sweep.cli.plan_lines import left_out_lines
-from lmc_sweep.kinds import KIND_NAMES
+from lmc_sweep.kinds import KIND_NAMES, in_singular
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.executor import Executor
@@ -83,7 +83,7 @@ class ConsoleReporter:
             say(self._console, "Failed: others, too. lmc-sweep status lists them by cause.")
             return
         after = f" after {attempts} attempts" if attempts > 1 else ""
-        say(self._console, f"Failed: {failure.kind} {failure.item_ids[0]}{after}: {cause}")
+        say(self._console, f"Failed: {in_singular(failure.kind)} {failure.item_ids[0]}{after}: {cause}")
 
     def noticed(self, text: str) -> None:
         """Prints the line."""

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lmc_sweep.cli.arguments import AsJson, StorePath
+from lmc_sweep.cli.found_item import find_item
 from lmc_sweep.errors import StoreError
+from lmc_sweep.kinds import in_singular
 from lmc_sweep.redaction import redact
 
 if TYPE_CHECKING:
     from lmc_sweep.execution.agreement import Compared
     from lmc_sweep.planning.items import Item
     from lmc_sweep.store.store import Store
-
-SHORTEST_PREFIX = 4
-_SHOWN_MATCHES = 5
 
 UserCode = Annotated[
     bool,
@@ -39,7 +38,10 @@ def register(app: typer.Typer) -> None:
 def repro_command(
     store: StorePath,
     item_id: Annotated[
-        str, typer.Argument(metavar="ID", help="Of a network, alignment or barrier; a unique beginning does.")
+        str,
+        typer.Argument(
+            metavar="ID", help="Of an item of any kind: a network, a barrier; a unique beginning does."
+        ),
     ],
     user_code: UserCode = False,
     as_json: AsJson = False,
@@ -62,7 +64,7 @@ def repro_command(
     from lmc_sweep.store.store import Store
 
     opened = Store(store)
-    kind, key = _find(opened, item_id)
+    kind, key = find_item(opened, item_id)
     if kind is None:
         item = failed_item(opened, key, user_code_allowed=user_code)
     else:
@@ -104,7 +106,8 @@ def _announce(item: Item, as_json: bool) -> None:
 
     say(
         console(),
-        f"Running {item.kind} {item.id} here ({words(item)}). Ctrl-C ends it and says where it was.",
+        f"Running {in_singular(item.kind)} {item.id} here ({words(item)}). "
+        "Ctrl-C ends it and says where it was.",
     )
 
 
@@ -118,30 +121,7 @@ def _show_interruption(item: Item, stop: KeyboardInterrupt, seconds: float) -> N
     frames = traceback.extract_tb(stop.__traceback__)
     chosen = [frame for frame in frames if not is_installed(frame.filename)] or frames
     where = f"{chosen[-1].filename}, line {chosen[-1].lineno}, in {chosen[-1].name}: {chosen[-1].line}"
-    say(console(), f"{item.kind} {item.id}: interrupted after {duration(seconds)} at {where}")
-
-
-def _find(store: Store, prefix: str) -> tuple[str | None, str]:
-    """Kind and id of the one item whose id begins so; of kind None if it failed."""
-    from lmc_sweep.execution.failed_items import failed_ids
-    from lmc_sweep.planning.items import KINDS
-
-    if len(prefix) < SHORTEST_PREFIX:
-        raise StoreError(f"{prefix!r}: give at least {SHORTEST_PREFIX} characters of an id")
-    held = {key: kind for kind in KINDS for key in store.ids(kind) if key.startswith(prefix)}
-    failed = {key for key in failed_ids(store) if key.startswith(prefix)} - held.keys()
-    matches = sorted({*held, *failed})
-    if prefix in matches:
-        matches = [prefix]
-    if not matches:
-        raise StoreError(
-            f"{store.uri}: the id of no item, stored or failed, begins with {prefix!r}. "
-            f"`lmc-sweep query {store.uri} 'SELECT barrier_id FROM barriers'` lists ids"
-        )
-    if len(matches) > 1:
-        listed = ", ".join(matches[:_SHOWN_MATCHES]) + (", ..." if len(matches) > _SHOWN_MATCHES else "")
-        raise StoreError(f"{prefix!r} is the beginning of {len(matches)} ids: {listed}. Give more characters")
-    return held.get(matches[0]), matches[0]
+    say(console(), f"{in_singular(item.kind)} {item.id}: interrupted after {duration(seconds)} at {where}")
 
 
 def _device(store: Store, item: Item, kind: str | None) -> str:
@@ -199,7 +179,7 @@ def _show(told: dict[str, Any]) -> None:
     from lmc_sweep.cli.console import console, duration, say, table
 
     out = console()
-    say(out, f"{told['kind']} {told['id']}: {told['verdict']} in {duration(told['seconds'])}")
+    say(out, f"{in_singular(told['kind'])} {told['id']}: {told['verdict']} in {duration(told['seconds'])}")
     unequal = [one for one in told["columns"] if one["verdict"] != "reproduced bit for bit"]
     if unequal:
         rows = [[one["column"], one["verdict"], _shown(one["difference"])] for one in unequal]
@@ -230,7 +210,7 @@ def _show_failure(item: Item, error: Exception, as_json: bool) -> None:
         typer.echo(json.dumps({"kind": item.kind, "id": item.id, "verdict": "failed", **described}, indent=2))
         return
     typer.echo(told, err=True)
-    typer.echo(f"{item.kind} {item.id} fails: {type(error).__name__}: {message}", err=True)
+    typer.echo(f"{in_singular(item.kind)} {item.id} fails: {type(error).__name__}: {message}", err=True)
 
 
 def _show_success(item: Item, seconds: float, as_json: bool) -> None:
@@ -242,5 +222,7 @@ def _show_success(item: Item, seconds: float, as_json: bool) -> None:
     from lmc_sweep.cli.console import console, say
 
     say(
-        console(), f"{item.kind} {item.id} failed before and succeeds now. Nothing was stored: run the sweep."
+        console(),
+        f"{in_singular(item.kind)} {item.id} failed before and succeeds now. "
+        "Nothing was stored: run the sweep.",
     )

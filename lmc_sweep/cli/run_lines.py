@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from lmc_sweep.execution.task import ItemFailure
 
 SHOWN_FAILURES = 20
+FIGURES_OF_KIND = {
+    "barrier_matrix": "pair_histograms",
+    "permutation_path": "permutation_paths",
+    "canonical_form": "canonical_distances",
+    "ensemble": "ensembles",
+    "initialization": "initialization",
+}
+"""The figure that shows the results of a kind, of those that the table of barriers does not."""
+
 _SHOWN_CHARACTERS = 300  # of an error's message
 
 
@@ -35,7 +44,7 @@ def print_summary(result: RunResult) -> None:
         barriers = barrier_lines(*barrier_summary(result.store, name, split), split, store)
     except (StoreError, OSError) as error:  # the store may be what the run stopped for
         barriers = [f"The barriers cannot be read now: {error}"]
-    for line in (*barriers, *_of_random_networks(result)):
+    for line in (*barriers, *_of_random_networks(result), *_of_studies(result, store)):
         say(out, line)
     if result.progress is not None:
         for line in _endings(result, store):
@@ -55,6 +64,21 @@ def _of_random_networks(result: RunResult) -> list[str]:
         return initialization_lines(read(result.store, result.plan.sweep.name)[0])
     except (StoreError, OSError) as error:
         return [f"The results cannot be read now: {error}"]
+
+
+def _of_studies(result: RunResult, store: str) -> list[str]:
+    """A line for each kind that has results beside barriers: the command that draws it, and its table."""
+    from lmc_sweep.store.schema import TABLE_OF_KIND
+
+    progress, lines = result.progress, []
+    for kind, figure in FIGURES_OF_KIND.items():
+        done = len(result.plan.done[kind]) if progress is None else 0
+        if progress is not None and kind in progress.kinds:
+            done = progress.kinds[kind].done
+        if done:
+            command = f"lmc-sweep plot {shlex.quote(store)} {figure}"
+            lines.append(f"{KIND_NAMES[kind].capitalize()}: {command}; table {TABLE_OF_KIND[kind].name}")
+    return lines
 
 
 def _endings(result: RunResult, store: str) -> list[str]:

@@ -43,6 +43,8 @@ def status_command(
 ) -> None:
     """Show how far the sweeps of a store are: items done, rate, ETA, what runs, what failed and why.
 
+    Those at work stand first, those that are complete last; --watch has a line for each of these.
+
     Read from the store itself, so it works from any machine that reads the store, with the driver alive
     or dead.
 
@@ -66,7 +68,7 @@ def status_command(
     if as_json:
         typer.echo(json.dumps(_as_json(opened, store, statuses), indent=2))
         return
-    for part in _parts(opened, store, statuses):
+    for part in _parts(opened, store, _in_order(statuses)):
         if isinstance(part, str):
             say(out, part)
         else:
@@ -88,11 +90,23 @@ def sweep_names(store: Store, sweep: str | None) -> list[str]:
     return names if sweep is None else [sweep]
 
 
-def _parts(store: Store, named: str, statuses: list[SweepStatus]) -> list[Part]:
-    """All that there is to say of a store's sweeps, in lines and tables."""
-    from lmc_sweep.cli.status_lines import left_out_lines, status_parts
+def _in_order(statuses: list[SweepStatus]) -> list[SweepStatus]:
+    """Those at work first, then those with something left to do, those that are complete last."""
+    return sorted(statuses, key=lambda status: (status.is_complete, not status.alive))
 
-    parts: list[Part] = [part for status in statuses for part in status_parts(status, named)]
+
+def _parts(store: Store, named: str, statuses: list[SweepStatus], brief: bool = False) -> list[Part]:
+    """All that there is to say of a store's sweeps, in lines and tables.
+
+    Args:
+        brief: One line for every sweep that is complete, where there are several: a screen has few.
+    """
+    from lmc_sweep.cli.status_lines import compact_line, left_out_lines, status_parts
+
+    parts: list[Part] = []
+    for status in statuses:
+        is_line = brief and status.is_complete and len(statuses) > 1
+        parts += [f"Sweep {compact_line(status)}"] if is_line else status_parts(status, named)
     if not statuses:
         parts.append(f"{store.uri} holds no sweep yet.")
     problems = [(problem.path, problem.reason) for problem in store.problems()]
@@ -149,12 +163,12 @@ def _watch(out: Console, store: Store, named: str, sweep: str | None, as_json: b
             statuses = _look(store, sweep, seen)
             over = _is_over(statuses, seen, begun, start)
             if live is not None:
-                live.update(_group(_parts(store, named, statuses)), refresh=True)
+                live.update(_group(_parts(store, named, _in_order(statuses), brief=True)), refresh=True)
             elif as_json:
                 typer.echo(json.dumps(_as_json(store, named, statuses)))
             elif over or start - shown >= LINE_SECONDS:
                 shown = start
-                for status in statuses:
+                for status in _in_order(statuses):
                     say(out, f"{time.strftime('%H:%M:%S')} {compact_line(status)}")
             if over:
                 break

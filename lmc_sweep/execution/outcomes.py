@@ -18,6 +18,7 @@ from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.tally import Tally
 from lmc_sweep.execution.task import ItemFailure, Receipt
 from lmc_sweep.execution.work import Next, after, known, uncounted, unfinished
+from lmc_sweep.kinds import in_singular
 from lmc_sweep.redaction import redact
 from lmc_sweep.store.store import Store
 
@@ -59,7 +60,8 @@ class Outcomes:
             self._pace.ended(work.group, work.batch.seconds, receipt.seconds)
         if receipt.num_memory_splits:
             self._reporter.noticed(
-                f"A {work.batch.kind} batch of {len(work.batch.items)} ran out of memory and was halved."
+                f"A {in_singular(work.batch.kind)} batch of {len(work.batch.items)} ran out of memory "
+                "and was halved."
             )
         self.settle(receipt.done, ())
         self._unsaid(entry, receipt)
@@ -130,7 +132,7 @@ class Outcomes:
             pause = f" in {following.delay_seconds:g} s" if following.delay_seconds else ""
             self._reporter.noticed(
                 f"{_CAPTIONS.get(failure.cause, 'A worker was lost')} ({failure.error_type}) with "
-                f"{len(failure.item_ids)} {failure.kind} items; {then}{pause}."
+                f"{len(failure.item_ids)} {in_singular(failure.kind)} items; {then}{pause}."
             )
         for work in following.work:
             self._schedule.add_later(work, now + following.delay_seconds)
@@ -179,8 +181,8 @@ class Outcomes:
         never = ItemFailure(batch.kind, ids, "NeverStarted", message, cause="deadline")
         self._recorder.ended(never, entry.work.number, now - entry.since)
         self._reporter.noticed(
-            f"A {batch.kind} batch was begun by no worker within {now - entry.since:.0f} s: no machine has "
-            "room for it, or the one that took it does not answer. It is submitted anew."
+            f"A {in_singular(batch.kind)} batch was begun by no worker within {now - entry.since:.0f} s: "
+            "no machine has room for it, or the one that took it does not answer. It is submitted anew."
         )
         for work in unfinished(entry.work).work:
             self._schedule.add(work)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lmc_sweep.errors import StoreError
 from lmc_sweep.execution.task import Machine
+from lmc_sweep.kinds import in_singular
 from lmc_sweep.planning.cost import working_bytes
 from lmc_sweep.planning.items import AlignmentItem, BarrierItem, Item, NetworkItem, StudyItem
 from lmc_sweep.planning.reconstruction import kind_of, user_names
@@ -104,8 +105,9 @@ def require_allowed(item: Item, user_code: bool) -> None:
     named = user_names(kind_of(item))
     if named and not user_code:
         raise StoreError(
-            f"{item.kind} {item.id} names {', '.join(named)}, and what a store names is not imported "
-            "unasked: --user-code runs it from the working directory. Read it first if the store is not yours"
+            f"{in_singular(item.kind)} {item.id} names {', '.join(named)}, and what a store names is not "
+            "imported unasked: --user-code runs it from the working directory. Read it first if the store is "
+            "not yours"
         )
 
 
@@ -147,7 +149,8 @@ def recompute(store: Store, scratch: Store, item: Item, *, user_code: bool, devi
     needed, present = working_bytes(item, MAX_STACK_BYTES), _memory_bytes()
     if needed > present:
         raise StoreError(
-            f"{item.kind} {item.id}: takes about {needed:.3g} bytes of memory; this machine has {present:.3g}"
+            f"{in_singular(item.kind)} {item.id}: takes about {needed:.3g} bytes of memory; "
+            f"this machine has {present:.3g}"
         )
     if isinstance(item, NetworkItem) and isinstance(item.spec, CheckpointSpec) and item.source is None:
         item = _from_stored_weights(store, scratch, item)

@@ -46,7 +46,9 @@ class InitializationItem(StudyItem):
     @property
     def words(self) -> str:
         """Sizes and matching."""
-        return f"{self.spec.input_dim} inputs, {self.spec.width} units, {self.spec.matching}"
+        inputs = "1 input" if self.spec.input_dim == 1 else f"{self.spec.input_dim} inputs"
+        units = "1 unit" if self.spec.width == 1 else f"{self.spec.width} units"
+        return f"{inputs}, {units}, {self.spec.matching}"
 
     def seconds(self, flops_per_second: float) -> float:
         """Of draws, matching, and outputs at every position; products are in double precision."""

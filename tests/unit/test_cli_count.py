@@ -42,6 +42,8 @@ def test_json_is_exact_beyond_the_digits_that_python_prints(
     [
         (["3", "2", "--order", "5"], "more than K neurons"),
         (["0"], "at least 1"),
+        (["5,5"], "Spaces separate layers"),
+        (["4.5"], "no number of neurons"),
         (["4", "-k", "0"], "greater than"),
     ],
 )

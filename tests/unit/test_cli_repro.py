@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from store_rows import row
 
+from lmc_sweep.cli.found_item import find_item
 from lmc_sweep.cli.repro import _show_failure, _show_interruption
 from lmc_sweep.errors import StoreError
 from lmc_sweep.execution import recomputation
+from lmc_sweep.store.store import Store
 
 SECRET = "sup3rs3cret"
 
@@ -70,3 +74,23 @@ def test_an_interruption_says_where_the_item_was(capsys: pytest.CaptureFixture[s
     assert "network 0123abcd: interrupted after 3.0 s at" in told
     assert "test_cli_repro.py" in told
     assert "in interrupt: raise KeyboardInterrupt" in told
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "column", "words"),
+    [
+        ("permutation_points", "point_id", "path_id", "permutation path"),
+        ("canonical_averages", "average_id", "canonical_id", "canonical form"),
+        ("search_traces", "trace_id", "alignment_id", "alignment"),
+    ],
+)
+def test_an_id_of_a_row_beside_an_item_names_the_item(
+    table: str, key: str, column: str, words: str, tmp_path: Path
+) -> None:
+    """What was made along with an item is no item of its own: the error says which one to compute again."""
+    store = Store.create(tmp_path / "s")
+    store.commit(table, [row(table, "1f3a9c", **{column: "77aa"})])
+    with pytest.raises(StoreError, match=f"1f3a9c is a {key} of table {table}.*{words} 77aa"):
+        find_item(store, "1f3a")
+    with pytest.raises(StoreError, match="the id of no item"):
+        find_item(store, "1f3b")

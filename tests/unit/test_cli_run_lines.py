@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lmc_sweep.analysis import summary
-from lmc_sweep.cli.run_lines import print_summary
+from lmc_sweep.cli.run_lines import FIGURES_OF_KIND, _of_studies, print_summary
 from lmc_sweep.errors import StoreError
 from lmc_sweep.execution.run import RunResult
 from lmc_sweep.execution.task import ItemFailure
+from lmc_sweep.figures.registry import FIGURES
 from lmc_sweep.store.store import Store
 from tests.support.pretended import PretendedExecutor, done, failing, pretended_plan, pretended_run
 
@@ -68,3 +71,16 @@ def test_failures_of_one_cause_are_one_line(tmp_path: Path, capsys: pytest.Captu
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
     assert line.startswith("failed: 2 networks (")
     assert all(victim in line for victim in victims)
+
+
+def test_a_study_with_results_names_its_figure_and_its_table(tmp_path: Path) -> None:
+    """One line for each kind that has results beside barriers, of this run or an earlier one."""
+    assert all(figure in FIGURES for figure in FIGURES_OF_KIND.values())
+    path = tmp_path / "my store"
+    plan: Any = SimpleNamespace(done={**dict.fromkeys(FIGURES_OF_KIND, ()), "canonical_form": ("a",)})
+    expected = f"lmc-sweep plot '{path}' canonical_distances; table canonical_forms"
+    result: Any = SimpleNamespace(plan=plan, progress=None)
+    assert [f"Canonical forms: {expected}"] == _of_studies(result, str(path))
+    kinds = {"canonical_form": SimpleNamespace(done=0), "ensemble": SimpleNamespace(done=3)}
+    result = SimpleNamespace(plan=plan, progress=SimpleNamespace(kinds=kinds))
+    assert ["Ensembles: lmc-sweep plot s ensembles; table ensembles"] == _of_studies(result, "s")

@@ -12,6 +12,7 @@ from rich.console import Console
 from store_rows import row
 
 from lmc_sweep.cli import cancel, status
+from lmc_sweep.cli.console import counted, times
 from lmc_sweep.cli.status_lines import status_parts
 from lmc_sweep.errors import StoreError, SweepError
 from lmc_sweep.store.store import Store
@@ -276,3 +277,40 @@ def test_cancel_waits_until_the_run_has_ended(
     cancel.cancel_command(str(store.path), None, True)
     assert 3.0 == clock.seconds
     assert "Sweep s: run aaaaaaaa has stopped (3.0 s)." in capsys.readouterr().err
+
+
+def _three_sweeps(store: Store) -> None:
+    """Beside the sweep "s", which runs: "a", which is complete, and "b", which nobody works on."""
+    store.record_sweep("a", "name: a\n", [("barrier", "a")])
+    store.write_progress("a", RUN, {"state": "finished", "slowest": [{"kind": "barrier", "seconds": 9.0}]})
+    store.record_sweep("b", "name: b\n", [("barrier", "b")])
+    tell(store, 1, updated_at=1_800_000_000.0)
+
+
+def test_sweeps_at_work_stand_first_and_complete_ones_last(store: Store) -> None:
+    """On a screen a complete sweep is one line; a store's only sweep is told whole though it is complete."""
+    from lmc_sweep.analysis.progress import sweep_status
+
+    _three_sweeps(store)
+    found = [sweep_status(store, name, now=1_800_000_002.0) for name in store.sweeps()]
+    ordered = status._in_order(found)
+    assert ["s", "b", "a"] == [one.sweep for one in ordered]
+    assert "Sweep a: complete; barriers 1/1" == status._parts(store, "store", ordered, brief=True)[-1]
+    whole = status._parts(store, "store", [ordered[-1]], brief=True)
+    assert "Sweep a: complete" == whole[0]
+    assert "Slowest so far:" in whole
+
+
+def test_an_age_that_does_not_show_is_told_without_figures() -> None:
+    """No batch takes 0.0 s of less than 1 s; ages and estimates that show are told as they are."""
+    told = [times(0.01, 0.2), times(0.3, 0.2), times(0.01, 2.0), times(0.01, None)]
+    assert ["less than 0.1 s", "0.3 s of less than 1 s", "0.0 s of about 2 s", "0.0 s"] == told
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "told"),
+    [(1, "canonical_form", "1 canonical form"), (2, "canonical_form", "2 canonical forms"), (1, "x", "1 x")],
+)
+def test_kinds_are_counted_in_words(number: int, kind: str, told: str) -> None:
+    """One item of a kind has the words of the kind without underscores."""
+    assert told == counted(number, kind)
