@@ -24,6 +24,7 @@ def test_the_block_for_notebooks_runs() -> None:
     assert float((across - across[:1]).abs().max()) < 1e-10
     ends = outputs(shape, scope["points"][[0, -1]], inputs)
     assert float((ends[0] - ends[1]).abs().max()) < 1e-10
+    assert len(scope["path"].networks) - 1 == len(scope["between"])
     assert scope["barrier"] == max(scope["path"].losses) - scope["path"].losses[0]
 
 
@@ -32,10 +33,8 @@ def test_the_page_names_what_there_is() -> None:
     assert set(MEANINGS) <= set(re.findall(r"`(\w+)`", PAGE))
     functions = PAGE.partition("| function |")[2].partition("\n\n")[0]
     named = set(re.findall(r"^\| (.*?) \|", functions, flags=re.MULTILINE)) - {"---"}
-    names = {name for cell in named for name in re.findall(r"`(\w+)`", cell)} - {
-        "losses_between",
-        "permuted_self",
-    }
+    names = {name for cell in named for name in re.findall(r"`(\w+)`", cell)}
     assert names <= set(workers.permutation_points.__all__)
+    assert sorted(workers.permutation_points.__all__) == dir(workers.permutation_points)
     columns = PAGE.partition("## What is measured")[2].partition("## Statements")[0]
     assert set(re.findall(r"`(\w+)`", columns)) <= set(TABLES["permutation_points"].by_name)

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from workers.permutation_points.losses import Loss
     from workers.permutation_points.measured_points import permutation_points
     from workers.permutation_points.paths import DistanceSchedule, MergingPath, find_paths
-    from workers.permutation_points.permuted_self import PermutedSelf, lowest_barrier, path_to_permuted_self
+    from workers.permutation_points.permuted_self import (
+        PermutedSelf,
+        losses_between,
+        lowest_barrier,
+        path_to_permuted_self,
+    )
     from workers.permutation_points.point import PermutationPoint
     from workers.permutation_points.point_specs import PermutationPointsSpec
     from workers.permutation_points.statements import verdicts
@@ -38,6 +43,7 @@ _HOME = {
     "MergingPath": "paths",
     "find_paths": "paths",
     "lowest_barrier": "permuted_self",
+    "losses_between": "permuted_self",
     "PermutedSelf": "permuted_self",
     "path_to_permuted_self": "permuted_self",
     "EqualLossPath": "equal_loss",
@@ -64,6 +70,7 @@ __all__ = [  # noqa: RUF022  the order of use: networks, paths, orders of a laye
     "MergingPath",
     "find_paths",
     "lowest_barrier",
+    "losses_between",
     "PermutedSelf",
     "path_to_permuted_self",
     "EqualLossPath",
@@ -84,3 +91,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

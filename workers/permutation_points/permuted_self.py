@@ -124,15 +124,17 @@ def lowest_barrier(paths: Sequence[MergingPath]) -> tuple[MergingPath, float]:
     return paths[best], heights[best]
 
 
-def losses_between(loss: Loss, networks: Float[Tensor, "T D"], num: int = 9) -> Float64[Tensor, " pieces"]:
+def losses_between(
+    loss: Loss, networks: Float[Tensor, "T D"] | Sequence[Float[Tensor, " D"]], num: int = 9
+) -> Float64[Tensor, " pieces"]:
     """The highest of the losses at so many points inside each straight piece between neighboring networks.
 
     Args:
         loss: For one network.
-        networks: Along a path.
+        networks: Along a path: one stack, or a list, such as the ``networks`` of a ``MergingPath``.
         num: Points inside each piece, equally spaced.
     """
-    shares = torch.linspace(0, 1, num + 2, dtype=networks.dtype)[1:-1, None]
+    shares = torch.linspace(0, 1, num + 2, dtype=networks[0].dtype)[1:-1, None]
     targets = loss.targets.expand(num, -1, -1) if loss.name == "squared" else loss.targets
     scale = None if loss.scale is None else loss.scale.expand(num)
     together = Loss(loss.shape, loss.inputs, targets, scale)

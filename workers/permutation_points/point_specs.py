@@ -17,7 +17,8 @@ class PermutationPointsSpec:
             activation that has them. Without: losses, gradients, kinks and paths of equal loss.
         lowest: How many of the smallest eigenvalues are kept.
         order: Up to which order points are made of the reduced network (Brea et al. 2019, definition 6). One
-            point for every way to share K copies among neurons: (1) for K = 1, (2) and (1, 1) for K = 2.
+            point for every way to share K copies among neurons. By how often each repeated neuron stands
+            there: [2] for K = 1, [3] and [2, 2] for K = 2.
         equal_loss: Whether the layer is permuted at random along a path of equal loss.
     """
 
