@@ -156,4 +156,15 @@ def _rows(store: Store, claim: Claim, query: str) -> list[dict[str, Any]]:
             raise SweepError(f"claim {claim.name}: x and value must be numbers, not those of {row}")
         if row.get("side") is not None and row["side"] not in SIDES:
             raise SweepError(f"claim {claim.name}: side must be 'first' or 'second', not {row['side']!r}")
-    return rows
+    networks = _networks_of_pairs(store)
+    return [{**row, "networks": networks.get(str(row["pair"]), ())} for row in rows]
+
+
+def _networks_of_pairs(store: Store) -> dict[str, tuple[str, ...]]:
+    """By pair_id the networks of every pair of world real: the others are of one network each."""
+
+    def ask() -> list[tuple[str, tuple[str, ...]]]:
+        table = store.answer("SELECT DISTINCT pair_id, networks FROM alignments WHERE world = 'real'")
+        return [(row["pair_id"], tuple(row["networks"])) for row in table.to_pylist()]
+
+    return dict(store.kept(("networks of pairs",), ask))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from lmc_sweep.analysis.clusters import clusters_of
 from lmc_sweep.analysis.intervals import Mean, mean_with_interval
 from lmc_sweep.store.sql_text import literal
 
@@ -101,6 +102,11 @@ class CellBarrier:
     def group(self) -> tuple[str, str, str]:
         """The networks that were aligned together: pairs of one group share networks."""
         return self.cell_id, self.world, self.pair_id
+
+    @property
+    def networks(self) -> tuple[str, str]:
+        """Ids of the two networks."""
+        return self.network_a, self.network_b
 
     @property
     def pair(self) -> tuple[str, str, str, int, int]:
@@ -216,10 +222,9 @@ def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Ro
 
 
 def barrier_mean(rows: Sequence[CellBarrier]) -> Mean:
-    """Mean barrier with its interval over groups of networks; of rows with a value, at least one."""
-    return mean_with_interval(
-        [row.value for row in rows if row.value is not None], [row.group for row in rows]
-    )
+    """Mean barrier with its interval over pairs that share no networks; at least one row with a value."""
+    known = [(row.value, row) for row in rows if row.value is not None]
+    return mean_with_interval([value for value, _ in known], clusters_of(row for _, row in known))
 
 
 def network_mean(rows: Sequence[CellNetwork], figure: str) -> Mean | None:

@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, cell_barrier, finest, read_columns
+from lmc_sweep.analysis.clusters import clusters_of
 from workers.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -59,19 +60,20 @@ def of_one_grid(rows: Sequence[CellBarrier]) -> tuple[list[CellBarrier], int]:
 
 
 def mean_curve(rows: Sequence[CellBarrier], curves: Curves) -> MeanCurve:
-    """The mean of the rows' curves, all on one grid; the interval resamples groups of networks."""
+    """The mean of the rows' curves, all on one grid; pairs that share networks are drawn together."""
     heights = np.stack([curves[row] for row in rows])
-    places = {group: index for index, group in enumerate(dict.fromkeys(row.group for row in rows))}
-    sums = np.zeros((len(places), heights.shape[1]))
-    counts = np.zeros(len(places))
-    for row, values in zip(rows, heights, strict=True):
-        sums[places[row.group]] += values
-        counts[places[row.group]] += 1
+    places = clusters_of(rows)
+    num_places = max(places) + 1
+    sums = np.zeros((num_places, heights.shape[1]))
+    counts = np.zeros(num_places)
+    for place, values in zip(places, heights, strict=True):
+        sums[place] += values
+        counts[place] += 1
     low = high = None
-    if len(places) > 1:
-        stream = np.random.default_rng(derive_seed("bootstrap", "curve", len(places)))
-        drawn = stream.integers(len(places), size=(NUM_RESAMPLES, len(places)))
-        weights = np.stack([np.bincount(draw, minlength=len(places)) for draw in drawn])
+    if num_places > 1:
+        stream = np.random.default_rng(derive_seed("bootstrap", "curve", num_places))
+        drawn = stream.integers(num_places, size=(NUM_RESAMPLES, num_places))
+        weights = np.stack([np.bincount(draw, minlength=num_places) for draw in drawn])
         means = weights @ sums / (weights @ counts)[:, None]
         low, high = np.quantile(means, [0.025, 0.975], axis=0)
     return MeanCurve(np.array(rows[0].alphas), heights.mean(0), low, high, len(rows))

@@ -92,7 +92,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Searched:
-    """One barrier of one pair after one method; ``value`` is None where a network diverged."""
+    """One barrier of one pair after one method; ``value`` is None where a network diverged.
+
+    ``networks`` are all that were aligned together.
+    """
 
     pair: Pair
     place: Place
@@ -105,6 +108,7 @@ class Searched:
     num_evaluations: int | None
     outcome: str
     recovered: float | None
+    networks: tuple[str, ...]
 
     @cached_property
     def method(self) -> Mapping[str, Any]:
@@ -178,6 +182,7 @@ def searched(barrier: Mapping[str, Any], alignment: Mapping[str, Any], value: fl
         num_evaluations=alignment["num_evaluations"],
         outcome=alignment["outcome"],
         recovered=alignment["recovered"],
+        networks=tuple(alignment["networks"]),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmc_sweep.analysis.cell_rows import grouped
+from lmc_sweep.analysis.clusters import clusters_of
 from lmc_sweep.analysis.intervals import Mean, mean_with_interval
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Pair, Place, Searched, same_pairs
@@ -171,11 +172,9 @@ def one_per_search(rows: Iterable[Searched]) -> list[Searched]:
 
 
 def _mean(rows: Sequence[Searched], values: Sequence[float | None]) -> Mean:
-    """Mean with an interval over the groups that the rows belong to."""
-    return mean_with_interval(
-        [value for value in values if value is not None],
-        [row.group for row, value in zip(rows, values, strict=True) if value is not None],
-    )
+    """Mean with an interval over groups of rows that share no networks."""
+    known = [(value, row) for row, value in zip(rows, values, strict=True) if value is not None]
+    return mean_with_interval([value for value, _ in known], clusters_of(row for _, row in known))
 
 
 def _gap(row: Searched, reference: Mapping[Pair, float | None]) -> float:

@@ -21,6 +21,7 @@ from lmc_sweep.analysis.claim_statistics import (
     UndefinedError,
 )
 from lmc_sweep.analysis.claims import Claim
+from lmc_sweep.analysis.clusters import clusters
 from lmc_sweep.analysis.slopes import slope
 from workers.seeding import derive_seed
 
@@ -67,15 +68,16 @@ def judged(claim: Claim, rows: Sequence[Row]) -> tuple[Part, ...]:
 
     A part holds where the whole 95 % interval lies within the claim's bounds, and fails where it lies
     outside. Where a bound lies in the interval, the pairs do not tell. The interval is the percentile
-    interval of NUM_RESAMPLES draws of each point's pairs with replacement; barriers of one pair, or of one
-    group aligned together, are drawn together. With few pairs it is rough, and too narrow. For a correlation
-    the points are drawn in their place; an exponent's interval is Student's t over pairs, of which each has
-    values of its own at every point.
+    interval of NUM_RESAMPLES draws of each point's pairs with replacement; barriers of one pair, of one group
+    aligned together, or of pairs that share networks are drawn together. With few pairs it is rough, and too
+    narrow. For a correlation the points are drawn in their place; an exponent's interval is Student's t over
+    pairs, of which each has values of its own at every point.
 
     Args:
         claim: With a query.
         rows: What its query gave: part, x, pair, value, and side or fits, and in a column
-            ``note`` how it was measured. Null values are left out.
+            ``note`` how it was measured; where they are known, ``networks`` of the pair. Null values are
+            left out.
     """
     by_part: dict[tuple[str, float | None], list[Row]] = defaultdict(list)
     for row in rows:
@@ -131,7 +133,8 @@ def _measured(part: Part, claim: Claim, rows: Sequence[Row]) -> Part:
         return replace(part, why="undefined: barriers of 0, or all alike")
     part = replace(part, measured=float(drawn[0]))
     if least < 2:
-        return replace(part, why="a point of one pair has no interval: more pairs are needed")
+        what = "one pair" if num_pairs < 2 else "one pair, or of pairs that share networks,"
+        return replace(part, why=f"a point of {what} has no interval: more pairs are needed")
     low, high = _interval(drawn)
     more = "points" if claim.statistic == BY_DRAWN_POINTS else "pairs"
     return _with_verdict(part, low, high, more)
@@ -171,13 +174,14 @@ def _interval(drawn: Draws) -> tuple[float, float]:
 
 
 def _points(rows: Sequence[Row], *names: str) -> tuple[Points, int, int]:
-    """The points of one part; the fewest pairs of one, and the number of pairs in all."""
-    values: dict[tuple[str, float], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    """The points of one part; the fewest clusters of pairs of one, and the number of pairs in all."""
+    by_key: dict[tuple[str, float], list[Row]] = defaultdict(list)
     fits: dict[float, list[bool]] = defaultdict(list)
     for row in rows:
-        values[row.get("side") or "", float(row["x"])][str(row["pair"])].append(float(row["value"]))
+        by_key[row.get("side") or "", float(row["x"])].append(row)
         fits[float(row["x"])].append(bool(row.get("fits")))
-    keys = sorted(values)
+    keys = sorted(by_key)
+    values = {key: _clustered(by_key[key]) for key in keys}
     points = Points(
         x=np.array([x for _, x in keys]),
         means=np.stack([_draws(values[key], (*names, repr(key[1]))) for key in keys], axis=1),
@@ -185,7 +189,22 @@ def _points(rows: Sequence[Row], *names: str) -> tuple[Points, int, int]:
         fits=np.array([all(fits[x]) for _, x in keys]),
     )
     sizes = [len(values[key]) for key in keys]
-    return points, min(sizes), len({pair for key in keys for pair in values[key]})
+    return points, min(sizes), len({str(row["pair"]) for row in rows})
+
+
+def _clustered(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """The values of one point by cluster: those of one pair, and of pairs that share networks.
+
+    A cluster is called by its first pair, so that the same pairs have the same draws on both sides.
+    """
+    ordered = sorted(rows, key=lambda row: str(row["pair"]))
+    found: dict[int, list[float]] = defaultdict(list)
+    names: dict[int, str] = {}
+    shared = clusters([(("pair", str(row["pair"])), *row.get("networks", ())) for row in ordered])
+    for row, cluster in zip(ordered, shared, strict=True):
+        found[cluster].append(float(row["value"]))
+        names.setdefault(cluster, str(row["pair"]))
+    return {names[cluster]: own for cluster, own in found.items()}
 
 
 def _draws(clusters: Mapping[str, Sequence[float]], names: Sequence[str]) -> Draws:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 from lmc_sweep.analysis.agreement import SOLVED
+from lmc_sweep.analysis.clusters import clusters
 
 COLUMNS = (
     "cell_id",
@@ -169,24 +170,9 @@ def _cell(cell_id: str, rows: Sequence[dict[str, Any]]) -> CellBarriers:
         ),
         values=np.array([row["value"] for row in rows], dtype=np.float64),
         is_real=np.array([row["world"] == "real" for row in rows]),
-        clusters=_clusters([(row["network_a"], row["network_b"]) for row in rows]),
+        clusters=np.array(clusters([(row["network_a"], row["network_b"]) for row in rows]), dtype=np.int64),
         model_losses=np.array(
             [row["loss_barrier"] for row in rows if row["world"] == "model"], dtype=np.float64
         ),
         num_examples=min(row["num_examples"] for row in rows),
     )
-
-
-def _clusters(ends: Sequence[tuple[str, str]]) -> Int64[ndarray, " pairs"]:
-    """The connected component that each pair's networks lie in, numbered as they appear."""
-    above: dict[str, str] = {}
-
-    def root(network: str) -> str:
-        while above.setdefault(network, network) != network:
-            network = above[network]
-        return network
-
-    for first, second in ends:
-        above[root(second)] = root(first)
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(root(first), len(numbers)) for first, _ in ends], dtype=np.int64)

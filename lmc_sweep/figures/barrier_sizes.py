@@ -12,6 +12,7 @@ from lmc_sweep.figures.cell_options import (
     WHAT,
     WORLD,
     diverged,
+    drawn_together,
     lacking,
     of_method,
     pairs_at_points,
@@ -111,7 +112,7 @@ def drawing(
         f"Mean over pairs with 95% bootstrap interval over them: {pairs_at_points(list(means.values()))}, "
         f"{counted(pairs, 'pair')} in all. World {world}, {label}, correction {question.correction}."
     )
-    told = [what, *without_interval(list(means.values())), *_mixed(shown), *told]
+    told = [what, *without_interval(list(means.values())), *drawn_together(shown), *_mixed(shown), *told]
     entries = [Entry(line_label(line, by), look) for line, look in looks.items()]
     return draw_grid(in_rows(panels, min(2, len(panels))), looks, entries, told, by)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, Kind
+from lmc_sweep.analysis.clusters import PairLike, share_networks
 from lmc_sweep.analysis.intervals import Mean
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.figures.looks import label_order
@@ -102,6 +103,12 @@ def without_interval(means: Sequence[Mean]) -> list[str]:
     """A sentence on points that rest on one value or one group alone."""
     number = sum(mean.low is None for mean in means)
     return [f"No interval at {counted(number, 'point')}, of one pair or group."] if number else []
+
+
+def drawn_together(rows: Iterable[PairLike]) -> list[str]:
+    """A sentence on pairs that share networks, which are not independent."""
+    told = "Intervals draw pairs that share networks together; where all do, there is none."
+    return [told] if share_networks(rows) else []
 
 
 def lacking(question: BarrierQuestion, *, world: str = "", method: str = "", split: str = "") -> str:

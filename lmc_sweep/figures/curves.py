@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, grouped, on_same_pairs
 from lmc_sweep.analysis.curves import Curves, MeanCurve, mean_curve, of_one_grid, read_curves
-from lmc_sweep.figures.cell_options import NETWORKS, WORLD, kind_label, lacking, methods_in_order, unfinished
+from lmc_sweep.figures.cell_options import (
+    NETWORKS,
+    WORLD,
+    drawn_together,
+    kind_label,
+    lacking,
+    methods_in_order,
+    unfinished,
+)
 from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds, with_most
 from lmc_sweep.figures.looks import Look, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
@@ -82,7 +90,7 @@ def drawing(
     wide = min(3, len(kinds))
     titles = [kind_label(kind) for kind in kinds]
     entries = [Entry(label, looks[text]) for text, label in methods.items()]
-    told = [_told(shown, found, question, split, world), *told]
+    told = [_told(shown, found, question, split, world), *drawn_together(shown), *told]
     figure, grid = sheet(-(-len(kinds) // wide), wide, entries, told, titles=titles)
     places = [axes for line in grid for axes in line]
     for axes in places[len(kinds) :]:

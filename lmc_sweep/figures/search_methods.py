@@ -14,6 +14,7 @@ from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, finest, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean
 from lmc_sweep.errors import SweepError
+from lmc_sweep.figures.cell_options import drawn_together
 from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds
 from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
@@ -78,7 +79,7 @@ def drawing(
     members = sorted({row.place.num_networks for row in kept})
     methods = _in_order(kept)
     labels, looks = method_labels(methods), method_looks([(_name(kept, text), text) for text in methods])
-    told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
+    told = [_told(kept, question), *drawn_together(kept), *dropped_pairs(num_dropped), *missing]
     if num_single:
         told.append(f"Not shown: {counted(num_single, 'kind')} of network with one {by} alone.")
     if len(lines) > _MOST_ROWS:

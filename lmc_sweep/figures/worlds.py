@@ -21,6 +21,7 @@ from lmc_sweep.analysis.cell_rows import (
 from lmc_sweep.figures.cell_options import (
     WHAT,
     diverged,
+    drawn_together,
     lacking,
     methods_in_order,
     pairs_at_points,
@@ -125,7 +126,13 @@ def drawing(
         f"{pairs_at_points(list(means.values()))}; {' and '.join(counts)} in all, the same for every method "
         f"of a cell. Correction {question.correction}."
     )
-    told = [what, *_solved(shown, drawn), *without_interval(list(means.values())), *told]
+    told = [
+        what,
+        *_solved(shown, drawn),
+        *without_interval(list(means.values())),
+        *drawn_together(shown),
+        *told,
+    ]
     entries = [
         *(Entry(line_label(line, by), look) for line, look in looks.items()),
         *(Entry(name, of_world(Look("o", _GRAY), world)) for world, name in WORLDS.items()),

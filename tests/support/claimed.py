@@ -118,7 +118,7 @@ def _add(tables: dict[str, dict[str, dict[str, Any]]], told: Mapping[str, Any], 
     train, test = told["errors"]
     network = {**cell, "train_error": train, "test_error": test, "save_at": None, "row": 0}
     tables["networks"][cell["cell_id"]] = row("networks", cell["cell_id"], **network)
-    networks = [f"{cell['cell_id']}-{member}" for member in range(told["size"])]
+    networks = [f"{pair_id}-{member}" for member in range(told["size"])]
     tables["alignments"][name] = row(
         "alignments", name, cell_id=cell["cell_id"], networks=networks, **aligned
     )

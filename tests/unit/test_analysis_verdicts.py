@@ -56,6 +56,16 @@ def test_one_pair_has_no_interval() -> None:
     assert "one pair" in part.why
 
 
+def test_pairs_that_share_networks_give_no_interval() -> None:
+    """Five pairs of which each shares a network with the next are one draw; apart they give a verdict."""
+    apart = [{**row, "networks": (f"{2 * k}", f"{2 * k + 1}")} for k, row in enumerate(rows({1: 0.2}))]
+    chained = [{**row, "networks": (f"{k}", f"{k + 1}")} for k, row in enumerate(rows({1: 0.2}))]
+    assert judged(claim("mean", high=0.3), rows({1: 0.2})) == judged(claim("mean", high=0.3), apart)
+    (part,) = judged(claim("mean", high=0.3), chained)
+    assert ("not measured", None, 5) == (part.verdict, part.interval, part.num_pairs)
+    assert "share networks" in part.why
+
+
 def test_the_papers_parts_that_are_absent_are_told() -> None:
     """Parts come in the paper's order, further ones after them, those without barriers last."""
     told = claim("mean", high=0.3, parts=("svhn", "mnist", "cifar10"))

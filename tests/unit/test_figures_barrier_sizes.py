@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier
+from lmc_sweep.analysis.cell_rows import BarrierQuestion, CellBarrier, barrier_mean
 from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.barrier_sizes import drawing
 from lmc_sweep.figures.registry import draw
@@ -51,6 +52,23 @@ def test_intervals_reach_over_the_pairs() -> None:
     found = panels(drawing(of_widths(), QUESTION, by="width"))
 
     assert [[[0.1, 0.3], [0.05, 0.15]]] == intervals(found["mnist, train"])
+
+
+def test_pairs_that_share_networks_are_drawn_together() -> None:
+    """The pairs of three networks are one draw; of two triples the interval reaches from one to the other."""
+    ends = [("a", "b"), ("a", "c"), ("b", "c"), ("d", "e"), ("d", "f"), ("e", "f")]
+    rows = [
+        replace(barrier(0.1 + 0.2 * (pair // 3), pair, width=4), network_a=a, network_b=b)
+        for pair, (a, b) in enumerate(ends)
+    ]
+
+    mean, alone = barrier_mean(rows), barrier_mean(rows[:3])
+
+    assert pytest.approx((0.2, 0.1, 0.3)) == (mean.value, mean.low, mean.high)
+    assert (None, None) == (alone.low, alone.high)
+    told = "Intervals draw pairs that share networks together"
+    assert told in words(drawing(rows, QUESTION, by="width", splits=["train"]))
+    assert told not in words(drawing(of_widths(), QUESTION, by="width"))
 
 
 def test_one_pair_has_no_interval_and_the_caption_says_so() -> None:
