@@ -28,6 +28,7 @@ from lmc_sweep.report.similarity_tables import similarity_tables
 from lmc_sweep.report.snapshot import Snapshot
 from lmc_sweep.report.wording import counted, moment
 from lmc_sweep.report.words import words
+from lmc_sweep.store.sql_text import literal
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -61,6 +62,9 @@ ABOUT = {
     "Cells": "network",
 }
 """The kind of item that a section is about: it is left out where only others are asked for."""
+
+OF_WORLDS = ("Density plot", "Statistical comparison")
+"""Sections that set the real world against our model: left out where there is no pair of our model."""
 
 
 def gather(
@@ -97,7 +101,24 @@ def gather(
 
 def _is_told(scope: Scope, name: str) -> bool:
     """Whether what a section is about is asked for."""
+    if name in OF_WORLDS and not _has_our_model(scope):
+        return False
     return name not in ABOUT or scope.concerns(ABOUT[name])
+
+
+def _has_our_model(scope: Scope) -> bool:
+    """Whether pairs of our model are there, or might come: not where all that is asked for is there."""
+    barriers = f"FROM barriers WHERE {scope.of_sweep('barrier')}"
+    try:
+        worlds = {row["world"] for row in scope.ask(f"SELECT DISTINCT world {barriers}")}
+        if not worlds or "model" in worlds:
+            return True
+        of_sweep = "" if scope.sweep is None else f" AND sweep = {literal(scope.sweep)}"
+        asked = f"SELECT DISTINCT item_id FROM sweep_items WHERE kind = 'barrier'{of_sweep}"
+        missing = f"SELECT 1 AS one FROM ({asked}) WHERE item_id NOT IN (SELECT barrier_id FROM barriers)"
+        return bool(scope.ask(f"{missing} LIMIT 1"))
+    except SweepError:  # what cannot be read is told where it would stand
+        return True
 
 
 def made(scope: Scope, name: str, make: Callable[[Scope], Section]) -> Section:

@@ -96,6 +96,25 @@ def test_a_report_tells_how_to_compute_it_again(whole: ReportData) -> None:
     assert "lmc-sweep verify runs/wide --sample 20" in listings[1].text
 
 
+def test_without_pairs_of_our_model_nothing_is_compared_with_it(tmp_path: Path) -> None:
+    """A sweep whose barriers are all there, of the real world alone, has no plot and no comparison."""
+    store = fill(tmp_path / "store", num_cells=1)
+    ids = {
+        world: [
+            row[0] for row in store.sql(f"SELECT barrier_id FROM barriers WHERE world = '{world}'").fetchall()
+        ]
+        for world in ("real", "model")
+    }
+    store.record_sweep("alone", "name: alone\n", [("barrier", one) for one in ids["real"]])
+    store.record_sweep("both", "name: both\n", [("barrier", one) for own in ids.values() for one in own])
+
+    told = {
+        name: {one.name for one in gather(store, "s", name, now=NOW).sections} for name in ("alone", "both")
+    }
+
+    assert {"density", "comparison"} == told["both"] - told["alone"]
+
+
 def test_an_empty_store_has_a_report_that_says_so(tmp_path: Path) -> None:
     """Every section is there, and says that there is nothing yet, but for those of other studies."""
     data = gather(Store.create(tmp_path / "store"), "runs/empty", now=NOW)
