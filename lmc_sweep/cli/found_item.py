@@ -53,7 +53,7 @@ def _refuse_rows_of_others(store: Store, prefix: str) -> None:
         asked = f"SELECT {key}, {column} FROM {name} WHERE starts_with({key}, {literal(prefix)}) LIMIT 1"
         for row in store.answer(asked).to_pylist():
             raise StoreError(
-                f"{row[key]} is a {key} of table {name}, whose rows are no items: it belongs to "
+                f"{row[key]} is an id ({key}) of {name}, whose rows are no items: it belongs to "
                 f"{in_singular(kind)} {row[column]}. `lmc-sweep repro {store.uri} {row[column]}` computes "
                 "that again"
             )

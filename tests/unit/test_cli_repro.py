@@ -90,7 +90,7 @@ def test_an_id_of_a_row_beside_an_item_names_the_item(
     """What was made along with an item is no item of its own: the error says which one to compute again."""
     store = Store.create(tmp_path / "s")
     store.commit(table, [row(table, "1f3a9c", **{column: "77aa"})])
-    with pytest.raises(StoreError, match=f"1f3a9c is a {key} of table {table}.*{words} 77aa"):
+    with pytest.raises(StoreError, match=f"1f3a9c is an id .{key}. of {table}, .*{words} 77aa"):
         find_item(store, "1f3a")
     with pytest.raises(StoreError, match="the id of no item"):
         find_item(store, "1f3b")
