@@ -43,6 +43,9 @@ SAME_LOSS = 1e-3
 KINDS = ("monotone", "intermediate_saddle", "minimum")
 """Of paths, as figure 5 of Brea et al. 2019 shows them from A to C."""
 
+_NO_LOSS = 1e-14
+"""Losses up to here are those of two neurons that do nothing, or what rounding leaves."""
+
 _OF_ONE_PATH = ("networks", "pair", "rule", "rank", "points")
 """Fields of a spec in which paths of one setting may differ."""
 
@@ -60,6 +63,7 @@ class Path:
         layer, pair: The layer from 1, and the two neurons.
         loss: The name of the loss.
         kind: Which of ``KINDS``.
+        output_weights: Those of both are free or held; None for a penalty.
         rank: Its pair's among those that a rule chose; 0 where pairs were named.
         network: The network and how paths from it are found, as JSON.
         settings: All that paths of other networks, widths and pairs share with it, as JSON.
@@ -79,6 +83,7 @@ class Path:
     pair: tuple[int, int]
     loss: str
     kind: str
+    output_weights: str | None
     rank: int
     network: str
     settings: str
@@ -103,6 +108,11 @@ class Path:
     def point_loss(self) -> float:
         """At the permutation point."""
         return float(self.losses[self.num_half - 1])
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether the loss is above 0 anywhere."""
+        return bool(self.losses.max() > _NO_LOSS)
 
     @property
     def barrier(self) -> float:
@@ -141,6 +151,7 @@ def path(row: dict[str, Any]) -> Path:
         pair=tuple(row["neurons"]),
         loss=row["loss"],
         kind=path_kind(row["losses"][: len(row["losses"]) // 2]),
+        output_weights=spec.get("output_weights"),
         rank=spec.get("rank") or 0,
         network=_without(spec, ("pair", "rule", "rank", "points")),
         settings=_without(_of_any_network(spec), _OF_ONE_PATH),

@@ -28,7 +28,7 @@ def zero_place(distances: Float64[ndarray, " T"]) -> float:
 
 def distance_axis(axes: Any, zero: float, highest: float) -> None:
     """Makes the horizontal axis logarithmic, with 0 named at its place, and as many powers of ten as fit."""
-    free = max(_SHIFTED / 2, 0.13 * math.log10(highest / zero))  # what the name of 0 needs
+    free = max(_SHIFTED / 2, 0.16 * math.log10(highest / zero))  # what the name of 0 needs
     first, last = math.ceil(math.log10(zero) + free), math.floor(math.log10(highest) + 1e-9)
     step = max(1, -(-(last - first + 1) // 5))
     powers = list(range(last, first - 1, -step))[::-1]

@@ -35,7 +35,10 @@ HEIGHT = Option(
     "of barriers: the highest of the losses found by minimization, or of those at which it begins as well",
     ("minima", "entered"),
 )
-OPTIONS = (PAIRS, HEIGHT)
+ACTIVATION = Option("activation", "most", "of the hidden layers; most: that with most paths, all else alike")
+OUTPUTS = Option("outputs", "most", "neurons of the output layer; most: likewise")
+OUTPUT_WEIGHTS = Option("output_weights", "most", "free or held; most: likewise", ("most", "free", "held"))
+OPTIONS = (PAIRS, HEIGHT, ACTIVATION, OUTPUTS, OUTPUT_WEIGHTS)
 NO_PATHS = "Not shown: no paths here. A sweep asks for them by the key permutation_paths."
 
 
@@ -48,15 +51,31 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
         notes.append(f"Not shown: {counted(num_left_out, 'path')} with losses that are not finite.")
     if not paths:
         return nothing([NO_PATHS, *notes])
-    group, num_others = most_asked(paths)
-    if num_others:
-        notes.append(f"Not shown: {counted(num_others, 'path')} of other data, activations or settings.")
+    asked = [one for one in paths if _is_asked(one, values)]
+    if not asked:
+        return nothing(["Not shown: no path of these activation, outputs and output_weights here.", *notes])
+    group, _ = most_asked(asked)
+    if len(group) < len(paths):
+        notes.append(
+            f"Not shown: {counted(len(paths) - len(group), 'path')} of other data, activations or settings; "
+            "activation=..., outputs=... and output_weights=... choose."
+        )
     kept = [_shown(of, values["pairs"]) for of in of_networks(group)]
     if values["height"] == "entered" and any(one.barrier_entered is None for one in kept):
         return nothing(
             ["Not shown: under a penalty no losses are known at which minimization begins.", *notes]
         )
     return drawing(kept, pairs=values["pairs"], height=values["height"], notes=notes)
+
+
+def _is_asked(one: Path, values: Mapping[str, str]) -> bool:
+    """Whether a path is of the activation, outputs and output weights that options name."""
+    own = {
+        "activation": one.activation,
+        "outputs": str(one.sizes[-1]),
+        "output_weights": one.output_weights,
+    }
+    return all(values[name] in ("most", value) for name, value in own.items())
 
 
 def most_asked(paths: Sequence[Path]) -> tuple[list[Path], int]:

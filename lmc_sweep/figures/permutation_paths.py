@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ from lmc_sweep.analysis.path_rows import KINDS, SAME_LOSS, Path, levels, of_netw
 from lmc_sweep.figures.cell_options import unfinished
 from lmc_sweep.figures.looks import Look
 from lmc_sweep.figures.options import Option, settled
-from lmc_sweep.figures.path_axes import LOSS_NAMES, distance_axis, zero_place
-from lmc_sweep.figures.sheet import TICK_POINTS, Entry, name_axes, nothing, sheet
+from lmc_sweep.figures.path_axes import LOSS_NAMES, distance_axis, power_of_ten, zero_place
+from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.words import counted
+from workers.permutation_points.kinds import FLAT
 
 if TYPE_CHECKING:
     from lmc_sweep.store.store import Store
@@ -53,7 +55,14 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     if not kept:
         told = f"Not shown: no path of activation {activation} and network {values['teacher']}. "
         return nothing([f"{told}Activations here: {', '.join(known)}.", *notes])
-    chosen, of_network = _chosen(kept, values["choose"])
+    examples = [one for one in kept if one.has_loss]
+    if not examples:
+        return nothing([f"Not shown: {counted(len(kept), 'path')} whose loss is 0 all along.", *notes])
+    chosen, _ = _chosen(examples, values["choose"])
+    of_network = [one for one in kept if one.network == chosen[0].network]
+    num_flat = sum(not one.has_loss for one in of_network)
+    if num_flat:
+        notes.append(f"Not among the examples: {counted(num_flat, 'pair')} whose loss is 0 all along.")
     return drawing(chosen, of_network, notes)
 
 
@@ -88,7 +97,7 @@ def drawing(chosen: Sequence[Path], of_network: Sequence[Path], notes: Sequence[
     for column, (one, title) in enumerate(zip(chosen, titles, strict=True)):
         upper, lower = grid[0][column], grid[1][column]
         _along_t(upper, one, highest)
-        name_axes(upper, "t", LOSS_NAMES[one.loss], title)
+        name_axes(upper, "t", LOSS_NAMES[one.loss] + _in_powers(upper, highest), title)
         _by_distance(lower, one, highest)
         name_axes(lower, "Distance", LOSS_NAMES[one.loss], one.kind.replace("_", " "))
     ends = [axes.get_ylim() for axes in grid[1]]
@@ -107,8 +116,15 @@ def _along_t(axes: Any, one: Path, highest: float) -> None:
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "1/4", "1/2", "3/4", "1"])
     axes.set_ylim(0, top)
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
-    axes.yaxis.get_offset_text().set_fontsize(TICK_POINTS)
+
+
+def _in_powers(axes: Any, highest: float) -> str:
+    """Names ticks in the power of ten of very small and large losses; what the name of the axis adds."""
+    power = math.floor(math.log10(highest))
+    if -3 < power < 3:
+        return ""
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value / 10.0**power:g}")
+    return f" / {power_of_ten(power)}"
 
 
 def _by_distance(axes: Any, one: Path, highest: float) -> None:
@@ -138,9 +154,21 @@ def _told(chosen: Sequence[Path], of_network: Sequence[Path]) -> str:
     found = "1 loss" if num_levels == 1 else f"{num_levels} losses"
     return (
         f"Layer {one.layer} ({one.width} {one.activation} units) of {where}, seed {one.seed}. Two neurons "
-        "come together at minimal loss (t up to 1/4), share output weights at equal loss (up to 1/2), and go "
-        f"back with their places changed. Losses at the permutation points: {points}; the "
+        f"come together at minimal loss{_weights(one)} (t up to 1/4), share output weights at equal loss (up "
+        f"to 1/2), and go back with their places changed. Losses at the permutation points: {points}; the "
         f"{counted(len(of_network), 'pair')} measured reach {found} there, if differences below "
         f"{SAME_LOSS:.1%} count as none. Below: the way to the permutation point at distance 0, at the "
-        f"minima and as minimization begins; losses under {_LOWEST_SHARE:.0e} of the highest are left out."
+        f"minima and as minimization begins; losses under {_LOWEST_SHARE:.0e} of the highest are left out. "
+        "Titles below: the kind of the path by its losses up to t = 1/4: monotone where they never fall, "
+        "intermediate saddle where they fall and rise again, minimum where they fall towards the permutation "
+        f"point; less than {FLAT:.0%} of the highest counts as none."
     )
+
+
+def _weights(one: Path) -> str:
+    """What the output weights of the two neurons may do."""
+    return {
+        "free": ", output weights free",
+        "held": ", their output weights held at their length",
+        None: " under a penalty",
+    }[one.output_weights]

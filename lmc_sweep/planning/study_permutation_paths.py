@@ -16,9 +16,11 @@ from workers.datasets.definitions import define
 from workers.permutation_points.specs import PermutationPathSpec
 from workers.specs import MLPSpec
 
-_EVALUATIONS = {True: 60, False: 300}
-"""Of one minimization of a short vector, and of a long one, which goes on slowly."""
-_EVALUATION_SECONDS = 1e-4  # of a path in a stack, beside products
+_EVALUATIONS_PER_PARAMETER = {True: 8, False: 5}
+"""Of one minimization of a short vector, with ReLU and with a smooth activation."""
+_SPENT = 0.9
+"""Share of ``max_evaluations`` that minimization of a long vector takes: it goes on slowly."""
+_EVALUATION_SECONDS = {True: 1e-4, False: 1.5e-4}  # of a path in a stack, beside products: short, long
 _ACTIVATION_SECONDS = 2e-9  # of one activation and its slope
 _POINT_SECONDS = 3.0  # of a Hessian's eigenvalues and what else is measured at a permutation point
 _MEMORY = 60  # vectors as long as the network that minimization keeps
@@ -88,9 +90,13 @@ class PermutationPathItem(StudyItem):
         sizes, examples, products = self.sizes, self.num_examples, self._num_parameters
         bits = 1.0 if self.spec.precision == "float32" else 2.0
         evaluation = 6 * products * examples * bits / (EFFICIENCY * flops_per_second)
-        evaluation += examples * sum(sizes[1:]) * _ACTIVATION_SECONDS + _EVALUATION_SECONDS
-        one = min(_EVALUATIONS[self._num_parameters <= _DENSE], self.spec.max_evaluations)
-        evaluations = self.spec.num_steps * (one + 4)
+        evaluation += examples * sum(sizes[1:]) * _ACTIVATION_SECONDS
+        is_short = products <= _DENSE
+        evaluation += _EVALUATION_SECONDS[is_short]
+        one = _SPENT * self.spec.max_evaluations
+        if is_short:
+            one = min(one, _EVALUATIONS_PER_PARAMETER[self.activation == "relu"] * products)
+        evaluations = (self.spec.num_steps + 1) * (one + 4)
         return evaluations * evaluation + (_POINT_SECONDS if self.spec.points is not None else 0.0)
 
     def stored_bytes(self) -> int:

@@ -189,6 +189,24 @@ def test_cost_of_a_path_grows_with_what_is_asked() -> None:
     assert "relu 2-5-1, layer 1" == short.words
 
 
+@pytest.mark.parametrize(
+    ("teacher", "hidden", "asked", "expected"),
+    [
+        ({"activation": "relu"}, [5], {"output_weights": "held", "max_evaluations": 300}, 0.35),
+        ({"activation": "tanh"}, [5], {"max_evaluations": 300}, 0.36),
+        ({"inputs": 5, "outputs": 5, "num_points": 500}, [20], {"num_steps": 20}, 1.98),
+        ({"outputs": 3, "num_points": 500, "activation": "tanh"}, [10], {"num_steps": 20}, 0.78),
+        ({"inputs": 4, "outputs": 2, "num_points": 500}, [10], {"num_steps": 10}, 1.4),
+    ],
+)
+def test_cost_of_a_path_is_near_what_was_measured(
+    teacher: dict[str, Any], hidden: list[int], asked: dict[str, Any], expected: float
+) -> None:
+    """Processor seconds per path of random teachers, on a machine of 1.2e11 products: within 2.5 times."""
+    section = {"teachers": {**TOY, **teacher, "hidden": hidden}, "pairs": [[0, 1]], "num_steps": 40, **asked}
+    assert expected / 2.5 < paths(section)[0].seconds(1.2e11) < expected * 2.5
+
+
 def test_paths_reserve_no_gpu() -> None:
     """They are found on CPUs: a GPU for the sweep is none for them, and one asked for them is refused."""
     sweep: dict[str, Any] = {"name": "s", "store": "runs/s", "permutation_paths": {"teachers": TOY}}

@@ -183,6 +183,28 @@ def test_unknown_activations_and_teachers_show_nothing(toys: Store) -> None:
         )
 
 
+def test_options_choose_among_settings(toys: Store) -> None:
+    """What no path has shows nothing; what all have shows them."""
+    for options in ({"activation": "relu"}, {"outputs": "7"}, {"output_weights": "held"}):
+        assert "no path" in (shows_nothing(draw("path_barriers", toys, None, options)) or "")
+    asked = {"activation": "tanh", "outputs": "2", "output_weights": "free"}
+    assert shows_nothing(draw("path_barriers", toys, None, asked)) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_pairs_without_loss_are_no_examples(toys: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted in the caption instead; where there are no others, nothing is shown."""
+    flat = [path(row([0.0, 0.0, 0.0, 0.0], pair=(1, k))) for k in (2, 3)]
+    monkeypatch.setattr(permutation_paths, "read", lambda *_: ([*flat, *paths_to(1e-5, 2e-5)], 0))
+    drawn = draw("permutation_paths", toys)
+    told = " ".join(text.get_text() for text in drawn.texts).replace("\n", " ")
+    assert 4 == len(drawn.axes)
+    assert "Not among the examples: 2 pairs whose loss is 0 all along" in told
+    assert "Squared loss / $10^{-5}$" == drawn.axes[0].get_ylabel()
+    monkeypatch.setattr(permutation_paths, "read", lambda *_: (flat, 0))
+    assert "2 paths whose loss is 0" in (shows_nothing(draw("permutation_paths", toys)) or "")
+
+
 def test_paths_without_a_barrier_are_told() -> None:
     """A barrier of 0 has no place on a logarithmic axis, and all of them need none."""
     flat = [path(row([0.0, 0.0, 0.0], width=4, seed=seed)) for seed in range(2)]
