@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from lmc_sweep.store.columns import TIME, Column, Table, real, text
+from lmc_sweep.store.columns import TIME, Column, Table, count, real, text
+
+CELL_COLUMNS = (
+    text("dataset", "data set of the networks and of the measurement"),
+    text("architecture", "family of architectures"),
+    count("width", "units of a hidden layer, where the family has a width", "units", nullable=True),
+    count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
+    real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
+)
+"""What the networks of a cell are."""
 
 
 def study_table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmc_sweep.store.columns import COUNTS, REALS, TEXTS, Column, count, real, text
-from lmc_sweep.store.study_columns import study_table
+from lmc_sweep.store.study_columns import CELL_COLUMNS, study_table
 
 
 def _of(quantity: str, unit: str) -> tuple[Column, ...]:
@@ -60,11 +60,7 @@ BARRIER_MATRICES = study_table(
     (
         text("method", "name of the alignments' method"),
         text("method_json", "the method with all its options, as JSON"),
-        text("dataset", "data set of the networks and of the measurement"),
-        text("architecture", "family of architectures"),
-        count("width", "units of a hidden layer, where the family has a width", "units", nullable=True),
-        count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
-        real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
+        *CELL_COLUMNS,
         text("split", "train or test"),
         text("correction", "what was done to interpolated networks before they were measured"),
         text("height", "supremum: largest height over all alphas; midpoint: that at alpha 1/2"),

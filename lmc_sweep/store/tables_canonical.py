@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmc_sweep.store.columns import COUNTS, REALS, TEXTS, TIME, Column, Table, count, real, text
-from lmc_sweep.store.study_columns import study_table
+from lmc_sweep.store.study_columns import CELL_COLUMNS, study_table
 
 _TREATMENT = (
     text("treatment", "how units are put in order: raw, sorted, matched or merged"),
@@ -11,14 +11,6 @@ _TREATMENT = (
     real("power", "p of the key power"),
     text("treatment_json", "the treatment with all its options, as JSON"),
 )
-_CELL = (
-    text("dataset", "data set of the networks"),
-    text("architecture", "family of architectures"),
-    count("width", "units of a hidden layer, where the family has a width", "units", nullable=True),
-    count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
-    real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
-)
-
 CANONICAL_AVERAGES = Table(
     "canonical_averages",
     (
@@ -28,7 +20,7 @@ CANONICAL_AVERAGES = Table(
         ),
         text("cell_id", "cell of the networks"),
         *_TREATMENT,
-        *_CELL,
+        *CELL_COLUMNS,
         count("num_networks", "networks that were averaged"),
         count("group_index", "which of the groups of so many networks, from 0"),
         text("split", "train or test"),
@@ -62,7 +54,7 @@ CANONICAL_FORMS = study_table(
     "canonical_form",
     (
         *_TREATMENT,
-        *_CELL,
+        *CELL_COLUMNS,
         count("num_networks", "networks that were asked for"),
         count("num_finite", "networks with finite numbers alone; all that follows is of these"),
         count("num_pairs", "pairs of them"),

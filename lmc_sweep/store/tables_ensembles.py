@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmc_sweep.store.columns import Column, count, real, text
-from lmc_sweep.store.study_columns import study_table
+from lmc_sweep.store.study_columns import CELL_COLUMNS, study_table
 
 _PREDICTORS = {
     "first": "of the first network, or of the end of a line at alpha 0",
@@ -37,11 +37,7 @@ ENSEMBLES = study_table(
         text("pair_id", "identity of the pair, the same as in `barriers` of world real"),
         text("method", "independent, functional_difference, subspace or subspace_functional_difference"),
         text("method_json", "the method with all its options, as JSON"),
-        text("dataset", "data set of the networks and of the measurement"),
-        text("architecture", "family of architectures"),
-        count("width", "units of a hidden layer, where the family has a width", "units", nullable=True),
-        count("depth", "hidden layers, where the family has a depth", "layers", nullable=True),
-        real("label_noise", "share of training labels that were replaced", "fraction", nullable=False),
+        *CELL_COLUMNS,
         text("network_a", "network_id of the first network of the pair"),
         text("network_b", "network_id of the second network"),
         count("seed_a", "seed of the first network"),
