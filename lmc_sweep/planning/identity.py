@@ -25,6 +25,8 @@ METHOD_NUMERICS = {"weight_matching": 3}
 """Methods whose results have changed since they were first released.
 
 Weight matching: 2, a grown start joined the descents; 3, it is the first of them.
+Kinds that search inside an item do not follow this: whoever changes weight matching raises the version of
+``canonical_form`` too, whoever changes functional difference that of ``ensemble``.
 """
 
 ID_LENGTH = 32  # hexadecimal digits, 128 bits
