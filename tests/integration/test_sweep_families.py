@@ -300,9 +300,7 @@ def test_modules_that_cannot_be_studied_are_refused_before_anything_starts(
 def test_a_module_that_nothing_permutes_can_be_trained(nets: Path) -> None:
     """A study of permutations refuses it; training alone does not."""
     (nets / "plain_nets.py").write_text("from torch import nn\ndef build():\n    return nn.Linear(64, 10)\n")
-    entry = (
-        "{dataset: digits, architecture: {name: 'plain_nets:build'}, seeds: 2, training: {max_epochs: 1}}"
-    )
+    entry = "{dataset: digits, architecture: {name: 'plain_nets:build'}, seeds: 2, training: {max_epochs: 1}}"
     result = run(parse_sweep(f"{{name: linear, store: s, networks: [{entry}]}}"), store="s", inline=True)
     assert 0 == result.exit_code
     study = "{alignments: [{method: identity}]}"
