@@ -1,16 +1,21 @@
-"""What the figures of paths share: how distances are drawn, and what losses are called."""
+"""What the figures of paths share: what they read, how distances are drawn, and what losses are called."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from lmc_sweep.analysis.path_rows import Path
+from lmc_sweep.analysis.path_rows import Path, read
+from lmc_sweep.figures.cell_options import unfinished
+from lmc_sweep.figures.words import counted
+
+if TYPE_CHECKING:
+    from lmc_sweep.store.store import Store
 
 LOSS_NAMES = {
     "squared": "Squared loss",
@@ -19,6 +24,17 @@ LOSS_NAMES = {
 }
 _SHIFTED = 0.4
 """Where distance 0 stands on a logarithmic axis: so many powers of ten left of the smallest other one."""
+
+
+def paths_here(store: Store, sweep: str | None) -> tuple[list[Path], list[str]]:
+    """The paths that can be drawn, and what a caption says of the others, or of there being none."""
+    paths, num_left_out = read(store, sweep)
+    notes = unfinished(store, sweep, "permutation_path")
+    if num_left_out:
+        notes.append(f"Not shown: {counted(num_left_out, 'path')} with losses that are not finite.")
+    if not paths:
+        return [], ["Not shown: no paths here. A sweep asks for them by the key permutation_paths.", *notes]
+    return paths, notes
 
 
 def zero_place(distances: Float64[ndarray, " T"]) -> float:

@@ -10,11 +10,17 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from lmc_sweep.analysis.intervals import mean_with_interval
-from lmc_sweep.analysis.path_rows import Path, of_networks, read
-from lmc_sweep.figures.cell_options import unfinished
+from lmc_sweep.analysis.path_rows import Path, of_networks
 from lmc_sweep.figures.looks import Look, size_looks
 from lmc_sweep.figures.options import Option, settled
-from lmc_sweep.figures.path_axes import LOSS_NAMES, at_shares, distance_axis, shares_of_first, zero_place
+from lmc_sweep.figures.path_axes import (
+    LOSS_NAMES,
+    at_shares,
+    distance_axis,
+    paths_here,
+    shares_of_first,
+    zero_place,
+)
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.size_panels import name_numbers
 from lmc_sweep.figures.words import counted
@@ -39,18 +45,14 @@ ACTIVATION = Option("activation", "most", "of the hidden layers; most: that with
 OUTPUTS = Option("outputs", "most", "neurons of the output layer; most: likewise")
 OUTPUT_WEIGHTS = Option("output_weights", "most", "free or held; most: likewise", ("most", "free", "held"))
 OPTIONS = (PAIRS, HEIGHT, ACTIVATION, OUTPUTS, OUTPUT_WEIGHTS)
-NO_PATHS = "Not shown: no paths here. A sweep asks for them by the key permutation_paths."
 
 
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled("path_barriers", OPTIONS, options)
-    paths, num_left_out = read(store, sweep)
-    notes = unfinished(store, sweep, "permutation_path")
-    if num_left_out:
-        notes.append(f"Not shown: {counted(num_left_out, 'path')} with losses that are not finite.")
+    paths, notes = paths_here(store, sweep)
     if not paths:
-        return nothing([NO_PATHS, *notes])
+        return nothing(notes)
     asked = [one for one in paths if _is_asked(one, values)]
     if not asked:
         return nothing(["Not shown: no path of these activation, outputs and output_weights here.", *notes])

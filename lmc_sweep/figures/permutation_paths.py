@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmc_sweep.analysis.path_rows import KINDS, SAME_LOSS, Path, levels, of_networks, read, three_pairs
-from lmc_sweep.figures.cell_options import unfinished
+from lmc_sweep.analysis.path_rows import KINDS, SAME_LOSS, Path, levels, of_networks, three_pairs
 from lmc_sweep.figures.looks import Look
 from lmc_sweep.figures.options import Option, settled
-from lmc_sweep.figures.path_axes import LOSS_NAMES, distance_axis, power_of_ten, zero_place
+from lmc_sweep.figures.path_axes import LOSS_NAMES, distance_axis, paths_here, power_of_ten, zero_place
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.words import counted
 from workers.permutation_points.kinds import FLAT
@@ -33,7 +32,6 @@ LOSS = Look("", "#0072b2")
 DISTANCE = Look("", "#999999", line=(0, (4, 1.5)))
 POINT = Look("*", "#d55e00", line="none")
 ENTERED = Look(".", "#cc79a7", line="none")
-NO_PATHS = "Not shown: no paths here. A sweep asks for them by the key permutation_paths."
 _LOWEST_SHARE = 1e-7
 """Losses below this share of the highest are where minimization ends: they have no place on the axis."""
 
@@ -41,12 +39,9 @@ _LOWEST_SHARE = 1e-7
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled("permutation_paths", OPTIONS, options)
-    paths, num_left_out = read(store, sweep)
-    notes = unfinished(store, sweep, "permutation_path")
-    if num_left_out:
-        notes.append(f"Not shown: {counted(num_left_out, 'path')} with losses that are not finite.")
+    paths, notes = paths_here(store, sweep)
     if not paths:
-        return nothing([NO_PATHS, *notes])
+        return nothing(notes)
     known = sorted({one.activation for one in paths})
     activation = known[0] if values["activation"] == "first" else values["activation"]
     kept = [

@@ -12,7 +12,7 @@ from lmc_sweep.analysis.path_rows import Path, levels, of_networks, path, three_
 from lmc_sweep.analysis.point_rows import read as read_points
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.execution.run import run
-from lmc_sweep.figures import path_barriers, permutation_paths
+from lmc_sweep.figures import path_axes, path_barriers, permutation_paths
 from lmc_sweep.figures.path_axes import at_shares, shares_of_first
 from lmc_sweep.figures.registry import draw
 from lmc_sweep.figures.sheet import shows_nothing
@@ -162,7 +162,7 @@ def test_a_sweep_of_random_networks_is_drawn_and_told(toys: Store) -> None:
 
 def test_points_belong_to_the_paths_that_are_asked(toys: Store) -> None:
     """Those of other paths are left out, and a store without paths has no section."""
-    some, _ = permutation_paths.read(toys, "toys")
+    some, _ = path_axes.read(toys, "toys")
     assert 3 * len(some[:2]) == len(read_points(toys, some[:2]))
     assert 0 == len(read_points(toys, []))
 
@@ -195,13 +195,13 @@ def test_options_choose_among_settings(toys: Store) -> None:
 def test_pairs_without_loss_are_no_examples(toys: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are counted in the caption instead; where there are no others, nothing is shown."""
     flat = [path(row([0.0, 0.0, 0.0, 0.0], pair=(1, k))) for k in (2, 3)]
-    monkeypatch.setattr(permutation_paths, "read", lambda *_: ([*flat, *paths_to(1e-5, 2e-5)], 0))
+    monkeypatch.setattr(path_axes, "read", lambda *_: ([*flat, *paths_to(1e-5, 2e-5)], 0))
     drawn = draw("permutation_paths", toys)
     told = " ".join(text.get_text() for text in drawn.texts).replace("\n", " ")
     assert 4 == len(drawn.axes)
     assert "Not among the examples: 2 pairs whose loss is 0 all along" in told
     assert "Squared loss / $10^{-5}$" == drawn.axes[0].get_ylabel()
-    monkeypatch.setattr(permutation_paths, "read", lambda *_: (flat, 0))
+    monkeypatch.setattr(path_axes, "read", lambda *_: (flat, 0))
     assert "2 paths whose loss is 0" in (shows_nothing(draw("permutation_paths", toys)) or "")
 
 
