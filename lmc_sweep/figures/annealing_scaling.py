@@ -10,6 +10,7 @@ from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean, one_per_search
+from lmc_sweep.figures.cell_options import drawn_together
 from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds, with_most
 from lmc_sweep.figures.looks import Look, label_order, size_looks
 from lmc_sweep.figures.methods_asked import settled_of_store
@@ -81,6 +82,7 @@ def drawing(
     ]
     told = [
         *_told(kept, question),
+        *drawn_together(kept),
         *_about_paper(with_paper, bool(paper), question),
         *dropped_pairs(num_dropped),
         *missing,

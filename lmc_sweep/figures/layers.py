@@ -14,6 +14,7 @@ from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Place, Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean
+from lmc_sweep.figures.cell_options import drawn_together
 from lmc_sweep.figures.looks import label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import AT, METHODS, Option
@@ -60,7 +61,7 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, groups: str = "a
     labels = method_labels(names)
     order = sorted(names, key=lambda text: (names[text] != "identity", label_order(labels[text])))
     looks = method_looks([(names[text], text) for text in order])
-    told = [_told(kept, question), *dropped_pairs(num_dropped), *missing]
+    told = [_told(kept, question), *drawn_together(kept), *dropped_pairs(num_dropped), *missing]
     if len(places) > len(shown):
         told.append(
             f"Not shown: {counted(len(places) - len(shown), 'further kind')} of network, "

@@ -12,6 +12,7 @@ from lmc_sweep.analysis.cell_rows import grouped
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read, same_pairs
 from lmc_sweep.analysis.searches import barrier_mean
+from lmc_sweep.figures.cell_options import drawn_together
 from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds, spread
 from lmc_sweep.figures.looks import Look, label_order, method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
@@ -60,8 +61,10 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion, notes: Sequence[
     order = sorted(labels, key=lambda family: (names[family] not in CONTROLS, label_order(labels[family])))
     looks = method_looks([(names[family], family) for family in order])
     entries = [Entry(labels[family], looks[family]) for family in order]
+    in_panels = [row for row in kept if row.place in shown]
     told = [
-        _told([row for row in kept if row.place in shown], question),
+        _told(in_panels, question),
+        *drawn_together(in_panels),
         *dropped_pairs(num_dropped),
         *missing,
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_sweep.analysis.intervals import Mean
 from lmc_sweep.analysis.search_rows import Searched, SearchQuestion, read
 from lmc_sweep.analysis.searches import GapRow, gap_table
+from lmc_sweep.figures.cell_options import drawn_together
 from lmc_sweep.figures.looks import method_looks
 from lmc_sweep.figures.methods_asked import of_methods, settled_of_store
 from lmc_sweep.figures.options import METHODS
@@ -45,7 +46,9 @@ def drawing(rows: Sequence[Searched], question: SearchQuestion) -> Any:
     plain = {row.method_json: row.name for row in rows}
     order = sorted(names, key=lambda text: (plain[text] not in ("identity", "brute_force"), names[text]))
     looks = method_looks([(plain[text], text) for text in order])
-    told = [_told(table, question), *dropped_pairs(num_dropped), *missing]
+    places = {row.place for row in table}
+    together = drawn_together(row for row in rows if row.place in places)
+    told = [_told(table, question), *together, *dropped_pairs(num_dropped), *missing]
     if len(kinds) > _MOST_ROWS:
         told.append(f"Not shown: {counted(len(kinds) - _MOST_ROWS, 'further kind')} of network.")
     entries = [Entry(names[text], looks[text]) for text in order]

@@ -216,6 +216,24 @@ def test_pairs_that_one_method_lacks_are_left_out_and_counted() -> None:
         assert "Left out: 1 pair that not every method has measured" in words(figure)
 
 
+@pytest.mark.parametrize("figure", [annealing_scaling, layers, search_cost, search_gap, search_methods])
+def test_the_caption_says_that_pairs_of_shared_networks_are_drawn_together(figure: Any) -> None:
+    """Where pairs share networks, and nowhere else."""
+
+    def caption(first: str) -> str:
+        ends, moved = [("a", "b"), (first, "c")], "each:0" if figure is layers else None
+        found = [
+            row(method, pair, 0.2 + 0.1 * pair, outcome="exact", networks=ends[pair], layers=moved)
+            for method in (BRUTE, MATCHING, annealing(10))
+            for pair in range(2)
+        ]
+        return words(figure.drawing(found, MIDPOINT))
+
+    told = "Intervals draw pairs that share networks together; where all do, there is none."
+    assert told in caption("a")
+    assert told not in caption("d")
+
+
 def test_cost_joins_the_variants_of_a_method_in_the_order_of_their_time() -> None:
     """Steps 10 and 1000 are one line from 0.1 to 10 s; the control is a level, the bound a mark."""
     rows = [row(IDENTITY, 0, 0.5, align_seconds=0.0)]

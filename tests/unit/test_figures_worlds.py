@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,17 @@ def test_each_label_noise_is_a_line() -> None:
     assert [[[4, 0.1], [16, 0.1]], [[4, 0.3], [16, 0.3]]] == [points(errors)[k] for k in (0, 2)]
     assert 4 == len(points(losses))
     assert "8 networks and 8 pairs" in words(figure)
+
+
+def test_label_noise_says_that_pairs_of_shared_networks_are_drawn_together() -> None:
+    """Two pairs of three networks are not independent; two of four are."""
+    apart = [*of_world("real"), *of_world("real", 2.0, label_noise=0.2)]
+    shared = [replace(row, network_a=f"{row.kind.label_noise}") for row in apart]
+    networks = [network(seed, width=16, label_noise=noise) for noise in (0.0, 0.2) for seed in range(2)]
+
+    told = "Intervals draw pairs that share networks together"
+    assert told in words(label_noise.drawing(shared, networks, QUESTION))
+    assert told not in words(label_noise.drawing(apart, networks, QUESTION))
 
 
 def test_label_noise_without_other_noise_says_so() -> None:
