@@ -11,7 +11,7 @@ Decisions that come from what Ray does:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lmc_sweep.config.sweep import Execution
@@ -23,10 +23,10 @@ from lmc_sweep.execution.ray_answers import outcome
 from lmc_sweep.execution.ray_cluster import RayCluster
 from lmc_sweep.execution.ray_functions import Functions
 from lmc_sweep.execution.ray_metrics import RunMetrics
-from lmc_sweep.execution.ray_nodes import Demand, Node, fits, stepped, total, within
+from lmc_sweep.execution.ray_nodes import Node, fits, selector, stepped, total, within
 from lmc_sweep.execution.ray_probe import Probe
 from lmc_sweep.execution.ray_room import KINDS, Room
-from lmc_sweep.execution.ray_suspects import NODE_LABEL, Suspects
+from lmc_sweep.execution.ray_suspects import Suspects
 from lmc_sweep.execution.task import Task
 from lmc_sweep.store import sweeps
 from lmc_sweep.store.files import open_files
@@ -231,19 +231,12 @@ class RayExecutor:
         if attempt.share > 1:
             roomiest = max((fits(node, demand) for node in nodes), default=1.0)
             demand = demand.times(max(1.0, min(attempt.share, roomiest)))
-        selector = self._selector(demand, nodes)
-        handle = self._functions.handle(attempt.number, demand, attempt.name or kind, selector)
+        silent = {*self._suspects.silent(nodes), *self._probe.silent}
+        labels = selector(demand, nodes, silent, self._probe.refused) or None
+        handle = self._functions.handle(attempt.number, demand, attempt.name or kind, labels)
         if is_calm:
             self._quick[quick] = handle
         return handle
-
-    def _selector(self, demand: Demand, nodes: Sequence[Node]) -> dict[str, str] | None:
-        """Labels that a machine must have: those asked for, and not to be one that is silent or refused."""
-        avoided = {*self._suspects.silent(nodes), *self._probe.silent, *self._probe.refused}
-        selector = dict(demand.labels)
-        if avoided and len(avoided.intersection(node.id for node in nodes)) < len(nodes):
-            selector[NODE_LABEL] = f"!in({','.join(sorted(avoided))})"
-        return selector or None
 
     def _completion(self, reference: Any) -> Completion:
         """What became of a task, which is not waited for any more."""

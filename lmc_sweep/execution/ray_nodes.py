@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+NODE_LABEL = "ray.io/node-id"
+"""A label that Ray gives each machine."""
 
 _LABEL = re.compile(r"(!)?(?:in\((?P<several>[^)]*)\)|(?P<one>[^()]*))")
 
@@ -90,6 +93,20 @@ def has_label(value: str | None, wanted: str) -> bool:
     several = match["several"]
     names = {match["one"]} if several is None else {name.strip() for name in several.split(",")}
     return (value in names) != bool(match[1])
+
+
+def selector(
+    demand: Demand, nodes: Sequence[Node], silent: Collection[str], refused: Collection[str]
+) -> dict[str, str]:
+    """Labels that a machine must have to get a task: those asked for, and not to be refused.
+
+    Nor silent, if any other machine has what is asked for. If none has, the task may go to a silent one: it
+    runs once that answers, while Ray would keep one that avoids it pending for ever (a task's labels are
+    those of its submission).
+    """
+    able = {node.id for node in nodes if fits(node, demand) >= 1 - 1e-9}.difference(refused)
+    avoided = {*refused, *(silent if able.difference(silent) else ())}
+    return dict(demand.labels) | ({NODE_LABEL: f"!in({','.join(sorted(avoided))})"} if avoided else {})
 
 
 def within(demand: Demand, nodes: Sequence[Node]) -> Demand:

@@ -16,7 +16,6 @@ from lmc_sweep.execution.ray_nodes import Node
 ANSWER_SECONDS = 8.0
 """Time for a sign of life: a busy machine may have to start a process for it."""
 REPEAT_SECONDS = 5.0
-NODE_LABEL = "ray.io/node-id"
 
 
 class Suspects:
@@ -51,14 +50,13 @@ class Suspects:
             self._asked[node.id] = (since, [*references[-2:], reference])
 
     def among(self, nodes: Sequence[Node]) -> list[str]:
-        """Ids of those machines that owe an answer; none, where no other machine would be left."""
+        """Ids of those machines that owe an answer."""
         alive = {node.id for node in nodes}
         for node_id, (_, references) in list(self._asked.items()):
             if node_id not in alive or self._ray.wait(references, timeout=0)[0]:
                 del self._asked[node_id]
         late = time.monotonic() - ANSWER_SECONDS
-        silent = [node_id for node_id, (since, _) in self._asked.items() if since < late]
-        return silent if len(silent) < len(alive) else []
+        return [node_id for node_id, (since, _) in self._asked.items() if since < late]
 
     @property
     def is_asking(self) -> bool:
@@ -68,11 +66,6 @@ class Suspects:
     def silent(self, nodes: Sequence[Node]) -> list[str]:
         """As ``among``, at once where none was asked."""
         return self.among(nodes) if self._asked else []
-
-    def selector(self, nodes: Sequence[Node]) -> dict[str, str] | None:
-        """Labels that a machine must have to get a task; None where any will do."""
-        silent = self.silent(nodes)
-        return {NODE_LABEL: f"!in({','.join(sorted(silent))})"} if silent else None
 
 
 def _probe(number: int) -> Any:

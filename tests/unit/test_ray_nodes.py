@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ from lmc_sweep.execution.ray_nodes import (
     listed,
     node,
     num_slots,
+    selector,
     stepped,
     within,
 )
@@ -183,6 +185,35 @@ def test_a_machine_that_was_refused_gets_no_tasks() -> None:
     assert 16 == found.num_slots("network")
     found._asking("network", Attempt(1, name="n"))
     assert {"ray.io/node-id": f"!in({SMALL.id})"} == made[-1]["label_selector"]
+
+
+def test_a_machine_that_just_came_and_is_the_only_one_gets_what_is_submitted() -> None:
+    """Before it has answered: what avoided it would be pending for ever, beside a head without CPUs."""
+    head = Node("c" * 56, 0, 0)
+    found, made = executor(Execution(num_pending=4), [head, SMALL])
+    found._probe._asked[SMALL.id] = (SMALL, "no answer yet")
+    found._probe._ray.wait = lambda references, **_: ([], references)
+    found._asking("network", Attempt(1, name="n"))
+    assert made[-1]["label_selector"] is None
+
+
+@pytest.mark.parametrize(
+    ("silent", "refused", "avoided"),
+    [
+        ("", "", ""),
+        ("a", "", "a"),  # b is left
+        ("ab", "", ""),  # neither would be left: the head has no CPUs
+        ("a", "b", "b"),  # where a stays silent its tasks expire; b would fail them
+        ("", "ab", "ab"),  # others may come
+        ("h", "", "h"),
+    ],
+)
+def test_machines_are_avoided_where_another_is_left(silent: str, refused: str, avoided: str) -> None:
+    """One that is silent while another has what is asked for; one that was refused, always."""
+    nodes = [Node("h", 0, 0), Node("a", 2, 0), Node("b", 2, 0)]
+    expected = {"zone": "z"} | ({"ray.io/node-id": f"!in({','.join(avoided)})"} if avoided else {})
+    nodes = [replace(node, labels={"zone": "z"}) for node in nodes]
+    assert expected == selector(Demand(1, 0, 0, {"zone": "z"}), nodes, list(silent), list(refused))
 
 
 class _Answers:
