@@ -3,7 +3,7 @@
 An id is the head of the SHA-256 of canonical JSON: sorted keys, no spaces, a number that is whole
 written without a point, a field left out only at the neutral value frozen when it was introduced.
 ``NUMERICS_VERSION`` enters every id of its kind; whoever changes the numbers of a kind raises it.
-``METHOD_NUMERICS`` does the same for the alignments of one method.
+``METHOD_NUMERICS`` does the same for the alignments of one method, and for items that search inside by it.
 
 A sweep of 100,000 items has a few methods and cells: what items share is written once, as a ``Fragment``,
 and stands in the text of each as it is. The text is the same as if it had been written anew.
@@ -25,8 +25,6 @@ METHOD_NUMERICS = {"weight_matching": 3}
 """Methods whose results have changed since they were first released.
 
 Weight matching: 2, a grown start joined the descents; 3, it is the first of them.
-Kinds that search inside an item do not follow this: whoever changes weight matching raises the version of
-``canonical_form`` too, whoever changes functional difference that of ``ensemble``.
 """
 
 ID_LENGTH = 32  # hexadecimal digits, 128 bits
@@ -89,6 +87,15 @@ def method_numerics(method: Method) -> dict[str, int]:
     if isinstance(method, SimulatedAnnealing) and not isinstance(method.start, str):
         found["start_numerics"] = METHOD_NUMERICS.get(method.start.method)
     return {name: version for name, version in found.items() if version is not None}
+
+
+def searched(spec: Any, *methods: str) -> Any:
+    """The value that stands for a spec whose answer is found by methods of alignment, with their versions.
+
+    It is the spec itself where none of them has changed since its first release.
+    """
+    versions = {method: METHOD_NUMERICS[method] for method in methods if method in METHOD_NUMERICS}
+    return {**canonical(spec), "method_numerics": versions} if versions else spec
 
 
 def identify(kind: str, value: Any) -> str:

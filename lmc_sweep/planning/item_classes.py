@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from lmc_sweep.planning.identity import identify
+from lmc_sweep.planning.identity import identify, searched
 from workers.alignment.methods import Method
 from workers.specs import CheckpointSpec, Correction, NetworkKind, NetworkSpec, Split, World
 
@@ -109,8 +109,14 @@ class StudyItem(ABC):
     def named(
         cls, spec: Any, cell_id: str, requires: tuple[str, ...] = (), cell: NetworkKind | None = None
     ) -> Self:
-        """The item of a spec, named by its hash."""
-        return cls(identify(cls.kind, spec), cell_id, spec, requires, cell)
+        """The item of a spec, named by its hash and the versions of the methods that it searches by."""
+        value = searched(spec, *cls.searches(spec))
+        return cls(identify(cls.kind, value), cell_id, spec, requires, cell)
+
+    @classmethod
+    def searches(cls, spec: Any) -> tuple[str, ...]:
+        """Names of the methods of alignment by which an item of this spec searches inside."""
+        return ()
 
     @property
     def networks(self) -> tuple[str, ...]:

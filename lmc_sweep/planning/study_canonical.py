@@ -11,7 +11,7 @@ from lmc_sweep.planning.item_classes import Item, NetworkItem, StudyItem
 from lmc_sweep.planning.search_cost import alignment_seconds
 from lmc_sweep.planning.workload import EFFICIENCY, FLOAT_BYTES, rate, workload
 from workers.alignment.methods import NodeSort, WeightMatching
-from workers.canonical_forms.specs import CanonicalSpec, Matched, Merged, Raw, Sorted
+from workers.canonical_forms.specs import CanonicalSpec, Matched, Merged, Raw, Sorted, Treatment
 from workers.datasets.definitions import define
 
 READ_SECONDS = 1.5e-9  # per byte of a network that is read and copied
@@ -21,6 +21,13 @@ KEPT_BYTES = 1e9  # of all networks of a cell, if they are kept in memory
 BLOCK_BYTES = 5e8  # of those whose distances are taken at a time
 BYTES_OF_NETWORK = 150  # of a row, for each network that it names
 BYTES_OF_ROW = 8000  # of everything else, histograms included
+_SEARCHES: dict[type[Treatment], tuple[str, ...]] = {
+    Raw: (),
+    Sorted: ("node_sort",),
+    Matched: ("weight_matching",),
+    Merged: ("weight_matching",),
+}
+"""Methods of alignment by which a treatment finds its orders."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,11 @@ class CanonicalFormItem(StudyItem):
         """The item of a spec."""
         first = networks[spec.networks[0]]
         return cls.named(spec, first.cell_id, spec.networks, first.spec)
+
+    @classmethod
+    def searches(cls, spec: CanonicalSpec) -> tuple[str, ...]:
+        """What sorts, matches or merges the networks."""
+        return _SEARCHES[type(spec.treatment)]
 
     @property
     def group(self) -> tuple[object, ...]:

@@ -39,6 +39,11 @@ class EnsembleItem(StudyItem):
         named = cls.named(spec, members[0].cell_id, spec.networks, members[0].spec)
         return replace(named, members=members)
 
+    @classmethod
+    def searches(cls, spec: EnsembleSpec) -> tuple[str, ...]:
+        """Functional difference, where the second network is permuted."""
+        return (FunctionalDifference().method,) if spec.method.permutes else ()
+
     @property
     def pair_id(self) -> str:
         """Of the two networks, the same as in the study ``barriers``."""

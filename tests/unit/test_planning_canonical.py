@@ -7,7 +7,7 @@ import pytest
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.planning.batching import batches
 from lmc_sweep.planning.decoding import decode_spec, read_json
-from lmc_sweep.planning.identity import canonical_json, identify
+from lmc_sweep.planning.identity import METHOD_NUMERICS, canonical_json
 from lmc_sweep.planning.items import NetworkItem, items
 from lmc_sweep.planning.study_canonical import CanonicalFormItem
 from workers.canonical_forms.specs import CanonicalSpec, Matched, Merged, Raw, Sorted, Treatment
@@ -77,15 +77,28 @@ def test_pinned_identities() -> None:
     """Results in stores are found by these for ever: a changed id would orphan every one of its kind."""
     networks = ("0" * 32, "1" * 32)
     pinned = [
-        identify("canonical_form", CanonicalSpec(networks=networks, treatment=one)) for one in TREATMENTS
+        CanonicalFormItem.named(CanonicalSpec(networks=networks, treatment=one), "").id for one in TREATMENTS
     ]
     assert [
         "d26f92b4036b42ba6486c5954b976847",
         "44bcf09d891b5a2148550055013288a0",
         "8196f893b19a902f1febaeccb38bc41c",
-        "056c42ed896f050eb8124f4385924686",
-        "4851e6946723eca6448b70d9ad9fbb43",
+        "b437bb3f6314b9121f2ff4838580982b",
+        "1f4882ff77113341cc7c750272010bc8",
     ] == pinned
+
+
+@pytest.mark.parametrize(
+    ("method", "treatments"), [("node_sort", {"sorted"}), ("weight_matching", {"matched", "merged"})]
+)
+def test_other_numerics_of_a_method_name_what_it_orders_anew(
+    monkeypatch: pytest.MonkeyPatch, method: str, treatments: set[str]
+) -> None:
+    """Forms by a method that has changed are computed again; those by the others keep their ids."""
+    before = forms()
+    monkeypatch.setitem(METHOD_NUMERICS, method, 99)
+    known = {item.id for item in before}
+    assert treatments == {one.spec.treatment.treatment for one in forms() if one.id not in known}
 
 
 @pytest.mark.parametrize("treatment", TREATMENTS, ids=lambda one: canonical_json(one)[:40])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.planning.batching import batches
 from lmc_sweep.planning.decoding import decode_spec, read_json
-from lmc_sweep.planning.identity import canonical_json
+from lmc_sweep.planning.identity import METHOD_NUMERICS, canonical_json
 from lmc_sweep.planning.items import NetworkItem, items
 from lmc_sweep.planning.study_ensembles import EnsembleItem
 from workers.ensembles.specs import ENSEMBLE_METHODS, EnsembleSpec
@@ -59,6 +61,17 @@ PINNED = {
     "subspace": "f03e8ea7e3d28c7b54c372b9dbba0055",
     "subspace_functional_difference": "1e5bc0dcacaae7668298cdc73b0469fb",
 }
+
+
+def test_other_numerics_of_functional_difference_name_its_ensembles_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those whose second network it permutes are made again; the others keep their ids."""
+    asked = f"{{pairs: 1, methods: [{METHODS}]}}"
+    known = {item.id for item in sweep(asked)["ensemble"]}
+    monkeypatch.setitem(METHOD_NUMERICS, "functional_difference", 2)
+    anew = {item.spec.method.method for item in sweep(asked)["ensemble"] if item.id not in known}
+    assert {"functional_difference", "subspace_functional_difference"} == anew
 
 
 def test_items_come_back_from_what_their_rows_say() -> None:
