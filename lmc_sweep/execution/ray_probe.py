@@ -8,6 +8,7 @@ it does.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from lmc_sweep.execution.ray_nodes import Node
 
 ANSWER_SECONDS = 40.0
 """How long the first answers are waited for: a busy machine may have to start a process for it."""
+MOST_QUESTIONS = 3
+"""How often a machine is asked whose answers are lost: any process may be ended once."""
 _SHOWN = 4
 
 
@@ -28,6 +31,7 @@ class Probe:
         self._needs: Needs | None = None
         self._asked: dict[str, tuple[Node, Any]] = {}
         self._known: set[str] = set()
+        self._num_asked: Counter[str] = Counter()
         self.refused: dict[str, str] = {}
         """Why machines get no tasks, by their ids."""
 
@@ -49,7 +53,7 @@ class Probe:
             end = time.monotonic() + ANSWER_SECONDS
             while self._asked and time.monotonic() < end:
                 self._ray.wait([reference for _, reference in self._asked.values()], timeout=0.5)
-                self._hear()
+                self._hear(meanwhile)
         late = [node for node, _ in self._asked.values()]
         if self.refused:
             raise SweepError(_told(self.refused))
@@ -75,7 +79,7 @@ class Probe:
         for node in nodes:
             if node.id not in self._known:
                 self._ask(node, self._needs)
-        return self._hear() if self._asked else {}
+        return self._hear(self._needs) if self._asked else {}
 
     def now_at(self, needs: Needs) -> None:
         """From now on machines are asked this: the store has been made."""
@@ -91,17 +95,20 @@ class Probe:
         )
         self._asked[node.id] = (node, reference)
         self._known.add(node.id)
+        self._num_asked[node.id] += 1
 
-    def _hear(self) -> dict[str, str]:
-        """Books the answers that have come; returns the new refusals."""
+    def _hear(self, needs: Needs) -> dict[str, str]:
+        """Books the answers that have come, asks anew where they were lost; returns the new refusals."""
         references = {reference: node for node, reference in self._asked.values()}
         ready, _ = self._ray.wait(list(references), num_returns=len(references), timeout=0)
         new = {}
         for reference in ready:
             node = references[reference]
             del self._asked[node.id]
-            found = _answered(self._ray, reference)
-            if found:
+            found, is_lost = _answered(self._ray, reference)
+            if is_lost and self._num_asked[node.id] < MOST_QUESTIONS:
+                self._ask(node, needs)
+            elif found:
                 new[node.id] = f"node {node.told}: {'; '.join(found)}"
         self.refused.update(new)
         return new
@@ -119,19 +126,19 @@ def _question() -> Any:
     return look_at_the_node
 
 
-def _answered(ray: Any, reference: Any) -> list[str]:
-    """What a machine said, or why it could not say anything."""
+def _answered(ray: Any, reference: Any) -> tuple[list[str], bool]:
+    """What a machine said, or why it could not say anything; and whether that may be chance."""
     try:
-        return list(ray.get(reference))
+        return list(ray.get(reference)), False
     except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
-        return []  # it has just left, and counts for nothing any more
+        return [], False  # it has just left, and counts for nothing any more
     except ray.exceptions.RayTaskError as error:
         cause = getattr(error, "cause", None) or error
         told = " ".join(f"{type(cause).__name__}: {cause}".split())[:300]
-        return [f"cannot run the program ({told}). Install the same lmc_sweep on every node"]
+        return [f"cannot run the program ({told}). Install the same lmc_sweep on every node"], False
     except ray.exceptions.RayError as error:
         told = " ".join(str(error).split())[:200]
-        return [f"a task on it was lost ({type(error).__name__}: {told})"]
+        return [f"a task on it was lost ({type(error).__name__}: {told})"], True
 
 
 def _told(refused: Mapping[str, str]) -> str:

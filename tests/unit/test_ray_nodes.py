@@ -287,3 +287,21 @@ def test_a_machine_that_joins_is_asked_once() -> None:
     assert [SMALL.id, LARGE.id] == [node_id for node_id, _ in ray.asked]
     probe.look([SMALL])
     assert {} == probe.refused
+
+
+def test_a_machine_whose_answer_was_lost_is_asked_again() -> None:
+    """A process may be ended once; what is lost every time is refused."""
+    lost = ray_exceptions.WorkerCrashedError()
+    ray = _Answers({SMALL.id: lost})
+    probe = Probe(ray)
+    get, answers = ray.get, iter([lost, []])
+
+    def first_lost(reference: str) -> Any:
+        ray.told[reference] = next(answers)
+        return get(reference)
+
+    ray.get = first_lost  # type: ignore[method-assign]
+    assert [] == probe.require([SMALL], WANTED)
+    assert 2 == len(ray.asked)
+    with pytest.raises(SweepError, match="a task on it was lost"):
+        Probe(_Answers({SMALL.id: lost})).require([SMALL], WANTED)
