@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from lmc_sweep.analysis.cell_rows import KIND_COLUMNS, Kind
 from lmc_sweep.store.sql_text import literal
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class Form:
 
     columns: dict[str, Any]
     averages: tuple[Average, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """What the networks of the cell are."""
+        return Kind(*(self.columns[name] for name in KIND_COLUMNS))
 
     @property
     def label(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lmc_sweep.analysis.cell_rows import KIND_COLUMNS, Kind
 from lmc_sweep.analysis.intervals import Mean, mean_with_interval
 from lmc_sweep.analysis.method_labels import method_labels
 from lmc_sweep.analysis.summary import cell_labels
@@ -41,6 +42,11 @@ class Ensemble:
 
     cell: str
     columns: Mapping[str, Any]
+
+    @property
+    def kind(self) -> Kind:
+        """What the networks of the cell are."""
+        return Kind(*(self.columns[name] for name in KIND_COLUMNS))
 
     @property
     def method_json(self) -> str:

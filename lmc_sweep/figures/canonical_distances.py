@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.canonical_rows import LOOKS_OF, Form, of_one_cell, read
+from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds
 from lmc_sweep.figures.looks import Look, method_looks
 from lmc_sweep.figures.options import Option, settled
 from lmc_sweep.figures.sheet import LEGEND_POINTS, Entry, hide, name_axes, nothing, sheet
@@ -24,7 +25,7 @@ QUANTITY = Option(
     "quantity", "error", "error (fraction) or loss (nats) of averaged networks", ("error", "loss")
 )
 CELL = Option("cell", "most", "how a cell_id begins; most: the cell of most networks")
-OPTIONS = (QUANTITY, CELL)
+OPTIONS = (QUANTITY, CELL, *KINDS)
 _LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)), (0, (7, 2)))
 _MEMBERS = Look("", "#000000", line=(0, (2, 1.5)))
 _MOST_TENSORS = 6
@@ -35,14 +36,19 @@ def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled("canonical_distances", OPTIONS, options)
     begins = "" if values["cell"] == "most" else values["cell"]
-    return drawing(read(store, sweep), values["quantity"], begins)
+    found = read(store, sweep)
+    named = [form for form in found if form.columns["cell_id"].startswith(begins)]
+    kept, notes = of_kinds("canonical_distances", named, values, lambda form: form.kind, "cell")
+    return drawing(kept if named else found, values["quantity"], begins, notes)
 
 
-def drawing(found: Sequence[Form], quantity: str = "error", begins: str = "") -> Any:
+def drawing(
+    found: Sequence[Form], quantity: str = "error", begins: str = "", notes: Sequence[str] = ()
+) -> Any:
     """Panels of distances, one for each weight tensor; below them averages against their number."""
     forms = of_one_cell(found, begins)
     if not forms:
-        return nothing([_lacking(found, begins)])
+        return nothing([_lacking(found, begins), *notes])
     looks = _looks(forms)
     weights = [name for name in forms[0].tensors if not name.endswith(".bias")]
     tensors = weights if len(weights) <= _MOST_TENSORS else [*weights[: _MOST_TENSORS - 1], weights[-1]]
@@ -53,7 +59,7 @@ def drawing(found: Sequence[Form], quantity: str = "error", begins: str = "") ->
     entries = [Entry(form.label, looks[form.label]) for form in forms]
     if splits:
         entries.append(Entry("the averaged networks, mean", _MEMBERS))
-    told = _told(forms, found, len(weights) - len(tensors))
+    told = [*_told(forms, found, len(weights) - len(tensors)), *notes]
     figure, grid = sheet(above + below, columns, entries, told)
     upper = [axes for line in grid[:above] for axes in line]
     lower = [axes for line in grid[above:] for axes in line]
@@ -168,5 +174,5 @@ def _told(forms: Sequence[Form], found: Sequence[Form], num_tensors: int) -> lis
         told.append(f"Not shown: {counted(num_tensors, 'further tensor')}.")
     others = len({(form.columns["cell_id"], form.columns["num_networks"]) for form in found}) - 1
     if others:
-        told.append(f"Not shown: {counted(others, 'further cell')}; cell=... chooses.")
+        told.append(f"Not shown: {counted(others, 'further cell')}; {HOW}, or cell=....")
     return told

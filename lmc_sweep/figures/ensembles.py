@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.analysis.ensemble_rows import PREDICTORS, Ensemble, MethodMeans, labels_of, method_means, read
 from lmc_sweep.errors import SweepError
+from lmc_sweep.figures.kinds_asked import HOW, KINDS, of_kinds
 from lmc_sweep.figures.looks import Look, method_looks
 from lmc_sweep.figures.options import METHODS, QUANTITY, SPLIT, named, settled
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
@@ -25,6 +26,7 @@ OPTIONS = (
     replace(QUANTITY, summary="error (fraction) or loss (nats) of networks and averages"),
     replace(SPLIT, default="test"),
     METHODS,
+    *KINDS,
 )
 _UNITS = {"error": "fraction", "loss": "nats"}
 _PLACES = {
@@ -40,11 +42,13 @@ _MOST_ROWS = 5
 def draw(store: Store, sweep: str | None, options: Mapping[str, str]) -> Any:
     """The figure of a store, or of one sweep in it, as a matplotlib ``Figure``."""
     values = settled("ensembles", OPTIONS, options)
-    found = _of_methods(read(store, sweep), values["methods"])
-    return drawing(found, values["quantity"], values["split"])
+    kept, notes = of_kinds("ensembles", read(store, sweep), values, lambda one: one.kind, "ensemble")
+    return drawing(_of_methods(kept, values["methods"]), values["quantity"], values["split"], notes)
 
 
-def drawing(found: Sequence[Ensemble], quantity: str = "error", split: str = "test") -> Any:
+def drawing(
+    found: Sequence[Ensemble], quantity: str = "error", split: str = "test", notes: Sequence[str] = ()
+) -> Any:
     """A row of panels for each cell: networks and averages; beside them the disagreement of the two."""
     if not found:
         return nothing(["Not shown: no ensembles here. A sweep asks for them by the key ensembles."])
@@ -61,9 +65,9 @@ def drawing(found: Sequence[Ensemble], quantity: str = "error", split: str = "te
     looks = method_looks([(_name(text), text) for text in labels])
     cells = list(dict.fromkeys(one.cell for one in means))
     shown = cells[:_MOST_ROWS]
-    told = [_told(means, split), *dropped]
+    told = [_told(means, split), *dropped, *notes]
     if len(cells) > len(shown):
-        told.append(f"Not shown: {counted(len(cells) - len(shown), 'further cell')}.")
+        told.append(f"Not shown: {counted(len(cells) - len(shown), 'further cell')}; {HOW}.")
     entries = [Entry(label, replace(looks[text], line="none")) for text, label in labels.items()]
     figure, grid = sheet(len(shown), 2, entries, told, titles=shown)
     for cell, (left, right) in zip(shown, grid, strict=True):

@@ -54,9 +54,20 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def of_kinds(
-    figure: str, rows: Sequence[Row], values: Mapping[str, str], kind_of: Callable[[Row], KindLike]
+    figure: str,
+    rows: Sequence[Row],
+    values: Mapping[str, str],
+    kind_of: Callable[[Row], KindLike],
+    what: str = "barrier",
 ) -> tuple[list[Row], list[str]]:
     """The rows of the kinds that the options KINDS name, and a sentence on noisy labels left out unasked.
+
+    Args:
+        figure: Its name.
+        rows: Of any kinds.
+        values: Every option's value.
+        kind_of: The kind of a row.
+        what: A row in one word.
 
     Raises:
         SweepError: If no row has what an option names.
@@ -71,7 +82,7 @@ def of_kinds(
         for name in names:
             if name not in map(_told, known):
                 raise SweepError(
-                    f"{figure}: no barrier that is left has {option.name} {name!r}. "
+                    f"{figure}: no {what} that is left has {option.name} {name!r}. "
                     f"Here: {', '.join(map(_told, known))}"
                 )
         kept = [row for row in kept if _told(getattr(kind_of(row), option.name)) in names]

@@ -10,7 +10,9 @@ import pytest
 from store_rows import row
 
 from lmc_sweep.analysis.canonical_rows import Form, Spread, of_one_cell, once, read
+from lmc_sweep.errors import SweepError
 from lmc_sweep.figures.canonical_distances import drawing
+from lmc_sweep.figures.registry import draw
 from lmc_sweep.figures.sheet import shows_nothing
 from lmc_sweep.store.store import Store
 
@@ -98,11 +100,37 @@ def test_one_cell_is_shown(store: Store) -> None:
     assert ["a"] == [form.columns["canonical_id"] for form in once([again, forms[1]])]
 
 
+def test_cells_are_chosen_by_what_their_networks_are(tmp_path: Path) -> None:
+    """Width 4 in place of that of most networks; noisy labels by asking alone, by kind or by cell."""
+    made = Store.create(tmp_path / "store")
+    sizes = {"wide": (16, 9, 0.0), "narrow": (4, 3, 0.0), "noisy": (16, 10, 0.2)}
+    made.commit(
+        "canonical_forms",
+        [
+            form_row(cell, cell_id=cell, width=width, num_networks=num, num_finite=num, label_noise=noise)
+            for cell, (width, num, noise) in sizes.items()
+        ],
+    )
+
+    def told(**options: str) -> str:
+        texts = draw("canonical_distances", made, options=options).texts
+        return " ".join(text.get_text() for text in texts).replace("\n", " ")
+
+    assert "9 networks of" in told()
+    assert "1 kind of network with label noise" in told()
+    assert "3 networks of" in told(width="4")
+    assert "10 networks of" in told(label_noise="0.2")
+    assert "10 networks of" in told(cell="noisy")
+    with pytest.raises(SweepError, match=r"no cell that is left has width '5'. Here: 4, 16"):
+        told(width="5")
+
+
 def test_the_figure_says_what_is_not_shown(store: Store) -> None:
     """Another cell, one that does not exist, and a cell without two finite networks."""
     forms = read(store, None)
     told = " ".join(text.get_text() for text in drawing(forms).texts).replace("\n", " ")
-    assert "Not shown: 1 further cell; cell=... chooses." in told
+    assert "Not shown: 1 further cell; dataset=..., architecture=..., width=..., depth=... and " in told
+    assert "label_noise=... choose, or cell=...." in told
     assert "no cell_id begins with 'medium'" in str(shows_nothing(drawing(forms, begins="medium")))
     (empty,) = [Form({**forms[0].columns, "tensors": []}, ())]
     assert "fewer than two networks" in str(shows_nothing(drawing([empty])))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lmc_sweep.analysis.ensemble_rows import Ensemble, labels_of, method_means
+from lmc_sweep.errors import SweepError
 from lmc_sweep.figures import ensembles
+from lmc_sweep.figures.registry import draw
 from lmc_sweep.figures.sheet import shows_nothing
-from tests.support.cell_rows import legend, panels, words
+from lmc_sweep.store.store import Store
+from tests.support.cell_rows import commit, legend, network_columns, panels, words
+from tests.support.store_rows import row
 
 SUBSPACE = {"method": "subspace", "strength": 1, "regularizer": "squared_cosine"}
 
@@ -104,3 +109,28 @@ def test_what_is_not_there_is_said() -> None:
         ([ensemble(0, error=None)], "test", "1 pair without finite figures"),
     ):
         assert told in (shows_nothing(ensembles.drawing(rows, "error", split)) or "")
+
+
+def test_cells_are_chosen_by_what_their_networks_are(tmp_path: Path) -> None:
+    """One data set of two, in a panel of its own; one that is not there is refused."""
+    store = Store.create(tmp_path / "store")
+    written = {
+        "method": "independent",
+        "method_json": json.dumps({"method": "independent"}),
+        "spec_json": json.dumps({"splits": ["test"]}),
+    }
+    rows = [row("ensembles", name, cell_id=name, dataset=name, **written) for name in ("mnist", "digits")]
+    store.commit("ensembles", rows)
+    networks = [
+        network_columns(dataset=name, cell_id=name, spec_json=json.dumps({"dataset": name, "name": "mlp"}))
+        for name in ("mnist", "digits")
+    ]
+    commit(store, [], networks)
+
+    def titles(**options: str) -> set[str]:
+        return set(panels(draw("ensembles", store, options=options))) - {""}
+
+    assert {"digits mlp", "mnist mlp"} == titles()
+    assert {"digits mlp"} == titles(dataset="digits")
+    with pytest.raises(SweepError, match=r"no ensemble that is left has dataset 'svhn'. Here: digits, mnist"):
+        titles(dataset="svhn")
