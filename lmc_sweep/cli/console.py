@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lmc_sweep.durations import YEAR_HOURS, about
 from lmc_sweep.kinds import KIND_NAMES, in_singular
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 PIPE_COLUMNS = 200
-_YEAR_HOURS = 365 * 24
 
 
 def console() -> Console:
@@ -49,18 +49,7 @@ def duration(seconds: float | None) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours < 72:
         return f"{hours} h {minutes:02d} min"
-    return f"{hours / 24:.1f} days" if hours < _YEAR_HOURS else f"{hours / _YEAR_HOURS:,.1f} years"
-
-
-def about(seconds: float) -> str:
-    """Seconds as an estimate is told, which knows no odd seconds: 8 s, 12 min, 3.5 h."""
-    for unit, length in (("s", 100), ("min", 100), ("h", 72)):
-        if seconds < length:
-            return f"{seconds:.2g} {unit}" if seconds < 10 and unit == "h" else f"{seconds:.0f} {unit}"
-        seconds /= 24 if unit == "h" else 60
-    if seconds * 24 >= _YEAR_HOURS:
-        return f"{seconds * 24 / _YEAR_HOURS:,.1f} years"
-    return f"{seconds:.2g} days" if seconds < 10 else f"{seconds:.0f} days"
+    return f"{hours / 24:.1f} days" if hours < YEAR_HOURS else f"{hours / YEAR_HOURS:,.1f} years"
 
 
 def eta(seconds: float | None, low: float | None = None, high: float | None = None) -> str:

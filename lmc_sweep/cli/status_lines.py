@@ -6,7 +6,6 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from lmc_sweep.cli.console import (
-    about,
     clipped,
     counted,
     duration,
@@ -16,6 +15,7 @@ from lmc_sweep.cli.console import (
     times,
     two_digits,
 )
+from lmc_sweep.durations import about
 from lmc_sweep.kinds import KIND_NAMES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from lmc_sweep.errors import StoreError
 from lmc_sweep.execution.attempts import Attempts
 from lmc_sweep.execution.clock import Clock
 from lmc_sweep.execution.executor import Executor
-from lmc_sweep.execution.pace import Pace
+from lmc_sweep.execution.pace import Pace, rest_seconds
 from lmc_sweep.execution.progress import CANCELLED, Progress, StopRequest, advice
 from lmc_sweep.execution.schedule import Schedule
 from lmc_sweep.execution.tally import Tally, shown_batch
@@ -108,7 +108,8 @@ class Heartbeat:
             number_of(schedule.num_left[group], scale * seconds)
             for group, (scale, seconds) in enumerate(zip(scales, left, strict=True))
         ]
-        eta = pace.eta(left, batches, attempts.seconds_left(now, scales, overheads), slots)
+        rest = attempts.seconds_left(now, scales, overheads)
+        eta = pace.eta(left, batches, rest, slots)
         longest = [
             shown_batch(
                 entry,
@@ -128,5 +129,6 @@ class Heartbeat:
             eta_high_seconds=eta.high_seconds if eta else None,
             longest=tuple(longest),
             slowest=tally.slowest(),
+            in_flight_seconds=rest_seconds(rest, slots),
             attempts=dict(lost),
         )

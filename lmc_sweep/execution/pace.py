@@ -45,6 +45,17 @@ class Rest:
     num_batches: int = 0
 
 
+def rest_seconds(running: Mapping[str, Rest], slots: Mapping[str, int]) -> float | None:
+    """Seconds until what is in flight has ended, if nothing more begins; None where nothing is.
+
+    Args:
+        running: What is in flight, by kind.
+        slots: Tasks of each kind that can run at a time.
+    """
+    shared = sum(rest.seconds / max(slots.get(kind, 1), 1) for kind, rest in running.items())
+    return max(shared, *(rest.longest_seconds for rest in running.values())) if running else None
+
+
 class Pace:
     """Ratios by group and by kind, and the rates at which items of each kind were done of late."""
 

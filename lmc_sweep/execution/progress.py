@@ -63,6 +63,8 @@ class Progress:
     """The slowest batches of those that have ended."""
     queued: int = 0
     """Batches that were submitted and wait for a slot."""
+    in_flight_seconds: float | None = None
+    """Until all that was submitted has ended, if nothing more is; None where nothing was."""
     attempts: Mapping[str, int] = field(default_factory=dict)
     """Attempts that did not bring their results, by cause."""
 

@@ -128,7 +128,7 @@ def run(
     except BaseException:
         executor.close()
         raise
-    with stop_on_signals(stop, listener, executor, lambda: driver.progress().running) as signalled:
+    with stop_on_signals(stop, listener, executor, driver.progress) as signalled:
         try:
             driver.run()
         except KeyboardInterrupt:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from lmc_sweep.durations import about
 from lmc_sweep.execution.executor import Executor, InlineExecutor
-from lmc_sweep.execution.progress import Reporter, StopRequest
+from lmc_sweep.execution.progress import Progress, Reporter, StopRequest
 
 INTERRUPTED = "interrupted"
 EXIT_INTERRUPTED = 130
@@ -23,7 +24,7 @@ _SHOW_CURSOR = "\x1b[?25h\n"
 
 @contextmanager
 def stop_on_signals(
-    stop: StopRequest, reporter: Reporter, executor: Executor, num_running: Callable[[], int]
+    stop: StopRequest, reporter: Reporter, executor: Executor, progress: Callable[[], Progress]
 ) -> Iterator[list[int]]:
     """Turns signals into wishes while it lasts; yields what arrived. Ray must have been started before.
 
@@ -40,10 +41,9 @@ def stop_on_signals(
         arrived.append(number)
         if len(arrived) == 1:
             stop.reason = stop.reason or INTERRUPTED
-            count = num_running()
-            what = f"{count} {'batch finishes' if count == 1 else 'batches finish'}"
             reporter.noticed(
-                f"Stopping in order: {what}; Ctrl-C again cancels what runs, a third time ends it at once."
+                f"Stopping in order: {in_flight(progress())}; Ctrl-C again cancels what runs, a third time "
+                "ends it at once."
             )
         elif len(arrived) == 2:
             stop.cancel_running = True
@@ -61,6 +61,14 @@ def stop_on_signals(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def in_flight(progress: Progress) -> str:
+    """What a stop in order waits for, and about how long: ``2 batches finish in about 40 s``."""
+    count = progress.running + progress.queued
+    what = f"{count} {'batch finishes' if count == 1 else 'batches finish'}"
+    seconds = progress.in_flight_seconds
+    return what if seconds is None else f"{what} in about {about(max(seconds, 1.0))}"
 
 
 def end_at_once(executor: Executor) -> None:

@@ -10,7 +10,8 @@ from rich.console import Console
 from store_rows import row
 
 from lmc_sweep.cli import status
-from lmc_sweep.cli.console import about, duration, say, table
+from lmc_sweep.cli.console import duration, say, table
+from lmc_sweep.durations import about
 from lmc_sweep.store.store import Store
 
 COMMAND = "\x1b]0;title\x07\x9b2J\r"
@@ -68,6 +69,7 @@ def test_a_status_of_a_strangers_store_gives_no_commands(
     (store.path / "records" / "failures" / f"name {COMMAND}".replace("/", "")).write_text("")
     out, text = _terminal()
     monkeypatch.setattr("lmc_sweep.cli.console.console", lambda: out)
+    monkeypatch.setattr(status, "LIFELESS_SECONDS", 0.0)  # nobody runs it: one look is enough
     status.status_command(str(store.path), watch=watch)
     assert f"bad {TOLD.removesuffix(CARRIAGE_RETURN)}" in text.getvalue()
     assert f"name {TOLD}" in text.getvalue()

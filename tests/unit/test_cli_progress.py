@@ -8,8 +8,9 @@ import io
 import pytest
 from rich.console import Console
 
-from lmc_sweep.cli.console import about, eta, rate
+from lmc_sweep.cli.console import eta, rate
 from lmc_sweep.cli.progress import ConsoleReporter, progress_line, running
+from lmc_sweep.durations import about
 from lmc_sweep.execution.progress import BatchProgress, KindProgress, Progress
 from lmc_sweep.execution.task import ItemFailure
 
