@@ -67,7 +67,8 @@ def _of_random_networks(result: RunResult) -> list[str]:
 
 
 def _of_studies(result: RunResult, store: str) -> list[str]:
-    """A line for each kind that has results beside barriers: the command that draws it, and its table."""
+    """For each kind that has results beside barriers its numbers, the command that draws it, its table."""
+    from lmc_sweep.analysis.headlines import headline
     from lmc_sweep.store.schema import TABLE_OF_KIND
 
     progress, lines = result.progress, []
@@ -76,8 +77,13 @@ def _of_studies(result: RunResult, store: str) -> list[str]:
         if progress is not None and kind in progress.kinds:
             done = progress.kinds[kind].done
         if done:
-            command = f"lmc-sweep plot {shlex.quote(store)} {figure}"
-            lines.append(f"{KIND_NAMES[kind].capitalize()}: {command}; table {TABLE_OF_KIND[kind].name}")
+            name = KIND_NAMES[kind].capitalize()
+            command = f"lmc-sweep plot {shlex.quote(store)} {figure}; table {TABLE_OF_KIND[kind].name}"
+            try:
+                found = headline(kind, result.store, result.plan.sweep.name)
+            except (StoreError, OSError) as error:
+                found = f"the results cannot be read now: {error}"
+            lines += [f"{name}: {found}", f"  {command}"] if found else [f"{name}: {command}"]
     return lines
 
 

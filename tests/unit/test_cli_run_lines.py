@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lmc_sweep.analysis import summary
+from lmc_sweep.analysis import headlines, summary
 from lmc_sweep.cli.run_lines import FIGURES_OF_KIND, _of_studies, print_summary
 from lmc_sweep.errors import StoreError
 from lmc_sweep.execution.run import RunResult
@@ -73,14 +73,23 @@ def test_failures_of_one_cause_are_one_line(tmp_path: Path, capsys: pytest.Captu
     assert all(victim in line for victim in victims)
 
 
-def test_a_study_with_results_names_its_figure_and_its_table(tmp_path: Path) -> None:
-    """One line for each kind that has results beside barriers, of this run or an earlier one."""
+def test_a_study_with_results_tells_its_numbers_its_figure_and_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each kind that has results beside barriers, of this run or an earlier one; no numbers, no word."""
     assert all(figure in FIGURES for figure in FIGURES_OF_KIND.values())
     path = tmp_path / "my store"
-    plan: Any = SimpleNamespace(done={**dict.fromkeys(FIGURES_OF_KIND, ()), "canonical_form": ("a",)})
+    plan: Any = SimpleNamespace(
+        done={**dict.fromkeys(FIGURES_OF_KIND, ()), "canonical_form": ("a",)},
+        sweep=SimpleNamespace(name="nothing measured"),
+    )
+    store = Store.create(path)
     expected = f"lmc-sweep plot '{path}' canonical_distances; table canonical_forms"
-    result: Any = SimpleNamespace(plan=plan, progress=None)
+    result: Any = SimpleNamespace(plan=plan, progress=None, store=store)
     assert [f"Canonical forms: {expected}"] == _of_studies(result, str(path))
     kinds = {"canonical_form": SimpleNamespace(done=0), "ensemble": SimpleNamespace(done=3)}
-    result = SimpleNamespace(plan=plan, progress=SimpleNamespace(kinds=kinds))
+    result = SimpleNamespace(plan=plan, progress=SimpleNamespace(kinds=kinds), store=store)
     assert ["Ensembles: lmc-sweep plot s ensembles; table ensembles"] == _of_studies(result, "s")
+    monkeypatch.setattr(headlines, "headline", lambda kind, store, sweep: f"{kind} of {sweep}")
+    assert "Ensembles: ensemble of nothing measured" == _of_studies(result, "s")[0]
+    assert "  lmc-sweep plot s ensembles; table ensembles" == _of_studies(result, "s")[1]
