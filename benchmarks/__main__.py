@@ -19,7 +19,7 @@ from typing import Any
 
 BENCHMARKS = (
     *("training", "convolutions", "curves", "annealing_listing", "annealing", "matching", "execution"),
-    "permutation_paths",
+    *("permutation_paths", "lines", "initialization", "all_pairs"),
     *("scale_planning", "scale_commits", "scale_queries", "scale_driver", "scale_nodes", "object_storage"),
     "canonical_forms",
 )

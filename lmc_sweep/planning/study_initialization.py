@@ -21,7 +21,7 @@ _DEVIATION_SECONDS = 2.5e-9
 _ASSIGNMENT_SECONDS = 5e-11
 """Of an assignment, times the cube of the units; measured for 1,024 to 4,096."""
 _DISTANCE_SECONDS = 5e-9
-_GRID_SECONDS = 2e-5
+_GRID_SECONDS = 2e-6
 """Of one unit in a grid, over all grids that are tried."""
 
 

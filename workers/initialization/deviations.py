@@ -19,10 +19,11 @@ _STACK_FLOATS = 1 << 20
 """Hidden activations of all networks of a product: small networks share one."""
 
 ACTIVATIONS: dict[LipschitzActivation, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
+    "relu": torch.relu_,
+    "tanh": torch.tanh_,
     "softplus": torch.nn.functional.softplus,
 }
+"""Each may write over what it is given."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,10 @@ def _of_part(
     largest = torch.zeros_like(first)
     sums = []
     for alpha in alphas:
-        off = (outputs(alpha) - (1 - alpha) * first - alpha * second).abs_()
+        if alpha in (0.0, 1.0):  # there the network is one of the two
+            sums.append(first.new_zeros(len(first)))
+            continue
+        off = outputs(alpha).sub_((1 - alpha) * first).sub_(alpha * second).abs_()
         torch.maximum(largest, off, out=largest)
         sums.append(off.sum((1, 2)))
     squares = (first * first + second * second).sum((1, 2))

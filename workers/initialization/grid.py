@@ -14,6 +14,8 @@ from workers.initialization.specs import GridRule, exponent_of_bound
 _MOST_CELLS_PER_UNIT = 4
 """With more cells than this for every unit, nearly all units are alone in theirs."""
 
+_LARGEST_KEY = 2**63 - 1
+
 
 @dataclass(frozen=True)
 class GridMatching:
@@ -54,16 +56,13 @@ def grid_matching(
     width = len(first)
     per_axis = cells if isinstance(cells, int) else _chosen_cells(first, second, cells)
     own, other = _cells_of(first, second, per_axis)
-    places, units = (_by_cell_and_rank(side, stream) for side in (own, other))
+    (keys, places), (other_keys, units) = (_by_cell_and_rank(side, stream) for side in (own, other))
     # a key says: the k-th unit of this cell
-    keys, other_keys = dict(zip(*places, strict=True)), dict(zip(*units, strict=True))
-    pairs = [(keys[key], other_keys[key]) for key in keys if key in other_keys]
-    left = [row for key, row in keys.items() if key not in other_keys]
-    other_left = [row for key, row in other_keys.items() if key not in keys]
-    order = torch.randperm(len(left), generator=stream).tolist()
-    pairs += [(row, other_left[index]) for row, index in zip(left, order, strict=True)]
+    shared, other_shared = torch.isin(keys, other_keys), torch.isin(other_keys, keys)
+    left, other_left = places[~shared], units[~other_shared]
     found = torch.empty(width, dtype=torch.int64)
-    found[[row for row, _ in pairs]] = torch.tensor([unit for _, unit in pairs])
+    found[places[shared]] = units[other_shared]
+    found[left] = other_left[torch.randperm(len(left), generator=stream)]
     return GridMatching(found, per_axis, len(left))
 
 
@@ -98,25 +97,33 @@ def _chosen_cells(first: Tensor, second: Tensor, rule: GridRule) -> int:
 def _unmatched(first: Tensor, second: Tensor, cells_per_axis: int) -> int:
     """|I| = 1/2 sum over cells of the difference between the two numbers of units."""
     own, other = _cells_of(first, second, cells_per_axis)
-    num_cells = int(torch.maximum(own, other).max()) + 1
+    num_cells = int(torch.maximum(own.max(), other.max())) + 1
     more = torch.bincount(own, minlength=num_cells) - torch.bincount(other, minlength=num_cells)
     return int(more.abs().sum()) // 2
 
 
 def _cells_of(first: Tensor, second: Tensor, per_axis: int) -> tuple[Tensor, Tensor]:
-    """The cell of every unit of both networks; cells that hold units are numbered from 0."""
+    """The number of the cell of every unit of both networks; numbers rise as the cells do, axis by axis."""
     both = torch.cat([first, second])
-    steps = ((both * sqrt(both.shape[1]) + 1) / 2 * per_axis).floor().clamp_(0, per_axis - 1).long()
-    numbers = torch.unique(steps, dim=0, return_inverse=True)[1]
-    own, other = numbers.split(len(first))
+    width, dim = first.shape
+    steps = ((both * sqrt(dim) + 1) / 2 * per_axis).floor().clamp_(0, per_axis - 1).long()
+    if per_axis**dim > _LARGEST_KEY // width:  # only the cells that hold units are numbered
+        numbers = torch.unique(steps, dim=0, return_inverse=True)[1]
+    else:
+        numbers = torch.zeros_like(steps[:, 0])
+        for of_axis in steps.T:
+            numbers = numbers * per_axis + of_axis
+    own, other = numbers.split(width)
     return own, other
 
 
-def _by_cell_and_rank(cells: Tensor, stream: Generator) -> tuple[list[int], list[int]]:
+def _by_cell_and_rank(
+    cells: Int64[Tensor, " h"], stream: Generator
+) -> tuple[Int64[Tensor, " h"], Int64[Tensor, " h"]]:
     """Keys ``cell * h + rank``, rising, with ranks drawn at random within each cell; and whose they are."""
     width = len(cells)
     shuffled = torch.randperm(width, generator=stream)
     in_order = shuffled[cells[shuffled].argsort(stable=True)]
     sorted_cells = cells[in_order]
     ranks = torch.arange(width) - torch.searchsorted(sorted_cells, sorted_cells)
-    return (sorted_cells * width + ranks).tolist(), in_order.tolist()
+    return sorted_cells * width + ranks, in_order

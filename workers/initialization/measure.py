@@ -18,6 +18,9 @@ from workers.initialization.grid import GridMatching, bound_of_grid, grid_matchi
 from workers.initialization.specs import InitializationSpec
 from workers.seeding import generator
 
+_BLOCK_ENTRIES = 1 << 15
+"""Distances that are formed at a time, so that they stay in the cache."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -126,8 +129,10 @@ def squared_distances(
 ) -> Float64[Tensor, "h h"]:
     """Squared Euclidean distances between input weights, by differences: without cancellation."""
     costs = first.new_zeros(len(first), len(second))
-    for own, other in zip(first.T, second.T, strict=True):
-        costs += (own[:, None] - other[None, :]).square_()
+    block = max(1, _BLOCK_ENTRIES // len(second))
+    for sums, of_block in zip(costs.split(block), first.split(block), strict=True):
+        for own, other in zip(of_block.T, second.T, strict=True):
+            sums += (own[:, None] - other[None, :]).square_()
     return costs
 
 
