@@ -6,15 +6,15 @@ import csv
 import io
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from in_process import lmc_sweep
 
 from lmc_sweep.store.store import Store
 from tests.support.small_store import compute
 
-pytestmark = pytest.mark.slow  # each command is a process of its own
+pytestmark = pytest.mark.slow
 
 SWEEP = """
 name: worlds
@@ -33,16 +33,8 @@ barriers:
 
 
 def compare(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
-    command = Path(sys.executable).with_name("lmc-sweep")
-    return subprocess.run(
-        [str(command), "compare", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    """What the command answers with."""
+    return lmc_sweep("compare", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

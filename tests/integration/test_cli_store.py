@@ -1,4 +1,7 @@
-"""The commands that read a store: query, status, plan, export, spec, datasets, by the real entry point."""
+"""The commands that read a store: query, status, plan, export, spec, datasets.
+
+The run that they read and two of the queries are processes of their own, by the real entry point.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from in_process import lmc_sweep
 from safetensors.torch import load_file
 
-pytestmark = pytest.mark.slow  # each command is a process of its own
+pytestmark = pytest.mark.slow  # the run is a process of its own
 
 SWEEP = """
 name: tiny
@@ -26,7 +30,7 @@ barriers:
 """
 
 
-def lmc_sweep(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The entry point in a process of its own."""
     command = Path(sys.executable).with_name("lmc-sweep")
     return subprocess.run(
@@ -39,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a sweep file and the store of its finished run."""
     path = tmp_path_factory.mktemp("cli")
     (path / "sweep.yaml").write_text(SWEEP)
-    done = lmc_sweep("run", "sweep.yaml", "--inline", cwd=path)
+    done = program("run", "sweep.yaml", "--inline", cwd=path)
     assert 0 == done.returncode, done.stderr
     assert "" == done.stdout
     assert "weight matching" in done.stderr
@@ -48,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_query_writes_csv_to_standard_output(folder: Path) -> None:
     """A header and the rows, nothing else."""
-    done = lmc_sweep(
+    done = program(
         "query", "store", "SELECT width, seed FROM networks ORDER BY ALL", "--format", "csv", cwd=folder
     )
     rows = list(csv.reader(io.StringIO(done.stdout)))
@@ -174,7 +178,7 @@ def test_a_torn_record_is_named_by_query(folder: Path) -> None:
     """Readers say what they leave out, on standard error."""
     torn = folder / "store" / "records" / "barriers" / "foreign.parquet"
     torn.write_text("not parquet")
-    done = lmc_sweep("query", "store", "SELECT count(*) AS n FROM barriers", "--format", "csv", cwd=folder)
+    done = program("query", "store", "SELECT count(*) AS n FROM barriers", "--format", "csv", cwd=folder)
     torn.unlink()
     assert "foreign.parquet" in done.stderr
     assert "n\n32\n" == done.stdout

@@ -47,10 +47,8 @@ def seen(chrome: Any, report: Path) -> Iterator[Visit]:
 
 def texts(page: Any, table: str, column: int) -> list[str]:
     """What a column of a table shows, row by row."""
-    return [
-        cell.inner_text().strip()
-        for cell in page.locator(f"#{table} tbody tr td:nth-child({column + 1})").all()
-    ]
+    cells = page.locator(f"#{table} tbody tr td:nth-child({column + 1})")
+    return [text.strip() for text in cells.all_inner_texts()]
 
 
 def column(page: Any, table: str, heading: str) -> int:
