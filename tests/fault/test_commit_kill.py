@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from killed_writer import ACTIONS
+from killed_writer import ACTIONS, distinct
 from store_rows import row
 
 from lmc_sweep.store.store import Store
@@ -28,7 +28,7 @@ def _killed(tmp_path: Path, action: str) -> list[tuple[Path, str]]:
     store = Store.create(tmp_path / "store")
     store.commit("barriers", [row("barriers", "before")])
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(store.path), action], capture_output=True, text=True, timeout=120
+        [sys.executable, str(SCRIPT), str(store.path), action], capture_output=True, text=True, timeout=600
     )
     assert (0, "") == (done.returncode, done.stderr)
     deaths = [tuple(line.split("\t")) for line in done.stdout.splitlines()]
@@ -39,14 +39,14 @@ def _killed(tmp_path: Path, action: str) -> list[tuple[Path, str]]:
 def _published(call: str, deaths: list[tuple[Path, str]], links: int) -> bool:
     """Whether the death came after the step that publishes, which is the ``links``-th link."""
     calls = [said for _, said in deaths]
-    publishing = [said for said in calls if said.startswith("after link")][links - 1]
-    return calls.index(call) >= calls.index(publishing)
+    publishing = [said for said in calls if said.startswith("link")][links - 1]
+    return calls.index(call) > calls.index(publishing)
 
 
 def test_a_killed_commit_is_there_whole_or_not_at_all(commit_deaths: list[tuple[Path, str]]) -> None:
     """Before the link nothing of the commit is visible, after it all is; a retry leaves each id once."""
-    links = sum(said.startswith("after link") for _, said in commit_deaths)
-    for folder, call in commit_deaths:
+    links = sum(said.startswith("link") for _, said in commit_deaths)
+    for folder, call in distinct(commit_deaths):
         store = Store(folder)
         whole = {"before", "victim", "victim2"}
         assert (whole if _published(call, commit_deaths, links) else {"before"}) == store.ids("barrier"), call
@@ -60,7 +60,7 @@ def test_weights_are_whole_before_a_record_names_them(tmp_path: Path) -> None:
     """Whenever a network is visible its weights load; a retry after any death gives the same weights."""
     expected = torch.tensor([3.0, 4.0, 5.0])
     seen = set()
-    for folder, call in _killed(tmp_path, "weights"):
+    for folder, call in distinct(_killed(tmp_path, "weights")):
         store = Store(folder)
         visible = "victim" in store.ids("network")
         seen.add(visible)
@@ -75,13 +75,13 @@ def test_weights_are_whole_before_a_record_names_them(tmp_path: Path) -> None:
 
 def test_a_killed_creation_can_be_repeated(tmp_path: Path) -> None:
     """A directory whose creation was killed at any call becomes a store by the same command again."""
-    for folder, call in _killed(tmp_path, "create"):
+    for folder, call in distinct(_killed(tmp_path, "create")):
         assert [] == Store.create(folder).problems(), call
 
 
 def test_a_killed_recording_of_a_sweep_can_be_repeated(tmp_path: Path) -> None:
     """After any death the plan is there whole or not at all, and recording it again leaves each item once."""
-    for folder, call in _killed(tmp_path, "sweep"):
+    for folder, call in distinct(_killed(tmp_path, "sweep")):
         store = Store(folder)
         query = "SELECT item_id FROM sweep_items WHERE sweep = 'victim' ORDER BY item_id"
         assert store.sql(query).fetchall() in ([], [("a",), ("b",)]), call
@@ -92,7 +92,7 @@ def test_a_killed_recording_of_a_sweep_can_be_repeated(tmp_path: Path) -> None:
 
 def test_content_is_synced_before_it_is_named(commit_deaths: list[tuple[Path, str]]) -> None:
     """Publishing syncs the file before it gets its name, and the directory after."""
-    calls = [call.split()[1] for _, call in commit_deaths if call.startswith("before")]
+    calls = [call.split()[0] for _, call in commit_deaths]
     last = len(calls) - 1 - calls[::-1].index("link")
     assert ["write", "fsync", "close"] == calls[last - 3 : last]
     assert ["open", "fsync", "close", "unlink"] == calls[last + 1 :]

@@ -1,9 +1,9 @@
 """Runs writers in children of a small process of its own and kills one at a chosen call to the system.
 
 ``python killed_writer.py STORE ACTION`` runs ACTION once for every call n that it makes to the system: the
-first child dies by SIGKILL just before its call 0, the next just after it, then before call 1, and so on,
-until a child lives to the end. Each child works on its own copy of the store. Printed per death: the copy's
-folder and the call.
+first child dies by SIGKILL just before its call 0, the next just before call 1, and so on, until a child
+lives to the end. Between two calls nothing happens on disk, so just before one is just after the last. Each
+child works on its own copy of the store. Printed per death: the copy's folder and the call.
 """
 
 from __future__ import annotations
@@ -12,17 +12,34 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+CHANGE_NOTHING = ("fsync", "close")
+"""Calls after which the disk holds the names and the bytes that it held before."""
 CALLS = ("open", "write", "fsync", "close", "link", "replace", "rename", "unlink", "mkdir")
 
 
-def arm(fatal: int, dies_after: bool, report: int) -> None:
-    """From now on this process dies at its call ``fatal`` to the system, before it or just after."""
+def distinct(deaths: Sequence[tuple[Path, str]]) -> Iterator[tuple[Path, str]]:
+    """The deaths that left something else on disk than the death before them."""
+    yield deaths[0]
+    for (earlier, before), (folder, call) in pairwise(deaths):
+        name = before.split()[0]
+        if name not in CHANGE_NOTHING and (name != "open" or _num_names(earlier) < _num_names(folder)):
+            yield folder, call
+
+
+def _num_names(folder: Path) -> int:
+    """Files and folders below a folder: one more after the opening of a file that was not there."""
+    return sum(1 for _ in folder.rglob("*"))
+
+
+def arm(fatal: int, report: int) -> None:
+    """From now on this process dies just before its call ``fatal`` to the system."""
     count = -1
 
     def armed(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,12 +48,8 @@ def arm(fatal: int, dies_after: bool, report: int) -> None:
             count += 1
             if count != fatal:
                 return real(*arguments, **options)
-            tell(report, f"{'after' if dies_after else 'before'} {name} ({count})")
-            try:
-                if dies_after:
-                    real(*arguments, **options)
-            finally:
-                os.kill(os.getpid(), signal.SIGKILL)
+            tell(report, f"{name} ({count})")
+            return os.kill(os.getpid(), signal.SIGKILL)
 
         return call
 
@@ -116,27 +129,25 @@ def main() -> None:
     records.encode(TABLES["barriers"], [row("barriers")])  # Arrow's first array imports pandas, if installed
     environment.describe()  # starts git, whose calls are not the store's
     for fatal in range(200):
-        # between two calls nothing happens on disk: just after one is just before the next
-        for dies_after in (False,) if name == "compact" else (False, True):
-            copy = store.with_name(f"{name}-{fatal}-{int(dies_after)}")
-            shutil.copytree(store, copy)
-            reader, writer = os.pipe()
-            child = os.fork()
-            if child == 0:
-                if name == "create":
-                    shutil.rmtree(copy)
-                    copy.mkdir()
-                arm(fatal, dies_after, writer)
-                ACTIONS[name](copy)
-                os._exit(0)
-            os.close(writer)
-            said = os.read(reader, 200).decode()
-            os.close(reader)
-            _, status = os.waitpid(child, 0)
-            if os.WIFEXITED(status):
-                sys.exit(os.WEXITSTATUS(status))
-            sys.stdout.write(f"{copy}\t{said}\n")
-            sys.stdout.flush()
+        copy = store.with_name(f"{name}-{fatal}")
+        shutil.copytree(store, copy)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            if name == "create":
+                shutil.rmtree(copy)
+                copy.mkdir()
+            arm(fatal, writer)
+            ACTIONS[name](copy)
+            os._exit(0)
+        os.close(writer)
+        said = os.read(reader, 200).decode()
+        os.close(reader)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            sys.exit(os.WEXITSTATUS(status))
+        sys.stdout.write(f"{copy}\t{said}\n")
+        sys.stdout.flush()
     sys.exit("the action never came to its end")
 
 
