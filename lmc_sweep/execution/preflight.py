@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lmc_sweep import data
+from lmc_sweep.config.ensembles_study import obstacle
 from lmc_sweep.config.sweep import Cell, Sweep
 from lmc_sweep.errors import SweepError
 from lmc_sweep.planning.plan import Plan
 from lmc_sweep.planning.reconstruction import kind_of
 from workers.datasets.definitions import define
-from workers.specs import ModuleSpec
+from workers.specs import Correction, ModuleSpec
 
 
 def check(sweep: Sweep, notice: Callable[[str], None]) -> None:
@@ -72,8 +73,7 @@ def _check_cell(cell: Cell, sweep: Sweep, notice: Callable[[str], None]) -> None
 
     definition = define(cell.data)
     program = build(cell.architecture, definition)
-    study, has_units_ordered = sweep.barriers, "canonical" in sweep.studies
-    if (study is not None or has_units_ordered) and isinstance(cell.architecture, ModuleSpec):
+    if isinstance(cell.architecture, ModuleSpec) and _permutes_units(cell, sweep):
         example = program.prepare(torch.zeros(2, *definition.shape))
         derivation = derive(program.module, example)
         check_spec(program.module, derivation.spec, example)
@@ -82,11 +82,24 @@ def _check_cell(cell: Cell, sweep: Sweep, notice: Callable[[str], None]) -> None
                 f"{cell.architecture.name}: {pinned.name} ({pinned.operation}) has no permutation rule; "
                 "what it touches stays in place"
             )
-        if (
-            study is not None
-            and "repair" in study.interpolation.corrections
-            and isinstance(program, ModuleProgram)
-        ):
+        if "repair" in _corrections(sweep) and isinstance(program, ModuleProgram):
             repairable(program)
     for file in cell.checkpoints:
         checkpoints.load_many([Path(file.path)], program)
+
+
+def _permutes_units(cell: Cell, sweep: Sweep) -> bool:
+    """Whether a study asks for permutations of the hidden units of a cell's networks."""
+    if sweep.barriers is not None or sweep.studies.keys() & {"all_pairs", "canonical"}:
+        return True
+    asked = sweep.studies.get("ensembles")
+    return asked is not None and any(
+        method.permutes and obstacle(method, cell.architecture, cell.training) is None
+        for method in asked.methods
+    )
+
+
+def _corrections(sweep: Sweep) -> set[Correction]:
+    """What is done to interpolated networks before they are measured, in any study."""
+    studies = (sweep.barriers, sweep.studies.get("all_pairs"))
+    return {name for study in studies if study is not None for name in study.interpolation.corrections}

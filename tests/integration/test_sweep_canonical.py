@@ -15,8 +15,6 @@ from typer.testing import CliRunner
 
 from lmc_sweep.cli.app import app
 from lmc_sweep.config import parse_sweep
-from lmc_sweep.errors import SweepError
-from lmc_sweep.execution import preflight
 from lmc_sweep.execution.bodies.inputs import inputs_of, labels_of, program_of
 from lmc_sweep.planning.items import NetworkItem, items
 from lmc_sweep.store.store import Store
@@ -205,17 +203,3 @@ def test_the_report_tells_distances_and_averages(store: Store, tmp_path: Path) -
     assert 5 * 2 * 2 == len(averages.rows)  # type: ignore[union-attr]
     empty = canonical_section(make_scope(Store.create(tmp_path / "none"), "none", None, None))
     assert () == empty.blocks
-
-
-def test_modules_without_units_to_permute_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before anything is trained."""
-    (tmp_path / "linear_nets.py").write_text(
-        "from torch import nn\n\n\ndef linear() -> nn.Module:\n"
-        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    sweep = parse_sweep(SWEEP, overrides=["networks[0].architecture={name: 'linear_nets:linear'}"])
-    with pytest.raises(SweepError, match=r"networks\[0\]: nothing in Sequential can be permuted"):
-        preflight.check(sweep, lambda told: None)
