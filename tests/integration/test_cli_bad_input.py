@@ -1,4 +1,4 @@
-"""Bad input by the real entry point: exit code 2, one or two lines on standard error, nothing written."""
+"""Bad input: exit code 2, one or two lines on standard error, nothing written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from in_process import lmc_sweep
 
 GOOD = """
 name: tiny
@@ -19,7 +20,7 @@ barriers:
 """
 
 
-def lmc_sweep(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def program(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The entry point in a process of its own."""
     command = Path(sys.executable).with_name("lmc-sweep")
     return subprocess.run(
@@ -64,11 +65,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_sweep_is_refused_before_anything_starts(name: str, tmp_path: Path) -> None:
+def test_a_bad_sweep_is_refused_before_anything_starts(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The error says what and where; the directory is as it was."""
     text, words = BAD[name]
     (tmp_path / "sweep.yaml").write_text(text)
-    done = lmc_sweep("run", "sweep.yaml", cwd=tmp_path, LMC_SWEEP_DATA=str(tmp_path / "nowhere"))
+    monkeypatch.setenv("LMC_SWEEP_DATA", str(tmp_path / "nowhere"))
+    done = lmc_sweep("run", "sweep.yaml", cwd=tmp_path)
     assert 2 == done.returncode, done.stderr
     assert 1 <= len(done.stderr.splitlines()) <= 2, done.stderr
     assert "" == done.stdout
@@ -78,7 +82,7 @@ def test_a_bad_sweep_is_refused_before_anything_starts(name: str, tmp_path: Path
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """No such sweep file: exit code 2 and its name."""
-    done = lmc_sweep("run", "none.yaml", cwd=tmp_path)
+    done = program("run", "none.yaml", cwd=tmp_path)
     assert (2, True) == (done.returncode, "none.yaml" in done.stderr)
 
 
@@ -88,7 +92,7 @@ def test_object_storage_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     away = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     cache = {"LMC_SWEEP_CACHE": str(tmp_path / "cache")}
     for uri, word in (("s3://bucket/x", "AWS_ENDPOINT_URL"), ("s3://key@bucket/x", "neither keys")):
-        done = lmc_sweep("run", "sweep.yaml", "--store", uri, cwd=tmp_path, **away, **cache)
+        done = program("run", "sweep.yaml", "--store", uri, cwd=tmp_path, **away, **cache)
         assert (2, "") == (done.returncode, done.stdout), done.stderr
         assert word in done.stderr
         assert 1 == len(done.stderr.splitlines()), done.stderr
@@ -108,7 +112,7 @@ def test_an_unwritable_store_is_refused(tmp_path: Path) -> None:
 def test_an_address_where_nothing_listens_is_refused(tmp_path: Path) -> None:
     """No cluster there: exit code 2 within seconds, nothing written."""
     (tmp_path / "sweep.yaml").write_text(GOOD)
-    done = lmc_sweep("run", "sweep.yaml", "--address", "127.0.0.1:1", cwd=tmp_path)
+    done = program("run", "sweep.yaml", "--address", "127.0.0.1:1", cwd=tmp_path)
     assert 2 == done.returncode
     assert "127.0.0.1:1" in done.stderr
     assert ["sweep.yaml"] == [path.name for path in tmp_path.iterdir()]
@@ -134,7 +138,7 @@ def test_bad_usage_is_two_lines_at_most(arguments: list[str], tmp_path: Path) ->
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     """--debug, anywhere on the line, adds the traceback and keeps the exit code."""
-    done = lmc_sweep("run", "none.yaml", "--debug", cwd=tmp_path)
+    done = program("run", "none.yaml", "--debug", cwd=tmp_path)
     assert (2, True) == (done.returncode, "Traceback" in done.stderr)
 
 
@@ -153,7 +157,7 @@ def test_resources_that_inline_cannot_give_are_refused(override: str, tmp_path: 
 def test_resources_that_no_node_has_are_refused(tmp_path: Path) -> None:
     """A private cluster without GPUs says what it has, and ends; nothing is written."""
     (tmp_path / "sweep.yaml").write_text(GOOD)
-    done = lmc_sweep("run", "sweep.yaml", "--set", "execution.num_cpus=4096", cwd=tmp_path)
+    done = program("run", "sweep.yaml", "--set", "execution.num_cpus=4096", cwd=tmp_path)
     assert 2 == done.returncode
     assert "4096 CPUs" in done.stderr
     assert ["sweep.yaml"] == [path.name for path in tmp_path.iterdir()]
@@ -163,7 +167,7 @@ def test_a_module_that_exits_is_no_success(tmp_path: Path) -> None:
     """A script that calls ``sys.exit(0)`` when it is imported: one line, exit code 3, nothing written."""
     (tmp_path / "script.py").write_text("import sys\nbuild = list\nsys.exit(0)\n")
     (tmp_path / "sweep.yaml").write_text(replaced("name: mlp, width: 4", "name: 'script:build'"))
-    done = lmc_sweep("run", "sweep.yaml", "--inline", cwd=tmp_path)
+    done = program("run", "sweep.yaml", "--inline", cwd=tmp_path)
     assert 3 == done.returncode
     assert "a module of your own exited (0)" in done.stderr
     assert not (tmp_path / "store").exists()
