@@ -16,6 +16,13 @@ from lmc_sweep.execution.run import run
 
 OBJECT_STORE_BYTES = 80 * 2**20
 ENVIRONMENT = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+HANGS_SECONDS = 900.0
+"""A limit that only says that something hangs.
+
+It is longer than a batch that Ray has lost takes to be missed: 300 s, and as long again where it queued.
+"""
+RAY_TEST_SECONDS = 2400
+"""The same for a whole test that waits for several such things."""
 QUICK_CHECKS = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 300,
@@ -125,9 +132,9 @@ def records(folder: Path) -> set[str]:
     }
 
 
-def wait_until(condition: Callable[[], Any], seconds: float, told: Callable[[], str]) -> None:
-    """Returns once the condition holds; fails with what was told when it does not in time."""
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], Any], told: Callable[[], str]) -> None:
+    """Returns once the condition holds; fails with what was told where something hangs."""
+    deadline = time.monotonic() + HANGS_SECONDS
     while not condition():
         assert time.monotonic() < deadline, told()[-3000:]
         time.sleep(0.02)
@@ -148,12 +155,12 @@ def end(folder: Path) -> None:
             process.kill()
 
 
-def left(folder: Path, seconds: float = 20.0) -> list[str]:
-    """Titles of the processes of the folder that are still there after so many seconds.
+def left(folder: Path) -> list[str]:
+    """Titles of the processes of the folder that do not end by themselves.
 
     Two agents of Ray's own look for a cluster that was killed for about a minute, and then end.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 300.0
     while (found := _without_agents(folder)) and time.monotonic() < deadline:
         time.sleep(0.2)
     return found

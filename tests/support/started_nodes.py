@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,10 +32,10 @@ class StartedCluster:
     """A head whose token is in a file, and what is needed to join it."""
 
     folder: Path
-    port: int
-    dashboard_port: int
-    metrics_port: int
     token: Path
+    port: int = 0
+    dashboard_port: int = 0
+    metrics_port: int = 0
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -52,15 +53,28 @@ class StartedCluster:
         """Of a process that has the token."""
         return {**without_tokens(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token), **QUICK}
 
+    def add_head(self, dashboard: bool) -> None:
+        """Starts the head, which has no CPU; on other ports where somebody has taken one meanwhile."""
+
+        def arguments() -> list[str]:
+            self.port, self.dashboard_port, self.metrics_port = free_port(), free_port(), free_port()
+            return [
+                *["--head", "--port", str(self.port), "--num-cpus", "0", "--node-ip-address", "127.0.0.1"],
+                *["--temp-dir", str(self.folder / "r"), "--object-store-memory", str(OBJECT_STORE_BYTES)],
+                *["--include-dashboard", str(dashboard).lower(), "--dashboard-port"],
+                *[str(self.dashboard_port), "--ray-client-server-port", str(free_port())],
+                *["--metrics-export-port", str(self.metrics_port)],
+            ]
+
+        self.start(arguments, {})
+
     def add_node(self, *arguments: str, **environment: str) -> None:
         """Starts a node with one CPU."""
-        self.start(
-            [
-                *["--address", self.address, "--num-cpus", "1"],
-                *["--object-store-memory", str(OBJECT_STORE_BYTES), *arguments],
-            ],
-            environment,
-        )
+        told = [
+            *["--address", self.address, "--num-cpus", "1"],
+            *["--object-store-memory", str(OBJECT_STORE_BYTES), *arguments],
+        ]
+        self.start(lambda: told, environment)
 
     def logs(self, pattern: str) -> list[Path]:
         """Files of the session's logs."""
@@ -70,15 +84,18 @@ class StartedCluster:
         """The end of what the nodes said."""
         return "\n".join(log.read_text(errors="replace")[-1500:] for log in self.folder.glob("*.log"))
 
-    def start(self, arguments: list[str], environment: dict[str, str]) -> None:
-        """Returns once a node is up; tried again where a busy machine is too slow for Ray."""
+    def start(self, arguments: Callable[[], list[str]], environment: dict[str, str]) -> None:
+        """Returns once a node is up; tried again, with arguments made anew, where Ray does not come up.
+
+        A busy machine is too slow for it, or a port was taken meanwhile.
+        """
         for _ in range(ATTEMPTS):
             log = self.folder / f"{len(self.processes)}.log"
             with log.open("wb") as file:
                 node = subprocess.Popen(
                     [
                         *[sys.executable, "-m", "ray.scripts.scripts", "start", "--block"],
-                        *["--dashboard-agent-listen-port", str(free_port()), *arguments],
+                        *["--dashboard-agent-listen-port", str(free_port()), *arguments()],
                     ],
                     cwd=self.folder,
                     env={**self.environment, **environment},
@@ -101,9 +118,9 @@ def started_cluster(num_nodes: int, *, dashboard: bool = True) -> Iterator[Start
     folder = Path(tempfile.mkdtemp(prefix="lmc", dir="/tmp")).resolve()  # short: sockets lie below it
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
-    cluster = StartedCluster(folder, free_port(), free_port(), free_port(), token)
+    cluster = StartedCluster(folder, token)
     try:
-        cluster.start(_head(cluster, dashboard), {})
+        cluster.add_head(dashboard)
         for _ in range(num_nodes):
             cluster.add_node()
         yield cluster
@@ -112,16 +129,6 @@ def started_cluster(num_nodes: int, *, dashboard: bool = True) -> Iterator[Start
             _end_tree(process.pid)
         end(folder)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _head(cluster: StartedCluster, dashboard: bool) -> list[str]:
-    """What ``ray start`` is told to make a head."""
-    return [
-        *["--head", "--port", str(cluster.port), "--num-cpus", "0", "--node-ip-address", "127.0.0.1"],
-        *["--temp-dir", str(cluster.folder / "r"), "--object-store-memory", str(OBJECT_STORE_BYTES)],
-        *["--include-dashboard", str(dashboard).lower(), "--dashboard-port", str(cluster.dashboard_port)],
-        *["--ray-client-server-port", str(free_port()), "--metrics-export-port", str(cluster.metrics_port)],
-    ]
 
 
 def without_tokens() -> dict[str, str]:
@@ -136,10 +143,24 @@ def without_tokens() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port that nobody listens on now, and that the system gives to nobody who asks for any.
+
+    What binds it is another process, later: ports that the system hands out (32768 and up on Linux) may be
+    somebody's by then, and Ray's workers take 10002 to 19999.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("", port))
+            return port
+
+
+@contextlib.contextmanager
+def deaf_port() -> Iterator[int]:
+    """A port on which nobody can listen as long as the block lasts: who connects is refused."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 def _end_tree(pid: int) -> None:
