@@ -57,7 +57,7 @@ def deaths(
 
     yield die
     writer.stdin.close()
-    writer.wait(30)
+    writer.wait(300)
 
 
 def _killing(child: int, fatal: int, killed: list[str]) -> Callable[[Request], Fault]:

@@ -35,6 +35,13 @@ barriers:
     - {method: identity}
   interpolation: {alphas: 3}
 """
+ENDLESSLY = """
+from lmc_sweep.cli import main
+from lmc_sweep.store import object_clients
+object_clients.SILENCE_SECONDS = 3600.0
+main()
+"""
+"""The program, but that it waits for an hour for an answer."""
 ONLY_READ = refusing("403 Forbidden", "AccessDenied")
 EXPIRED = refusing("400 Bad Request", "ExpiredToken")
 
@@ -57,11 +64,11 @@ def test_keys_that_may_only_read_are_refused_before_anything_starts(
     Store.create(uri)
     monkeypatch.setattr(running, "_executor", lambda *_: pytest.fail("an executor was started"))
     s3_proxy.rule = read_only
-    started = time.monotonic()
+    before = s3_proxy.num_seen("PUT")
     told = r"store\.json: cannot be written: .*AccessDenied.*right to list, read"
     with pytest.raises(StoreError, match=told):
         run(parse_sweep(SWEEP), store=uri)
-    assert time.monotonic() - started < 10
+    assert before + 1 == s3_proxy.num_seen("PUT")
 
 
 @pytest.mark.usefixtures("s3")
@@ -103,7 +110,7 @@ def test_keys_that_expire_in_the_middle_end_a_run_and_lose_nothing(
 
 
 def test_ctrl_c_ends_a_command_that_waits_for_many_answers(s3_proxy: Proxy) -> None:
-    """While a service that never answers is to list all tables, Ctrl-C ends the command at once."""
+    """While a service that never answers is to list all tables, Ctrl-C ends the command, and no time-out."""
     uri = fresh_uri()
     Store.create(uri)
     waiting = []
@@ -115,17 +122,17 @@ def test_ctrl_c_ends_a_command_that_waits_for_many_answers(s3_proxy: Proxy) -> N
         return Fault("hang")
 
     s3_proxy.rule = rule
-    program = str(Path(sys.executable).with_name("lmc-sweep"))
     process = subprocess.Popen(
-        [program, "query", uri, "SELECT 1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", ENDLESSLY, "query", uri, "SELECT 1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     while len(waiting) < 2:
         assert process.poll() is None
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
-    started = time.monotonic()
-    _, told = process.communicate(timeout=60)
-    assert time.monotonic() - started < 5
+    _, told = process.communicate(timeout=200)
     assert 130 == process.returncode
     assert len(told.strip().splitlines()) <= 2
 

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class FakeObjects:
         """The content as a file."""
         content = self.get(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{target.name}.{time.monotonic_ns()}.{threading.get_ident()}.tmp"
+        temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
         temporary.write_bytes(content)
         temporary.replace(target)
 

@@ -54,7 +54,7 @@ class S3Server:
         """The answer to a request that no client library has a hand in; ``path`` begins with a bucket."""
         headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request"}
         asked = urllib.request.Request(f"{self.endpoint}/{path}", body, headers, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=30) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=300) as answer:
             return answer.read()  # type: ignore[no-any-return]
 
 

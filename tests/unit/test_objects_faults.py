@@ -12,32 +12,44 @@ import time
 from pathlib import Path
 
 import pytest
-from s3_proxy import Fault, Proxy, first, refusing, some
+from s3_proxy import Fault, Proxy, Request, first, refusing, some
 from s3_server import fresh_uri
 
 from lmc_sweep.store import object_clients, objects
 from lmc_sweep.store.object_errors import PASSING, ObjectError
 from lmc_sweep.store.objects import LARGEST_SINGLE_BYTES, Objects, open_objects
 
+DEFAULT_RETRY_SECONDS = object_clients.RETRY_SECONDS
 OVERLOADED = Fault("refuse")
 BROKEN = Fault("reset")
 LOST = Fault("lose")
 CUT = Fault("cut")
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may pass is waited for as long as it takes: a test's machine may pause at any time."""
+    _wait(monkeypatch, retry=600.0, silence=600.0)
+
+
 @pytest.fixture
 def objects_behind(s3_proxy: Proxy, s3_store_uri: str) -> Objects:
-    """Objects of an empty prefix behind the proxy."""
+    """Objects of an empty prefix behind the proxy, asked with all patience."""
     return open_objects(s3_store_uri)
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lasts is given up within a second."""
-    monkeypatch.setattr(object_clients, "RETRY_SECONDS", 0.3)
-    monkeypatch.setattr(objects, "RETRY_SECONDS", 0.3)
-    monkeypatch.setattr(object_clients, "SILENCE_SECONDS", 0.4)
-    monkeypatch.setattr(object_clients, "SENDING_SECONDS", 0.4)
+def impatient(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails again and again is given up within a second."""
+    _wait(monkeypatch, retry=0.3, silence=600.0)
+
+
+def _wait(monkeypatch: pytest.MonkeyPatch, *, retry: float, silence: float) -> None:
+    """How long clients that are made from now on try again, and wait for an answer, in seconds."""
+    monkeypatch.setattr(object_clients, "RETRY_SECONDS", retry)
+    monkeypatch.setattr(objects, "RETRY_SECONDS", retry)
+    monkeypatch.setattr(object_clients, "SILENCE_SECONDS", silence)
+    monkeypatch.setattr(object_clients, "SENDING_SECONDS", silence)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +168,16 @@ def test_a_large_upload_through_faults(s3_proxy: Proxy, objects_behind: Objects)
     ],
 )
 def test_what_lasts_is_told(
-    s3_proxy: Proxy, s3_store_uri: str, fault: Fault, number: int, words: str
+    s3_proxy: Proxy,
+    s3_store_uri: str,
+    fault: Fault,
+    number: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A failure that lasts tells a cause, a remedy, and by its number whether it may pass."""
+    if fault.kind == "hang":
+        _wait(monkeypatch, retry=0.3, silence=0.4)
     behind = open_objects(s3_store_uri)
     s3_proxy.rule = lambda request: fault
     with pytest.raises(ObjectError) as error:
@@ -172,12 +191,13 @@ def test_what_lasts_is_told(
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", [OVERLOADED, Fault("hang"), refusing("403 Forbidden", "AccessDenied")])
 def test_whatever_is_asked_fails_alike(
-    s3_proxy: Proxy, s3_store_uri: str, tmp_path: Path, fault: Fault
+    s3_proxy: Proxy, s3_store_uri: str, tmp_path: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failure that lasts is the same error, within seconds, whatever is asked; nothing is written here."""
+    """A failure that lasts is the same error, after few tries, whatever is asked; nothing is written here."""
+    if fault.kind == "hang":
+        _wait(monkeypatch, retry=0.3, silence=0.4)
     behind = open_objects(s3_store_uri)
     s3_proxy.rule = lambda request: fault
-    started = time.monotonic()
     numbers = set()
     for action in (
         lambda: behind.get("name"),
@@ -195,7 +215,7 @@ def test_whatever_is_asked_fails_alike(
         numbers.add(error.value.errno)
     assert 1 == len(numbers)
     assert [] == list(tmp_path.iterdir())
-    assert time.monotonic() - started < 60
+    assert len(s3_proxy.seen) < 60  # 34 of what is refused for a moment; ten tries of each would be 90
 
 
 def test_a_bucket_that_does_not_exist(s3_proxy: Proxy) -> None:
@@ -207,17 +227,21 @@ def test_a_bucket_that_does_not_exist(s3_proxy: Proxy) -> None:
         assert error.value.errno not in PASSING
 
 
-def test_a_server_that_is_away_is_given_up_within_seconds(s3_proxy: Proxy, objects_behind: Objects) -> None:
-    """Without a server an error that may pass comes within ten seconds; once it is back, all is well."""
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_is_away_is_given_up(s3_proxy: Proxy, s3_store_uri: str) -> None:
+    """Without a server an error that may pass comes when the tries are over, which by default is within ten
+    seconds; once it is back, all is well."""
+    assert DEFAULT_RETRY_SECONDS <= 10
+    behind = open_objects(s3_store_uri)
     s3_proxy.go_away()
     started = time.monotonic()
     with pytest.raises(ObjectError, match="no connection") as error:
-        objects_behind.get("name")
-    assert time.monotonic() - started < 10
+        behind.get("name")
+    assert time.monotonic() - started < 90  # the client library by itself tries for 180 s
     assert error.value.errno in PASSING
     s3_proxy.come_back()
-    objects_behind.put("name", [b"content"], replace=False)
-    assert b"content" == objects_behind.get("name")
+    behind.put("name", [b"content"], replace=False)
+    assert b"content" == behind.get("name")
 
 
 def test_a_server_that_comes_back_in_time(s3_proxy: Proxy, objects_behind: Objects) -> None:
@@ -230,24 +254,27 @@ def test_a_server_that_comes_back_in_time(s3_proxy: Proxy, objects_behind: Objec
     back.join()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_unknown_server(s3_store_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server whose name is not known is told with the variable that names it, within ten seconds."""
+    """A server whose name is not known is told with the variable that names it."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://no-such-server.invalid")
-    started = time.monotonic()
     with pytest.raises(ObjectError) as error:
         open_objects(s3_store_uri).get("name")
     assert "AWS_ENDPOINT_URL" in error.value.remedy
-    assert time.monotonic() - started < 10
 
 
 def test_interrupts_end_the_wait(s3_proxy: Proxy, objects_behind: Objects) -> None:
-    """Ctrl-C ends a request that is not answered at once, and not after the time-out."""
-    s3_proxy.rule = lambda request: Fault("hang")
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    """Ctrl-C ends a request that is not answered, long before the time-out."""
+
+    def rule(request: Request) -> Fault:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Fault("hang")
+
+    s3_proxy.rule = rule
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         objects_behind.get("name")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < object_clients.SILENCE_SECONDS / 2
 
 
 def test_errors_travel(s3_proxy: Proxy, objects_behind: Objects) -> None:
@@ -265,7 +292,7 @@ def test_a_forked_process_is_told_and_does_not_hang(objects_behind: Objects) -> 
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        signal.alarm(200)
         try:
             objects_behind.get("name")
             os.write(write, b"answered")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -49,9 +50,11 @@ def store(bucket: Bucket) -> Store:
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
     """Opens the store as another machine would, which has no copies yet."""
 
+    numbers = itertools.count()
+
     def opened() -> Store:
         with monkeypatch.context() as patched:
-            patched.setenv("LMC_SWEEP_CACHE", str(tmp_path / f"there-{time.monotonic_ns()}"))
+            patched.setenv("LMC_SWEEP_CACHE", str(tmp_path / f"there-{next(numbers)}"))
             return Store(URI)
 
     return opened
