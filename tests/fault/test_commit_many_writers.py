@@ -61,6 +61,7 @@ def test_ten_writers_lose_and_double_nothing(tmp_path: Path) -> None:
 def test_killed_writers_keep_what_they_acknowledged(tmp_path: Path) -> None:
     """Whatever a writer had acknowledged before kill -9 is there, whole; nothing is torn."""
     started, children = _start(tmp_path / "store", tmp_path / "signs")
+    (tmp_path / "signs" / "stay").touch()  # no writer comes to its end before it is killed
     (tmp_path / "signs" / "go").touch()
     for child in children:
         time.sleep(0.01)

@@ -15,24 +15,27 @@ from compacting import fill, findings, record_files, shown
 from many_writers import NUM_COMMITS, NUM_ROWS, NUM_WRITERS
 
 from lmc_sweep.store.compaction import compact
+from lmc_sweep.store.layout import is_compacted
 from lmc_sweep.store.store import Store
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
+NUM_LOOKS = 10
 SUPPORT = Path(__file__).parents[1] / "support"
 
 
-def _compacting(store: Path, seconds: float, *options: str) -> subprocess.Popen[str]:
+def _compacting(store: Path, *options: str) -> subprocess.Popen[str]:
     """A process that compacts again and again, without a grace."""
-    command = [sys.executable, str(SUPPORT / "compacting.py"), str(store), str(seconds), *options]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, str(SUPPORT / "compacting.py"), str(store), *options]
+    pipe = subprocess.PIPE
+    started = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     assert started.stdout is not None
     assert "ready\n" == started.stdout.readline()
     return started
 
 
 def _merges(process: subprocess.Popen[str]) -> int:
-    """How many tables a compacting process merged; its errors fail the test."""
-    told, errors = process.communicate(timeout=120)
+    """How many tables a compacting process merged, which ends now; its errors fail the test."""
+    told, errors = process.communicate(timeout=600)
     assert (0, "") == (process.returncode, errors)
     return int(told)
 
@@ -64,16 +67,22 @@ def test_readers_and_writers_do_not_notice(tmp_path: Path) -> None:
     writers = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert writers.stdout is not None
     writers.stdout.readline()
-    compacting = _compacting(store.path, 10, "twice")
+    stay = tmp_path / "signs" / "stay"
+    stay.touch()
+    compacting = _compacting(store.path)
     (tmp_path / "signs" / "go").touch()
     seen: set[str] = set()
-    while compacting.poll() is None:
+    while writers.poll() is None:
+        assert compacting.poll() is None
         now = _whole(store)
         assert seen <= now
         seen = now
         assert seen <= _whole(Store(store.path))
-    assert 0 == writers.wait(60)
+        if any(is_compacted(path.name) for path in record_files(store, "barriers")):
+            stay.unlink(missing_ok=True)  # what is written from now on is merged with what was merged
+    assert 0 == writers.returncode
     assert _merges(compacting) > 1
+    assert seen <= _whole(store)
     own = {f"{writer}-{commit}" for writer in range(NUM_WRITERS) for commit in range(0, NUM_COMMITS, 2)}
     assert own | {f"shared-{commit}" for commit in range(1, NUM_COMMITS, 2)} == _whole(store)
     assert ([], []) == (store.problems(), store.nondeterminism())
@@ -86,10 +95,9 @@ def test_two_compactions_without_locks_lose_and_double_nothing(tmp_path: Path) -
     store = Store.create(tmp_path / "store")
     fill(store)
     expected, reported = shown(store), findings(store)
-    several = [_compacting(store.path, 6, "unlocked") for _ in range(2)]
-    number = 0
-    while any(process.poll() is None for process in several):
-        number += 1
+    several = [_compacting(store.path, "unlocked") for _ in range(2)]
+    for number in range(1, NUM_LOOKS + 1):
+        assert [None, None] == [process.poll() for process in several]
         store.commit("retries", [{"failure_id": f"failure-{number}", "sweep": "sweep"}])
         now = shown(store)
         assert number == len(now.pop("retries"))
@@ -138,7 +146,7 @@ def test_a_sweep_that_runs_beside_it_ends_as_without(
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         while name == "beside" and run.poll() is None:
             compact(store, grace_seconds=0)
-        assert 0 == run.wait(120), run.stdout.read() if run.stdout else ""
+        assert 0 == run.wait(600), run.stdout.read() if run.stdout else ""
         measured.append(measured_tables(store.path))
         assert ([], []) == (store.problems(), store.nondeterminism())
     assert measured[0] == measured[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,8 @@ def fill(store: Store) -> None:
 
 
 def main() -> None:
-    """``python compacting.py STORE SECONDS [unlocked] [twice]``: says "ready", then compacts again and again.
-
-    With ``twice`` it goes on, for a minute more at most, until it has merged two times.
-    """
+    """``python compacting.py STORE [unlocked]``: says "ready", then compacts again and again, and once more
+    after its standard input was closed; says how many tables it merged."""
     from lmc_sweep.store import compaction
 
     if "unlocked" in sys.argv:
@@ -58,10 +56,11 @@ def main() -> None:
     store = Store(sys.argv[1])
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    end = time.monotonic() + float(sys.argv[2])
-    merged = 0
-    longest = end + 60 * ("twice" in sys.argv)
-    while time.monotonic() < (end if merged > 1 else longest):
+    merged, is_over = 0, threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), is_over.set()), daemon=True).start()
+    is_last = False
+    while not is_last:
+        is_last = is_over.is_set()
         report = compaction.compact(store, grace_seconds=0)
         merged += sum(table.files_after < table.files_before for table in report.tables)
     sys.stdout.write(f"{merged}\n")

@@ -1,7 +1,8 @@
 """``python many_writers.py STORE SIGNS [PAUSE]``: ten processes commit to one store at once.
 
 They are forked from one process that has imported everything, wait for the file SIGNS/go, and note
-in SIGNS/<pid> what they have committed; each rests for PAUSE seconds after a commit. The process ids are
+in SIGNS/<pid> what they have committed; each rests for PAUSE seconds after a commit. Half-way they wait as
+long as there is a file SIGNS/stay. The process ids are
 printed at once; the end comes when all have ended.
 """
 
@@ -26,6 +27,8 @@ def write(writer: int, store: Path, signs: Path, pause: float) -> None:
         time.sleep(0.001)
     with (signs / str(os.getpid())).open("a", buffering=1) as acknowledged:
         for commit in range(NUM_COMMITS):
+            while commit == NUM_COMMITS // 2 and (signs / "stay").exists():
+                time.sleep(0.001)
             name = f"shared-{commit}" if commit % 2 else f"{writer}-{commit}"
             rows = [row("barriers", f"{name}-{k}", seed_a=commit, seed_b=k) for k in range(NUM_ROWS)]
             opened.commit("barriers", rows)

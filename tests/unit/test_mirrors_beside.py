@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lmc_sweep.store.compaction import compact
 from lmc_sweep.store.store import Store
 
 URI = "s3://bucket/store"
-SECONDS = 4.0
+NUM_ROUNDS, NUM_COMMITS = 20, 40
 PAGE = 5
 
 
@@ -53,16 +54,22 @@ def test_a_reader_never_misses_a_row_while_another_machine_compacts(
     compactor = Store(URI)
     committed: list[str] = []
     failed: list[BaseException] = []
-    end = time.monotonic() + SECONDS
+    rounds: Counter[Any] = Counter()
+    over = threading.Event()
 
     def repeat(action: Any) -> None:
         try:
-            while time.monotonic() < end and not failed:
+            while not (over.is_set() or failed):
                 action()
+                rounds[action] += 1
+                if all(rounds[one] >= NUM_ROUNDS for one in (write, squeeze, read)):
+                    over.set()
         except BaseException as error:
             failed.append(error)
 
     def write() -> None:
+        if len(committed) >= NUM_COMMITS:
+            over.wait(0.05)  # else the store outgrows who reads it
         key = f"key-{len(committed)}"
         writer.commit("barriers", [row("barriers", key)])
         committed.append(key)
