@@ -60,15 +60,23 @@ def test_workers_load_no_driver() -> None:
     assert set() == loaded_by(statement) & {"ray", "pyarrow", "duckdb", "matplotlib", "lmc_sweep"}
 
 
-def test_help_answers_in_under_half_a_second() -> None:
-    """The fastest of five runs of lmc-sweep --help, in seconds of a processor: the machine is shared."""
-    command = Path(sys.executable).with_name("lmc-sweep")
-    seconds = []
-    for _ in range(5):
-        before = os.times()
-        subprocess.run([str(command), "--help"], check=True, capture_output=True)
-        seconds.append(sum(os.times()[2:4]) - sum(before[2:4]))  # of children, user and system
-    assert min(seconds) < 0.5
+def test_help_answers_at_once() -> None:
+    """lmc-sweep --help takes hardly longer than what draws it takes to be imported, so well under a second.
+
+    In seconds of a processor, since the machine is shared, and of the fastest of five runs.
+    """
+    shown = [str(Path(sys.executable).with_name("lmc-sweep")), "--help"]
+    imported = [sys.executable, "-c", "import typer, rich.console, yaml"]
+    runs = [(cpu_seconds(imported), cpu_seconds(shown)) for _ in range(5)]
+    least, seconds = map(min, zip(*runs, strict=True))
+    assert seconds < 4 * least  # 0.11 s against 0.08 s
+
+
+def cpu_seconds(command: list[str]) -> float:
+    """What a command takes of the processors, user and system."""
+    before = os.times()
+    subprocess.run(command, check=True, capture_output=True)
+    return sum(os.times()[2:4]) - sum(before[2:4])
 
 
 COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]

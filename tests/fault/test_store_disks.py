@@ -36,7 +36,7 @@ def test_a_small_disk_is_served_through_its_life(tmp_path: Path) -> None:
     if not _may_mount(tmp_path):
         pytest.skip("no disk can be mounted here")
     done = subprocess.run(
-        [*NAMESPACE, sys.executable, str(SCRIPT), str(tmp_path)], capture_output=True, text=True, timeout=120
+        [*NAMESPACE, sys.executable, str(SCRIPT), str(tmp_path)], capture_output=True, text=True, timeout=600
     )
     assert (0, "") == (done.returncode, done.stderr)
     seen = json.loads(done.stdout)

@@ -186,7 +186,7 @@ def test_a_batch_that_is_delivered_twice_is_there_once(
     workers = [spawning.Process(target=_execute_at_once, args=(tasks[0], gate, answers)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    receipts: list[Receipt] = [answers.get(timeout=120) for _ in workers]
+    receipts: list[Receipt] = [answers.get(timeout=600) for _ in workers]
     for worker in workers:
         worker.join()
     receipts += [execute(task) for task in (*tasks, *tasks)]

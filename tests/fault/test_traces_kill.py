@@ -55,7 +55,7 @@ def test_no_alignment_is_ever_without_its_traces(
 ) -> None:
     """Whatever is left behind is whole, and the same command again leaves every trace and alignment once."""
     text = SWEEP.replace("STORE", str(tmp_path / "store"))
-    done = subprocess.run([sys.executable, "-c", KILLED, moment, text], capture_output=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", KILLED, moment, text], capture_output=True, timeout=600)
     assert -signal.SIGKILL == done.returncode, done.stderr.decode()[-2000:]
     store = Store(tmp_path / "store")
     assert (num_traces, num_alignments) == counts(store)

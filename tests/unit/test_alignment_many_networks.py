@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import combinations, permutations, product
+from threading import Barrier, Lock
 
 import pytest
 import torch
@@ -196,13 +197,17 @@ def test_as_many_groups_are_searched_at_once_as_memory_has_room_for(room: float,
     one = needed_bytes(members, spec)
     batch = Batch(members, spec, [str(k) for k in range(6)], max_bytes=room * one)
     running, most = 0, 0
+    lock, together = Lock(), Barrier(expected, timeout=200)
 
     def search(index: int) -> Finding:
         nonlocal running, most
-        running += 1
-        most = max(most, running)
-        time.sleep(0.02)
-        running -= 1
+        with lock:
+            running += 1
+            most = max(most, running)
+        together.wait()  # as many as that are at work at once, however long each takes to start
+        time.sleep(0.02)  # for one too many
+        with lock:
+            running -= 1
         return Finding([], float(index), 0.0, 0, 0.0, "", {})
 
     with threads(3):

@@ -100,7 +100,7 @@ def test_many_readers_get_their_images(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda file, _: torch.full((3, 1, 1), int(file.name) % 256, dtype=torch.uint8),
     )
 
-    together = Barrier(num_readers, timeout=20)
+    together = Barrier(num_readers, timeout=200)
 
     def read(reader: int) -> None:
         for start in np.random.default_rng(reader).integers(0, num - 4, 100).tolist():

@@ -107,14 +107,14 @@ def test_a_sign_stands_while_a_task_runs(task: Task, tmp_path: Path, monkeypatch
         return Receipt(tuple(item.id for item in running.items))
 
     monkeypatch.setattr(ray_worker, "execute", look)
-    began = time.time()
+    monkeypatch.setattr(ray_worker, "time", SimpleNamespace(time=lambda: 1_800_000_000.5))
     ray_worker.run_task(task, node="abc")
     ((key, sign),) = seen[0].items()
     assert task.key == key
     assert ("network", 1, os.getpid(), "abc") == tuple(
         sign[name] for name in ("kind", "num_items", "pid", "node")
     )
-    assert began <= sign["started_at"] <= time.time()
+    assert 1_800_000_000.5 == sign["started_at"]
     assert {} == sweeps.read_started(LocalFiles(tmp_path / "store"), "one", RUN)
 
 
@@ -178,10 +178,17 @@ def test_a_worker_ends_when_its_raylet_is_gone(is_there: bool, code_expected: in
     """Also where that died before the worker first looked; one that lives, if not as parent, is enough."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    program = (
-        "import time; from lmc_sweep.execution import ray_worker; import psutil; "
-        "ray_worker.end_with_raylet(); time.sleep(2)"
-    )
+    program = """
+import time
+from lmc_sweep.execution import ray_worker
+
+lives, found = ray_worker._lives, []
+ray_worker._lives = lambda raylet: lives(raylet) and not found.append(raylet)
+ray_worker.WATCH_SECONDS = 0.05
+ray_worker.end_with_raylet()
+while len(found) < 3:
+    time.sleep(0.05)
+"""
     between = (
         f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {program!r}]).returncode)"
     )
