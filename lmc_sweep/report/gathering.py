@@ -19,6 +19,7 @@ from lmc_sweep.report.drawings import drawings
 from lmc_sweep.report.ensembles_section import ensembles_section
 from lmc_sweep.report.failure_tables import failure_tables
 from lmc_sweep.report.initialization_section import initialization_section
+from lmc_sweep.report.legible import require_json
 from lmc_sweep.report.model import Note, ReportData, Section
 from lmc_sweep.report.overview import headline, overview
 from lmc_sweep.report.path_section import path_section
@@ -81,8 +82,12 @@ def gather(
         sweep: One sweep; None for everything in the store.
         claims: A file of claims; None where there is none.
         now: When the report is made; None for the present.
+
+    Raises:
+        StoreError: If descriptions of rows are no JSON.
     """
     store = Snapshot(store.files.address)
+    require_json(store, named)
     scope = make_scope(store, named, sweep, claims)
     return ReportData(
         title=sweep or ", ".join(scope.sweeps) or store.uri.rstrip("/").rpartition("/")[2],

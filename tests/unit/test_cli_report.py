@@ -13,6 +13,8 @@ from lmc_sweep.errors import SweepError
 from lmc_sweep.report import gathering
 from lmc_sweep.store.store import Store
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
@@ -73,3 +75,11 @@ def test_the_papers_claims_are_found_from_anywhere(monkeypatch: pytest.MonkeyPat
     """From another folder, the checkout's file is taken."""
     monkeypatch.chdir(tmp_path)
     assert report.CHECKOUT / report.PAPER == report._claims_file(report.PAPER)
+
+
+@pytest.mark.parametrize("version", ["store_v1", "store_v4"])
+def test_descriptions_that_are_no_json_are_one_line(version: str, tmp_path: Path) -> None:
+    """The column and the row are named, and nothing is written."""
+    with pytest.raises(SweepError, match=r"networks\.spec_json of network0 is no JSON \('text'\)"):
+        report_command(str(GOLDEN / version), None, tmp_path / "report.html")
+    assert [] == list(tmp_path.iterdir())
