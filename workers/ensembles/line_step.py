@@ -22,7 +22,7 @@ from workers.datasets.inputs import Inputs
 from workers.ensembles.cosine import Pull, pull
 from workers.params import Params
 from workers.specs import TrainingSpec
-from workers.training.mlp_buffers import StepBuffers, split
+from workers.training.mlp_buffers import StepBuffers
 from workers.training.mlp_step import MLPGroup
 from workers.training.optimizers import optimizer_of
 from workers.training.streams import NoiseSeeds
@@ -99,37 +99,29 @@ class LineGroup(MLPGroup):
     def load(self, slot: int, params: Params) -> None:
         """Puts a line into a slot, at rest; see ``line_params``."""
         for end, network in zip(self._ends, ends_of(params), strict=True):
-            for block, name in zip(self._parted(end), self._names(), strict=True):
-                value = network[name]
-                block[slot].zero_()[tuple(slice(length) for length in value.shape)] = value
+            self._layout.write(end, slot, network)
         for flat in (self._flat_velocity, *self._moments[0], *self._moments[1]):
-            for block in self._parted(flat):
-                block[slot].zero_()
+            self._layout.clear(flat, slot)
         self._rates[slot], self._num_steps[slot] = 0.0, 0
         self._strengths[slot], self._powers[slot] = params[STRENGTH], params[POWER]
         self._is_held_apart = bool(self._strengths.any())
 
     def read(self, slot: int) -> Params:
         """A copy of the ends of the line in a slot; see ``ends_of``."""
-        found = {}
-        for prefix, end in zip((FIRST, SECOND), self._ends, strict=True):
-            for block, name in zip(self._parted(end), self._names(), strict=True):
-                layer = int(name.split(".")[1])
-                shape = (self._sizes[layer + 1], self._sizes[layer])[: block.ndim - 1]
-                found[prefix + name] = block[slot][tuple(slice(length) for length in shape)].clone()
-        return found
+        return {
+            prefix + name: value
+            for prefix, end in zip((FIRST, SECOND), self._ends, strict=True)
+            for name, value in self._layout.read(end, slot).items()
+        }
 
     def keep(self, slots: Sequence[int]) -> None:
         """Drops all slots but these, which are numbered anew in the order given."""
-        index = torch.tensor(slots, device=self._flat.device)
-
-        def kept(flat: Tensor) -> Tensor:
-            return torch.cat([block[index].flatten() for block in self._parted(flat)])
-
-        self._ends = [kept(end) for end in self._ends]
-        self._moments = [[kept(moment) for moment in moments] for moments in self._moments]
+        self._ends = [self._layout.kept(end, slots) for end in self._ends]
+        self._moments = [
+            [self._layout.kept(moment, slots) for moment in moments] for moments in self._moments
+        ]
         self._num_steps = [self._num_steps[slot] for slot in slots]
-        self._strengths, self._powers = self._strengths[index], self._powers[index]
+        self._strengths, self._powers = self._strengths[slots], self._powers[slots]
         self._is_held_apart = bool(self._strengths.any())
         self._cut_up = {}
         super().keep(slots)
@@ -191,7 +183,7 @@ class LineGroup(MLPGroup):
         self._num_steps = [number + 1 for number in self._num_steps]
         near, far = self._shares()
         rates = self._rates.to(self._flat).unsqueeze(1)
-        decays = torch.zeros_like(rates) if decay is None else decay.view(-1, 1)
+        decays = None if decay is None else decay.view(-1, 1)
         for is_weight, (gradient, first, second, *moments) in self._pieces("step"):
             at_first, at_second = gradient * near, gradient * far
             if self._pull is not None and is_weight:
@@ -212,10 +204,6 @@ class LineGroup(MLPGroup):
         step = slice(self._step, self._step + 1)
         return self._near[:, step], self._far[:, step]
 
-    def _parted(self, flat: Tensor) -> list[Tensor]:
-        """The blocks of a buffer, network axis first: all weights, then all biases."""
-        return split(flat, [tuple(block.shape) for block in self._blocks])
-
     def _pieces(self, use: str) -> list[Piece]:
         """The buffers of a use in pieces that lie alike, made once for all steps."""
         if use not in self._cut_up:
@@ -226,9 +214,8 @@ class LineGroup(MLPGroup):
 
     def _cut(self, flats: Sequence[Tensor]) -> Iterator[Piece]:
         """Views of the same entries of some buffers."""
-        num_weights = len(self._weights)
-        for number, blocks in enumerate(zip(*(self._parted(flat) for flat in flats), strict=True)):
+        for number, blocks in enumerate(zip(*map(self._layout.blocks, flats), strict=True)):
             size = PIECE if self._flat.device.type == "cpu" else blocks[0][0].numel()
             lying = [torch.split(block.flatten(1), size, dim=1) for block in blocks]
             for parts in zip(*lying, strict=True):
-                yield number < num_weights, list(parts)
+                yield number < self._layout.num_layers, list(parts)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from workers.architectures.mlp import MLPProgram
 from workers.params import Params
-from workers.training.mlp_buffers import split
 from workers.training.mlp_step import MLPGroup
 from workers.training.optimizers import Adam
 
@@ -49,16 +48,11 @@ class AdamMLPGroup(MLPGroup):
         super().load(slot, params)
         self._num_steps[slot] = 0
         for moment in self._moments:
-            for block in split(moment, [block.shape for block in self._blocks]):
-                block[slot].zero_()
+            self._layout.clear(moment, slot)
 
     def keep(self, slots: Sequence[int]) -> None:
         """Drops all slots but these, which are numbered anew in the order given."""
-        shapes = [block.shape for block in self._blocks]
-        index = torch.tensor(slots, device=self._flat.device)
-        self._moments = [
-            torch.cat([block[index].flatten() for block in split(moment, shapes)]) for moment in self._moments
-        ]
+        self._moments = [self._layout.kept(moment, slots) for moment in self._moments]
         self._num_steps = [self._num_steps[slot] for slot in slots]
         super().keep(slots)
 
@@ -71,8 +65,8 @@ class AdamMLPGroup(MLPGroup):
         """One step from the gradients in the buffer."""
         self._num_steps = [number + 1 for number in self._num_steps]
         rates = self._rates.to(self._flat).unsqueeze(1)
-        decays = torch.zeros_like(rates) if decay is None else decay.view(-1, 1)
-        shapes = [torch.Size((self.num_slots, block[0].numel())) for block in self._blocks]
-        buffers = [split(flat, shapes) for flat in (self._flat, self._flat_velocity, *self._moments)]
-        for weights, gradient, *moments in zip(*buffers, strict=True):
+        decays = None if decay is None else decay.view(-1, 1)
+        flats = (self._flat, self._flat_velocity, *self._moments)
+        for parts in zip(*map(self._layout.blocks, flats), strict=True):
+            weights, gradient, *moments = (part.flatten(1) for part in parts)
             self._rule.step_stack(weights, gradient, moments, self._num_steps, rates, decays)

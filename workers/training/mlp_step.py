@@ -33,8 +33,8 @@ from workers.datasets.inputs import ByteInputs, Inputs
 from workers.device import threads
 from workers.evaluation import usable_threads
 from workers.params import Params
-from workers.training.minibatches import Minibatches, minibatches, rounded_up
-from workers.training.mlp_buffers import StepBuffers, split
+from workers.training.minibatches import Minibatches, minibatches
+from workers.training.mlp_buffers import Layout, StepBuffers, split
 from workers.training.streams import NoiseSeeds
 
 TABLE_BYTES = 256 << 20
@@ -67,13 +67,10 @@ class MLPGroup:
         device: torch.device | str = "cpu",
     ) -> None:
         self.program, self.batch_size, self.momentum = program, batch_size, momentum
-        inputs, width, depth, classes = program.num_inputs, program.width, program.depth, program.num_classes
-        self._sizes = [inputs, *[width] * depth, classes]
-        self._padded = [rounded_up(inputs), *[rounded_up(width)] * depth, classes]
-        num_entries = num_slots * sum(i * o + o for i, o in zip(self._padded, self._padded[1:], strict=False))
-        options = {"dtype": dtype, "device": device}
+        self._layout = Layout.of(program)
+        flat = torch.zeros(num_slots * self._layout.num_entries, dtype=dtype, device=device)
         self._rates = torch.zeros(num_slots, dtype=torch.float64)
-        self._place(torch.zeros(num_entries, **options), torch.zeros(num_entries, **options))  # type: ignore[call-overload]
+        self._place(flat, torch.zeros_like(flat))
 
     @property
     def num_slots(self) -> int:
@@ -85,37 +82,27 @@ class MLPGroup:
 
         In a table there are zero columns behind, up to a multiple of 4.
         """
-        num_bytes = len(inputs) * self._padded[0] * self._flat.element_size()
+        num_inputs, padded = self._layout.sizes[0], self._layout.padded[0]
+        num_bytes = len(inputs) * padded * self._flat.element_size()
         if isinstance(inputs, ByteInputs) and num_bytes > TABLE_BYTES:
             return inputs
-        missing = self._padded[0] - self._sizes[0]
         table = inputs[:]
-        return torch.nn.functional.pad(table, (0, missing)) if missing else table
+        return torch.nn.functional.pad(table, (0, padded - num_inputs)) if padded > num_inputs else table
 
     def load(self, slot: int, params: Params) -> None:
         """Puts a network into a slot, at rest."""
-        for block, velocity, name in zip(self._blocks, self._velocity_blocks, self._names(), strict=True):
-            value = params[name]
-            velocity[slot].zero_()
-            block[slot].zero_()[tuple(slice(length) for length in value.shape)] = value
+        self._layout.write(self._flat, slot, params)
+        self._layout.clear(self._flat_velocity, slot)
         self._rates[slot] = 0.0
 
     def read(self, slot: int) -> Params:
         """A copy of the network in a slot."""
-        params = {}
-        for index, (num_in, num_out) in enumerate(zip(self._sizes, self._sizes[1:], strict=False)):
-            params[f"layers.{index}.weight"] = self._weights[index][slot, :num_out, :num_in].clone()
-            params[f"layers.{index}.bias"] = self._biases[index][slot, :num_out].clone()
-        return params
+        return self._layout.read(self._flat, slot)
 
     def keep(self, slots: Sequence[int]) -> None:
         """Drops all slots but these, which are numbered anew in the order given."""
-        index = torch.tensor(slots, device=self._flat.device)
         self._rates = self._rates[slots]
-        self._place(
-            torch.cat([block[index].flatten() for block in self._blocks]),
-            torch.cat([block[index].flatten() for block in self._velocity_blocks]),
-        )
+        self._place(self._layout.kept(self._flat, slots), self._layout.kept(self._flat_velocity, slots))
 
     def epoch(
         self,
@@ -167,7 +154,7 @@ class MLPGroup:
         if isinstance(inputs, Tensor):
             torch.index_select(inputs, 0, rows, out=buffers.inputs.flatten(0, 1))
         else:
-            buffers.inputs.flatten(0, 1)[:, : self._sizes[0]] = inputs[rows]
+            buffers.inputs.flatten(0, 1)[:, : self._layout.sizes[0]] = inputs[rows]
         below = buffers.inputs.mT
         for weight, bias, hidden in zip(self._weights, self._bias_columns, buffers.hidden, strict=False):
             below = torch.baddbmm(bias, weight, below, out=hidden).relu_()
@@ -220,36 +207,27 @@ class MLPGroup:
         """One factor per network, of the group's type."""
         return values.to(self._flat).view(-1, 1, 1)
 
-    def _names(self) -> list[str]:
-        """State-dict names in the order of the blocks: all weights, then all biases."""
-        layers = range(len(self._weights))
-        return [f"layers.{index}.weight" for index in layers] + [f"layers.{index}.bias" for index in layers]
-
     def _place(self, flat: Tensor, flat_velocity: Tensor) -> None:
         """Takes over two flat buffers and lays the views of all layers on them."""
-        num, depth = self.num_slots, len(self._padded) - 1
-        shapes: list[tuple[int, ...]] = [
-            *((num, o, i) for i, o in zip(self._padded, self._padded[1:], strict=False)),
-            *((num, o) for o in self._padded[1:]),
-        ]
+        num_layers = self._layout.num_layers
         self._flat, self._flat_velocity = flat, flat_velocity
-        self._blocks, self._velocity_blocks = split(flat, shapes), split(flat_velocity, shapes)
-        self._weights, self._biases = self._blocks[:depth], self._blocks[depth:]
-        self._bias_columns = [bias.unsqueeze(-1) for bias in self._biases]
-        self._weight_velocities = self._velocity_blocks[:depth]
-        num_bias_entries = num * sum(self._padded[1:])
+        self._blocks, self._velocity_blocks = self._layout.blocks(flat), self._layout.blocks(flat_velocity)
+        self._weights, biases = self._blocks[:num_layers], self._blocks[num_layers:]
+        self._bias_columns = [bias.unsqueeze(-1) for bias in biases]
+        self._weight_velocities = self._velocity_blocks[:num_layers]
+        num_bias_entries = sum(bias.numel() for bias in biases)
         self._flat_bias_velocity = flat_velocity[flat.numel() - num_bias_entries :]
         self._flat_bias_gradient = torch.empty_like(self._flat_bias_velocity)
-        self._bias_gradients = split(self._flat_bias_gradient, shapes[depth:])
+        self._bias_gradients = split(self._flat_bias_gradient, [tuple(bias.shape) for bias in biases])
         self._buffers_by_size: dict[int, StepBuffers] = {}
 
     def _buffers(self, size: int) -> StepBuffers:
         """The buffers for batches of ``size`` examples, kept until the group shrinks."""
         if size not in self._buffers_by_size:
-            num, width, num_classes = self.num_slots, self._padded[1], self._padded[-1]
+            num, (num_inputs, width, *_, num_classes) = self.num_slots, self._layout.padded
             hidden = [self._flat.new_empty(num, width, size) for _ in range(self.program.depth + 2)]
             self._buffers_by_size[size] = StepBuffers(
-                inputs=self._flat.new_zeros(num, size, self._padded[0]),
+                inputs=self._flat.new_zeros(num, size, num_inputs),
                 hidden=hidden[:-2],
                 hidden_gradients=hidden[-2:],
                 logits=self._flat.new_empty(num, num_classes, size),

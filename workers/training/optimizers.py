@@ -45,12 +45,13 @@ class Optimizer(Protocol):
         moments: list[Tensor],
         num_steps: Sequence[int],
         rates: Float[Tensor, "N 1"],
-        decays: Float[Tensor, "N 1"],
+        decays: Float[Tensor, "N 1"] | None,
     ) -> None:
         """Takes one step of every network of a stack in place; ``gradient`` is overwritten.
 
-        No operation rounds once for a product and a sum together: on a CPU, whether such a one does
-        depends on where an entry stands among the others, and so on the company.
+        Where no weight decays, ``decays`` is None. No operation rounds once for a product and a sum together:
+        on a CPU, whether such a one does depends on where an entry stands among the others, and so on the
+        company.
         """
         ...
 
@@ -99,11 +100,13 @@ class SGD:
         moments: list[Tensor],
         num_steps: Sequence[int],
         rates: Float[Tensor, "N 1"],
-        decays: Float[Tensor, "N 1"],
+        decays: Float[Tensor, "N 1"] | None,
     ) -> None:
         """One step of every network, in place."""
         (velocity,) = moments
-        velocity.mul_(self.momentum).add_(gradient.add_(weights * decays))
+        if decays is not None:
+            gradient.add_(weights * decays)
+        velocity.mul_(self.momentum).add_(gradient)
         weights.sub_(velocity * rates)
 
 
@@ -151,11 +154,12 @@ class Adam:
         moments: list[Tensor],
         num_steps: Sequence[int],
         rates: Float[Tensor, "N 1"],
-        decays: Float[Tensor, "N 1"],
+        decays: Float[Tensor, "N 1"] | None,
     ) -> None:
         """One step of every network, in place."""
         mean, square = moments
-        gradient.add_(weights * decays)
+        if decays is not None:
+            gradient.add_(weights * decays)
         mean.mul_(self.beta1).add_(gradient * (1.0 - self.beta1))
         square.mul_(ADAM_BETA2).add_(gradient.square_().mul_(1.0 - ADAM_BETA2))
         of_mean, of_square = (
