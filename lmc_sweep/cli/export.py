@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Ends(StrEnum):
+    """Ends of a line."""
+
+    first = "first"
+    second = "second"
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command("export")(export_command)
@@ -22,9 +30,20 @@ def register(app: typer.Typer) -> None:
 
 def export_command(
     store: StorePath,
-    network_id: Annotated[str, typer.Argument(metavar="NETWORK_ID", help="As in the table networks.")],
+    network_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK_ID", help="As in the table networks; with --end, an ensemble_id of ensembles."
+        ),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Default: NETWORK_ID.safetensors here.")
+    ] = None,
+    end: Annotated[
+        Ends | None,
+        typer.Option(
+            "--end", help="Of a line that an ensemble learned: its end at alpha 0 (first) or 1 (second)."
+        ),
     ] = None,
     user_code: Annotated[
         bool,
@@ -36,14 +55,22 @@ def export_command(
 ) -> None:
     """Write one network's weights as a plain PyTorch state dict in .safetensors.
 
+    With --end, those of one end of a line of the study ensembles.
+
     A module with load_state_dict(strict=True) takes it. Nothing that the store names is imported, unless
     --user-code allows it.
     """
-    from lmc_sweep.store.export import export_network
+    from lmc_sweep.store.export import export_end, export_network
     from lmc_sweep.store.store import Store
 
-    target = output or Path(f"{network_id}.safetensors")
-    export_network(Store(store), network_id, target, _loads if user_code else None)
+    if end is None:
+        target = output or Path(f"{network_id}.safetensors")
+        export_network(Store(store), network_id, target, _loads if user_code else None)
+    elif user_code:
+        raise SweepError("--user-code has no effect on lines, whose ends are MLPs. Leave it out")
+    else:
+        target = output or Path(f"{network_id}.{end.value}.safetensors")
+        export_end(Store(store), network_id, end.value, target)
     typer.echo(f"Wrote {target}", err=True)
 
 
