@@ -40,7 +40,7 @@ check: $(READY) ## Format, lint, types, floors, and the quick tests that need ne
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not slow and not ray and not fault"
 
-test: $(READY) ## The whole test suite, in two lanes at once
+test: $(READY) ## The whole test suite, in three lanes at once
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -30,6 +30,15 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
+@pytest.hookimpl(tryfirst=True)  # before a choice by marks is made
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what lies in ``tests/unit``, a lane of its own (``lanes.py``)."""
+    folder = Path(__file__).parent / "unit"
+    for item in items:
+        if folder in item.path.parents:
+            item.add_marker(pytest.mark.unit)
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kept data set tensors go to a folder of the test run, never to the user's cache."""

@@ -1,12 +1,16 @@
-"""The tests as two runs of pytest at the same time: those that wait for something broken, and the rest.
+"""The tests as three runs of pytest at the same time: those that wait for something broken, the unit tests,
+and the rest.
 
-``python tests/lanes.py [ARGUMENTS OF PYTEST]`` ends with 0 where both lanes did. What the rest says is
-shown as it comes, what the waiting lane says once both are over; until then it stands in a file that is
-named first. Ctrl-C is passed on to both, so that each still takes down what it had started.
+The first mostly waits, so that three lanes fill two cores.
+
+``python tests/lanes.py [ARGUMENTS OF PYTEST]`` ends with 0 where all lanes did. What the rest says is shown
+as it comes, what the others say once all are over; until then it stands in files that are named first.
+Ctrl-C is passed on to all, so that each still takes down what it had started.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -18,15 +22,23 @@ from pathlib import Path
 from types import FrameType
 
 WAITING = "ray or (fault and slow)"
-LANES = {"waiting": WAITING, "rest": f"not ({WAITING})"}
-"""Which marks each lane takes: one expression and its negation, so that every test runs exactly once."""
+LANES = {
+    "waiting": WAITING,
+    "unit": f"unit and not ({WAITING})",
+    "rest": f"not unit and not ({WAITING})",
+}
+"""Which marks each lane takes: of two expressions, both, one or none, so that every test runs exactly once.
+
+``conftest.py`` marks all that lies in ``tests/unit`` with ``unit``.
+"""
 SHOWN = "rest"
+HERE = Path(__file__).parent
 PASSED, NO_TESTS = 0, 5
 """Exit codes of pytest."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code of both lanes together; 128 and the signal's number where one ended them."""
+    """The exit code of all lanes together; 128 and the signal's number where one ended them."""
     if any(argument.startswith("-m") for argument in arguments):
         say("-m: the lanes choose by marks themselves. Run pytest itself for a choice of your own.\n")
         return 2
@@ -64,7 +76,8 @@ def run(arguments: Sequence[str], folder: Path) -> int:
 
 def start(name: str, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     """One lane, in a process group of its own: a terminal's Ctrl-C reaches it through us alone, once."""
-    command = [sys.executable, "-m", "pytest", *arguments, "-m", LANES[name]]
+    ignored = [f"--ignore={path}" for path in without_tests_of(name)]
+    command = [sys.executable, "-m", "pytest", *arguments, *ignored, "-m", LANES[name]]
     if name == SHOWN:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     with written(folder, name).open("wb") as told:
@@ -75,6 +88,20 @@ def start(name: str, arguments: Sequence[str], folder: Path) -> subprocess.Popen
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def without_tests_of(name: str) -> list[Path]:
+    """Folders and files of ours that need not be read for a lane, which takes seconds and memory.
+
+    Only files that do not so much as name its marks: the marks themselves decide.
+    """
+    folders = [path for path in HERE.iterdir() if path.is_dir()]
+    if name == "unit":
+        return [folder for folder in folders if folder.name != name]
+    if name == "rest":
+        return [HERE / "unit"]
+    words = {path: set(re.findall(r"\w+", path.read_text())) for path in HERE.rglob("test_*.py")}
+    return [path for path, said in words.items() if "ray" not in said and not {"fault", "slow"} <= said]
 
 
 def wait(lanes: Mapping[str, subprocess.Popen[bytes]], folder: Path, began: float) -> dict[str, str]:

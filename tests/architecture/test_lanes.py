@@ -1,4 +1,4 @@
-"""The two lanes of ``make test`` run every test once, fail where one fails, and end together."""
+"""The three lanes of ``make test`` run every test once, fail where one fails, and end together."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ def test_both():
 @pytest.mark.slow
 def test_long():
     note("long")
+
+
+@pytest.mark.unit
+def test_unit():
+    note("unit")
+
+
+@pytest.mark.unit
+@pytest.mark.ray
+def test_unit_on_ray():
+    note("unit_on_ray")
 """
 ENDLESS = '''
 import pathlib, time
@@ -84,7 +95,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def lanes(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Both lanes over the tests of a folder."""
+    """All lanes over the tests of a folder."""
     return subprocess.run(
         [sys.executable, str(LANES), *QUICK, *arguments],
         cwd=folder,
@@ -97,26 +108,41 @@ def lanes(folder: Path, *arguments: str, **environment: str) -> subprocess.Compl
 
 
 def test_every_test_runs_exactly_once(folder: Path) -> None:
-    """Whatever its marks, a test is in one lane and in one alone; both lanes' output is shown."""
+    """Whatever its marks, a test is in one lane and in one alone; every lane's output is shown."""
     done = lanes(folder)
     assert 0 == done.returncode, done.stdout
     noted = (folder / "noted.txt").read_text().split()
-    assert ["both", "fault", "long", "ray", "slow", "unmarked"] == sorted(noted)
-    assert 2 == done.stdout.count("3 passed, 3 deselected")
+    assert ["both", "fault", "long", "ray", "slow", "unit", "unit_on_ray", "unmarked"] == sorted(noted)
+    for told in ("4 passed, 4 deselected", "1 passed, 7 deselected", "3 passed, 5 deselected"):
+        assert 1 == done.stdout.count(told), done.stdout
+
+
+def test_a_test_of_the_unit_folder_is_in_the_lane_of_that_name() -> None:
+    """What the lane of the rest does not read carries the mark by which another takes it."""
+    chosen = ["--collect-only", "-q", "-m", "unit", "tests/unit/test_cli_count.py"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *chosen],
+        cwd=LANES.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert 0 == done.returncode, done.stdout
+    assert "deselected" not in done.stdout
 
 
 @pytest.mark.parametrize("failing", ["ray", "unmarked"])
-def test_one_failing_lane_fails_both(folder: Path, failing: str) -> None:
-    """One failed test in either lane: the other lane still ends, the exit code is 1, the failure is shown."""
+def test_one_failing_lane_fails_all(folder: Path, failing: str) -> None:
+    """One failed test in a lane: the other lanes still end, the exit code is 1, the failure is shown."""
     done = lanes(folder, FAILING=failing)
     assert 1 == done.returncode
-    assert 6 == len((folder / "noted.txt").read_text().split())
+    assert 8 == len((folder / "noted.txt").read_text().split())
     assert f"FAILED test_kinds.py::test_{failing}" in done.stdout
     assert 1 == done.stdout.count("FAILED")
 
 
 def test_a_lane_without_tests_passes_beside_another(folder: Path) -> None:
-    """A choice of tests that leaves one lane empty is judged by the other; no test at all is a failure."""
+    """A choice of tests that leaves lanes empty is judged by the others; no test at all is a failure."""
     assert 0 == lanes(folder, "-k", "unmarked").returncode
     assert 1 == lanes(folder, "-k", "nothing_is_called_so").returncode
 
@@ -130,7 +156,7 @@ def test_marks_are_not_to_be_chosen(folder: Path) -> None:
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Both lanes in the middle of a test without end."""
+    """Two lanes in the middle of a test without end."""
     (tmp_path / "test_endless.py").write_text(ENDLESS)
     process = subprocess.Popen(
         [sys.executable, str(LANES), *QUICK], cwd=tmp_path, stdout=subprocess.PIPE, text=True
@@ -146,7 +172,7 @@ def endless(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_both_lanes_in_order(
+def test_a_signal_ends_all_lanes_in_order(
     endless: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
 ) -> None:
     """Each lane takes down what it had started, says so far what it did, and no process is left."""
