@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shlex
 from typing import TYPE_CHECKING
 
 from lmc_sweep.cli.console import console, duration, say, size, table
 from lmc_sweep.cli.plan_totals import totals, totals_line
-from lmc_sweep.kinds import KIND_NAMES
+from lmc_sweep.durations import about
+from lmc_sweep.kinds import KIND_NAMES, in_singular
 
 if TYPE_CHECKING:
     from lmc_sweep.planning.plan import Plan
 
+_LONG_SECONDS = 24 * 3600
 STARTUP_SECONDS = 20  # Ray, and torch in its workers, on two cores
 
 
@@ -40,7 +44,7 @@ def print_plan(plan: Plan, store: str) -> None:
     for name in datasets_needed(plan):
         if not present(name):
             say(out, f"{name} is not here, and a run would refuse: lmc-sweep datasets fetch {name}")
-    for line in (*left_out_lines(plan), *held_back_lines(plan, store)):
+    for line in (*left_out_lines(plan), *held_back_lines(plan, store), *heavy_lines(plan, memory_bytes())):
         say(out, line)
     if plan.complete:
         say(out, "Everything is there; a run would do nothing.")
@@ -69,6 +73,41 @@ def _reasons(reasons: dict[str, int], to_do: int) -> str:
 def left_out_lines(plan: Plan) -> list[str]:
     """What a sweep asks and a plan leaves out, since it has no meaning there."""
     return [f"{count} alignments are left out. {reason}" for reason, count in plan.left_out.items()]
+
+
+def heavy_lines(plan: Plan, memory: float) -> list[str]:
+    """Of each kind of a study, what one item takes where that is more than a machine's memory, or a day.
+
+    Args:
+        plan: Whose items are left to do.
+        memory: Of this machine, in bytes.
+    """
+    from lmc_sweep.planning.item_classes import StudyItem
+
+    left: dict[str, list[StudyItem]] = {}
+    for item in (item for batch in plan.batches for item in batch.items):
+        if isinstance(item, StudyItem):
+            left.setdefault(item.kind, []).append(item)
+    lines = []
+    for kind, items in left.items():
+        largest = max(items, key=lambda item: item.working_bytes())
+        longest = max(items, key=plan.rates.seconds)
+        if (taken := largest.working_bytes()) > memory:
+            lines.append(
+                f"One {in_singular(kind)} ({largest.words}) takes about {size(taken)} of memory, and this "
+                f"machine has {size(memory)}."
+            )
+        if (seconds := plan.rates.seconds(longest)) > _LONG_SECONDS:
+            lines.append(f"One {in_singular(kind)} ({longest.words}) takes about {about(seconds)} by itself.")
+    return lines
+
+
+def memory_bytes() -> float:
+    """Memory of this machine; without end where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def held_back_lines(plan: Plan, store: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 
 from lmc_sweep.config import alignments, fields, studies
+from lmc_sweep.config.counts import refuse_many
 from lmc_sweep.config.refusals import Refusal, refuse_unknown_keys
 from lmc_sweep.config.sweep import BarriersStudy, Cell, Interpolation
 from workers.alignment.methods import Method
@@ -108,4 +109,12 @@ def _check_networks(study: AllPairsStudy, cells: Sequence[Cell]) -> None:
             "all_pairs.networks",
             f"{asked} networks need as many seeds, and {cell.origin} lists {num_seeds}. "
             f"Ask for at most {num_seeds}, or {more}",
+        )
+    if study.pairing == "all":
+        sizes = [study.networks or len(cell.seeds) for cell in cells]
+        refuse_many(
+            sum(size * (size - 1) // 2 for size in sizes) * len(study.alignments),
+            "all_pairs",
+            "alignments of pairs",
+            "Lower networks, or draw pairs: pairing: iid",
         )

@@ -13,6 +13,22 @@ from workers.specs import NetworkSpec
 _MAX_ALPHAS = 10_001
 _MAX_SEEDS = 1_000_000  # networks of one cell; a slip of the finger is refused before memory is gone
 
+MOST_ITEMS = 1_000_000
+"""Of one kind, in one section: a plan lists each of them, which takes a minute or so."""
+
+
+def refuse_many(number: int, path: str, what: str, remedy: str) -> None:
+    """Refuses more items than a plan can list, before any is made.
+
+    Args:
+        number: Items that a section asks for.
+        path: Where it stands.
+        what: The items, and what they are of.
+        remedy: What to ask for instead.
+    """
+    if number > MOST_ITEMS:
+        raise Refusal(path, f"asks for {number:,} {what}, more than {MOST_ITEMS:,}. {remedy}")
+
 
 def alphas_of(value: Any, path: str) -> tuple[float, ...]:
     """The positions that a count or a list stands for, and 1/2."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Lt
 
 from lmc_sweep.config import fields, studies
-from lmc_sweep.config.counts import alphas_of, seeds_of
+from lmc_sweep.config.counts import alphas_of, refuse_many, seeds_of
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys
 from lmc_sweep.config.sweep import Cell
 from workers.initialization.specs import GridRule, LipschitzActivation, Matching
@@ -73,7 +73,12 @@ def _listed(key: str, value: Any) -> Any:
 
 
 def _check_sizes(study: InitializationStudy) -> None:
-    """Refuses what would take more memory than machines have."""
+    """Refuses what would take more memory than machines have, and more pairs than a plan can list."""
+    matchings = len(study.matchings) + (len(study.grid_cells) - 1) * ("grid" in study.matchings)
+    shapes = len(study.input_dims) * len(study.widths) * len(study.activation)
+    refuse_many(
+        shapes * matchings * len(study.seeds), _KEY, "pairs of networks", "Lower seeds, or list fewer sizes"
+    )
     num_deviations = study.num_inputs * study.num_draws
     if num_deviations > _MOST_DEVIATIONS:
         raise Refusal(

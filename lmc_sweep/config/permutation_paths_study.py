@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lmc_sweep.config import fields
-from lmc_sweep.config.counts import seeds_of
+from lmc_sweep.config.counts import refuse_many, seeds_of
 from lmc_sweep.config.grid import Located, unroll
 from lmc_sweep.config.pair_choices import PairChoice, choices_of, refuse_unfit
 from lmc_sweep.config.refusals import Refusal, join, refuse_unknown_keys
@@ -73,7 +73,25 @@ def read(value: Any, cells: Sequence[Cell]) -> PermutationPathsStudy:
             if asked.get(one, path) != path:  # points of one grid may differ in options of the other variant
                 raise Refusal(path, f"asks for the same paths as {asked[one]}. Remove one")
             asked.setdefault(one, path)
+    number = sum(_num_paths(one, cells) for one in asked)
+    refuse_many(number, _KEY, "paths", "Lower seeds, or ask for fewer pairs, as in pairs: {cosine: 3}")
     return PermutationPathsStudy(asked=tuple(asked))
+
+
+def _num_paths(asked: AskedPaths, cells: Sequence[Cell]) -> int:
+    """Paths of all networks: one for each pair."""
+    spec = asked.spec
+    counts = [len(asked.seeds)] if spec.teacher is not None else _num_networks(cells)
+    widths = [sizes[spec.layer] for sizes, _ in _shapes(spec, cells)]
+    return sum(
+        number * (width * (width - 1) // 2 if asked.pairs == "all" else len(asked.pairs))
+        for number, width in zip(counts, widths, strict=True)
+    )
+
+
+def _num_networks(cells: Sequence[Cell]) -> list[int]:
+    """Networks of each cell that paths can lead from."""
+    return [len(cell.seeds) for cell in cells if isinstance(cell.architecture, MLPSpec)]
 
 
 def _entry(value: Any, path: str, cells: Sequence[Cell]) -> list[AskedPaths]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from store_rows import row
 
-from lmc_sweep.cli.plan_lines import held_back_lines, print_plan
+from lmc_sweep.cli.plan_lines import heavy_lines, held_back_lines, print_plan
 from lmc_sweep.cli.plan_totals import totals, totals_line
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.config.sweep import Sweep
@@ -85,3 +85,16 @@ def test_the_totals_count_pairs_once_whatever_the_methods() -> None:
     assert sum(kind["bytes"] for kind in plan.summary()["kinds"].values()) == found.bytes
     assert "In all 2 networks, 2 pairs." in totals_line(found)
     assert 0 == totals(replace(plan, batches=[])).gpu_hours
+
+
+def test_an_item_beyond_a_machine_is_told_before_a_run() -> None:
+    """A billion inputs: the memory and the days of one pair of random networks; of a few, no word."""
+    text = "name: s\nstore: s\ninitialization: {input_dims: [1, 2], widths: [64], seeds: 1}\n"
+    huge = parse_sweep(text, overrides=["initialization.input_dims=[2, 100000000000]"])
+    memory, days = heavy_lines(make_plan(huge, None, 1), 24e9)
+    start = "One initialization (100000000000 inputs, 64 units, "
+    assert memory.startswith(start)
+    assert memory.endswith(" TB of memory, and this machine has 24 GB.")
+    assert days.startswith(start)
+    assert days.endswith("by itself.")
+    assert [] == heavy_lines(make_plan(parse_sweep(text), None, 1), 24e9)

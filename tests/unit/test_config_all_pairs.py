@@ -95,3 +95,11 @@ def test_two_seeds_are_too_few() -> None:
     text = HEAD.replace("seeds: 6", "seeds: 2") + f"  {METHODS}\n"
     with pytest.raises(SweepError, match=r"needs 3 seeds, and networks.0. lists 2. List more seeds"):
         parse_sweep(text)
+
+
+def test_more_pairs_than_a_plan_can_list_are_refused() -> None:
+    """All pairs of ten thousand networks of two cells, with two methods; a draw of a hundred is a few."""
+    many = HEAD.replace("seeds: 6", "seeds: 10000")
+    with pytest.raises(SweepError, match=r"all_pairs: asks for 199,980,000 alignments of pairs"):
+        parse_sweep(f"{many}  {METHODS}\n")
+    parse_sweep(f"{many}  {METHODS}\n  pairing: iid\n  pairs: 100\n")

@@ -162,3 +162,11 @@ def test_costs_rise_with_what_is_asked() -> None:
         assert wide["hungarian"] > 10 * narrow["hungarian"]
         assert wide["hungarian"] > wide["identity"]
     assert 8 * 3 * 8000**2 < item("hungarian", 8000).working_bytes()
+
+
+def test_more_pairs_than_a_plan_can_list_are_refused() -> None:
+    """A million seeds of several shapes; nothing is made before."""
+    with pytest.raises(
+        SweepError, match=r"initialization: asks for .* pairs of networks, more than 1,000,000"
+    ):
+        parse_sweep(SWEEP, overrides=["initialization.seeds=1000000"])

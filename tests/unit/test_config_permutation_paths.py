@@ -216,3 +216,11 @@ def test_paths_reserve_no_gpu() -> None:
         parse_sweep(
             yaml.safe_dump({**sweep, "execution": {"kinds": {"permutation_path": {"num_gpus": 1}}}}), "s.yaml"
         )
+
+
+def test_more_paths_than_a_plan_can_list_are_refused() -> None:
+    """All 4,950 pairs of a hundred neurons, of a thousand networks; three pairs of each are a few."""
+    teachers = {**TOY, "hidden": [100], "seeds": 1000}
+    told = refusal({"teachers": teachers, "pairs": "all"})
+    assert "permutation_paths: asks for 4,950,000 paths, more than 1,000,000" in told
+    assert "pairs: {cosine: 3}" in told
