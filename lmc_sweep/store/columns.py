@@ -93,3 +93,8 @@ def real(name: str, meaning: str, unit: str = "1", *, nullable: bool = True) -> 
 def flag(name: str, meaning: str, *, nullable: bool = False) -> Column:
     """Whether something is so; null where that could not be told."""
     return Column(name, FLAG, meaning, "", nullable)
+
+
+CREATED_AT = Column("created_at", TIME, "when the record was written", "UTC")
+ENVIRONMENT = text("environment_id", "environments/<id>.json: code, packages, hardware that computed it")
+"""The two that every table has."""

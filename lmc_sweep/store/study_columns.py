@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmc_sweep.store.columns import TIME, Column, Table, count, real, text
+from lmc_sweep.store.columns import CREATED_AT, ENVIRONMENT, Column, Table, count, real, text
 
 CELL_COLUMNS = (
     text("dataset", "data set of the networks and of the measurement"),
@@ -35,8 +35,8 @@ def study_table(
             text("spec_json", "everything that decides its numbers, as JSON"),
             real("measure_seconds", "its share of the time of computing the batch", "s"),
             text("inputs_json", "checkpoint and row of every network that it read, as JSON", nullable=True),
-            Column("created_at", TIME, "when the record was written", "UTC"),
-            text("environment_id", "environments/<id>.json: code, packages, hardware that computed it"),
+            CREATED_AT,
+            ENVIRONMENT,
         ),
         key=key,
         kind=kind,

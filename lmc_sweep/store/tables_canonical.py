@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from lmc_sweep.store.columns import COUNTS, REALS, TEXTS, TIME, Column, Table, count, real, text
+from lmc_sweep.store.columns import (
+    COUNTS,
+    CREATED_AT,
+    ENVIRONMENT,
+    REALS,
+    TEXTS,
+    Column,
+    Table,
+    count,
+    real,
+    text,
+)
 from lmc_sweep.store.study_columns import CELL_COLUMNS, study_table
 
 _TREATMENT = (
@@ -30,8 +41,8 @@ CANONICAL_AVERAGES = Table(
         real("mean_member_loss", "mean over the networks of their own loss; null if one is unknown", "nats"),
         real("mean_member_error", "mean over the networks of their own error; null likewise", "fraction"),
         Column("networks", TEXTS, "network_id of every network that was averaged"),
-        Column("created_at", TIME, "when the record was written", "UTC"),
-        text("environment_id", "environments/<id>.json: code, packages, hardware that computed it"),
+        CREATED_AT,
+        ENVIRONMENT,
     ),
     key="average_id",
 )

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from lmc_sweep.store.columns import COUNTS, REALS, TEXTS, TIME, Column, Table, count, flag, real, text
+from lmc_sweep.store.columns import (
+    COUNTS,
+    CREATED_AT,
+    ENVIRONMENT,
+    REALS,
+    TEXTS,
+    Column,
+    Table,
+    count,
+    flag,
+    real,
+    text,
+)
 
 _OF_HESSIAN = "null without second derivatives"
 
@@ -48,8 +60,8 @@ PERMUTATION_POINTS = Table(
         real("equal_loss_length", "length of that way"),
         Column("held", TEXTS, "statements of the paper that hold at the point"),
         Column("falsified", TEXTS, "statements of the paper that do not"),
-        Column("created_at", TIME, "when the record was written", "UTC"),
-        text("environment_id", "environments/<id>.json: code, packages, hardware that computed it"),
+        CREATED_AT,
+        ENVIRONMENT,
     ),
     key="point_id",
 )
