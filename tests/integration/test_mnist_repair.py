@@ -16,7 +16,7 @@ store: {store}
 networks:
   - dataset: mnist
     num_train: 5000
-    architecture: {{name: mlp, width: 512, depth: 10}}
+    architecture: {{name: mlp, width: 256, depth: 10}}
     training: {{optimizer: adam, learning_rate: 0.0003, max_epochs: 6}}
     seeds: 2
 barriers:
@@ -29,7 +29,7 @@ barriers:
 @pytest.mark.data
 @pytest.mark.slow
 def test_repair_removes_half_of_the_barrier_left_by_matching(tmp_path: Path) -> None:
-    """Ten hidden layers of 512 units: with repair the loss barrier is less than half of that without."""
+    """Ten hidden layers of 256 units: with repair the loss barrier is less than half of that without."""
     if not data.present("mnist"):
         pytest.skip("MNIST is not under LMC_SWEEP_DATA")
     result = run(parse_sweep(SWEEP.format(store=tmp_path / "s")), inline=True)
