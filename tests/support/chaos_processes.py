@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
+from ray_machines import HANGS_SECONDS
 
 PROGRAM = str(Path(sys.executable).with_name("lmc-sweep"))
 SAID = "said.txt"
@@ -18,7 +19,10 @@ RAY_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 
 
 def start(
-    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = (PROGRAM,),
 ) -> subprocess.Popen[bytes]:
     """``lmc-sweep`` in a process group of its own; what it says is appended to ``said.txt`` in the folder.
 
@@ -27,7 +31,7 @@ def start(
     """
     with (folder / SAID).open("ab") as said:
         return subprocess.Popen(
-            [PROGRAM, *arguments],
+            [*program, *arguments],
             cwd=folder,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -40,10 +44,9 @@ def finish(
     folder: Path,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
-    seconds: float = 240.0,
 ) -> int:
     """Exit code of ``lmc-sweep`` with these arguments, run to its end."""
-    return start(folder, *arguments, environment=environment).wait(seconds)
+    return start(folder, *arguments, environment=environment).wait(HANGS_SECONDS)
 
 
 def in_peace(folder: Path, *sweeps: str) -> Path:
@@ -108,13 +111,13 @@ def kill_family(folder: Path) -> int:
     return len(found)
 
 
-def left_behind(folder: Path, seconds: float = 60.0) -> list[str]:
-    """Titles of the processes that are still there after so many seconds; ends them then.
+def left_behind(folder: Path) -> list[str]:
+    """Titles of the processes that do not end by themselves; ends them.
 
     Ray's own two agents of a node do not count: after kill -9 of all around them they look for their
     cluster for about a minute before they give up, which is nothing to wait for. They are ended here.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 300.0
     while found := [process for process in family(folder) if not title(process).startswith(RAY_AGENTS)]:
         if time.monotonic() > deadline:
             break
