@@ -12,12 +12,17 @@ import pytest
 from chaos_processes import in_peace
 from chaos_store import written
 from every_study import SWEEP, numbers
-from ray_machines import end, left, machines
+from ray_machines import HANGS_SECONDS, RAY_TEST_SECONDS, end, left, machines
 
 from lmc_sweep.kinds import KINDS
 from lmc_sweep.store.store import Store
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.fault,
+    pytest.mark.timeout(RAY_TEST_SECONDS),
+]
 
 DEATHS = (
     "after permutation_points self",
@@ -48,7 +53,7 @@ def test_whoever_dies_every_study_ends_with_the_undisturbed_rows(tmp_path: Path)
         ):
             command = [sys.executable, deadly_commits.__file__, cluster.address]
             while not codes or codes[-1] == -signal.SIGKILL:
-                done = subprocess.run(command, cwd=folder, stdout=said, stderr=said, timeout=200)
+                done = subprocess.run(command, cwd=folder, stdout=said, stderr=said, timeout=HANGS_SECONDS)
                 codes.append(done.returncode)
         assert [-signal.SIGKILL, 0] == codes, (folder / "said.txt").read_text()[-3000:]
         assert [] == left(folder)
