@@ -20,7 +20,11 @@ from typing import Any
 from lmc_sweep.kinds import KINDS
 from workers.alignment.methods import Method, SimulatedAnnealing
 
-NUMERICS_VERSION = dict.fromkeys(KINDS, 1)
+NUMERICS_VERSION = {**dict.fromkeys(KINDS, 1), "permutation_path": 2}
+"""Permutation paths: 2, minimization of long vectors begins from the curvature of every layer, lengths of the
+layers below are held with the output weights, and silent neurons are chosen last.
+"""
+
 METHOD_NUMERICS = {"weight_matching": 3}
 """Methods whose results have changed since they were first released.
 

@@ -23,7 +23,7 @@ _SPENT = 0.9
 _EVALUATION_SECONDS = {True: 1e-4, False: 1.5e-4}  # of a path in a stack, beside products: short, long
 _ACTIVATION_SECONDS = 2e-9  # of one activation and its slope
 _POINT_SECONDS = 3.0  # of a Hessian's eigenvalues and what else is measured at a permutation point
-_MEMORY = 60  # vectors as long as the network that minimization keeps
+_MEMORY = 100  # vectors as long as the network that minimization keeps
 _DENSE = 256  # parameters up to which a whole inverse Hessian is kept
 _PART_BYTES = 64e6
 """Activations that are in memory at a time."""

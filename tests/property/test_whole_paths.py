@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
+from typing import Literal
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from workers.permutation_points.dense import outputs
 from workers.permutation_points.losses import Loss
 from workers.permutation_points.merging import Merging
+from workers.permutation_points.pairs import silent_neurons
 from workers.permutation_points.random_teachers import teacher_network, teacher_points, teacher_shape
 from workers.permutation_points.routes import Penalizing
 from workers.permutation_points.runner import Students, find_whole_paths, pair_of
@@ -175,10 +177,26 @@ def test_own_loss_is_cross_entropy_by_labels() -> None:
 def test_a_rule_chooses_the_pair_of_its_rank() -> None:
     """The two parameter vectors with the largest cosine are of rank 0; beyond the last rank there is none."""
     spec = replace(HELD, pair=None, rule="cosine", rank=0)
-    shape, start = teacher_shape(TEACHER), teacher_network(TEACHER)
-    vectors = torch.nn.functional.normalize(shape.layers(start.unsqueeze(0))[0][0], dim=1)
-    chosen = pair_of(spec, shape, start)
+    of = students([spec])
+    vectors = torch.nn.functional.normalize(of.loss.shape.layers(of.starts)[0][0], dim=1)
+    chosen = pair_of(spec, of)
     cosines = {pair: float(vectors[pair[0]] @ vectors[pair[1]]) for pair in PAIRS}
     assert max(cosines, key=lambda pair: cosines[pair]) == chosen
     with pytest.raises(ValueError, match="6 pairs of neurons, none of rank 6"):
-        pair_of(replace(spec, rank=6), shape, start)
+        pair_of(replace(spec, rank=6), of)
+
+
+@pytest.mark.parametrize("rule", ["cosine", "distance"])
+def test_a_rule_takes_silent_neurons_last(rule: Literal["cosine", "distance"]) -> None:
+    """Neurons 0 and 1 are one, and 0 on all examples: every pair with them comes after that of 2 and 3."""
+    relu = replace(TEACHER, activation="relu")
+    spec = replace(HELD, teacher=relu, pair=None, rule=rule, rank=0)
+    shape, start, points = teacher_shape(relu), teacher_network(relu), teacher_points(relu)
+    weights = shape.layers(start.unsqueeze(0))[0][0]
+    weights[:2], weights[2:, 2] = torch.tensor([0.0, 0.0, -1.0], dtype=torch.float64), 1.0
+    of = Students.of(spec, shape, start.unsqueeze(0), points)
+    assert frozenset({0, 1}) == silent_neurons(of.loss, of.starts, 1)
+    assert (2, 3) == pair_of(spec, of)
+    assert (0, 1) == pair_of(replace(spec, rank=1), of)
+    tanh = Students.of(spec, replace(shape, activation="tanh"), start.unsqueeze(0), points)
+    assert (0, 1) == pair_of(spec, tanh)

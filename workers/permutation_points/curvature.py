@@ -15,10 +15,15 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from workers.permutation_points.kronecker import Kronecker
+
 LARGEST_DENSE = 256
 """Length of vectors up to which the inverse Hessian is kept: 24 functions of 256 variables take 12 MB."""
-MEMORY = 20
-"""Steps that are kept of longer vectors; 3 to 20 are usual (Nocedal and Wright 2006, section 7.2)."""
+MEMORY = 40
+"""Steps that are kept of longer vectors; 3 to 20 are usual (Nocedal and Wright 2006, section 7.2).
+
+On paths of networks trained on MNIST twice as many led to losses lower by a third, at a sixth more time.
+"""
 
 
 @runtime_checkable
@@ -43,6 +48,10 @@ class Curvature(Protocol):
         """Which functions anything is known of."""
         ...
 
+    def begin_from(self, chosen: Int64[Tensor, " rows"], expected: Kronecker) -> None:
+        """What is expected of the chosen ones before anything is learned; else the identity."""
+        ...
+
     def rows(self, index: Int64[Tensor, " rows"]) -> Curvature:
         """That of some of the functions."""
         ...
@@ -55,7 +64,7 @@ def curvature_of(points: Float[Tensor, "N D"]) -> Curvature:
     if size <= LARGEST_DENSE:
         return Dense(torch.eye(size, dtype=points.dtype).repeat(num, 1, 1), none)
     moves, turns = points.new_zeros(MEMORY, num, size), points.new_zeros(MEMORY, num, size)
-    return Limited(moves, turns, points.new_zeros(MEMORY, num), none)
+    return Limited(moves, turns, points.new_zeros(MEMORY, num), none, points.new_ones(num))
 
 
 @dataclass
@@ -94,18 +103,27 @@ class Dense:
     def knows(self) -> Tensor:
         return self.num_steps > 0
 
+    def begin_from(self, chosen: Tensor, expected: Kronecker) -> None:
+        """Nothing: the whole matrix is soon learned."""
+
     def rows(self, index: Tensor) -> Dense:
         return Dense(self.inverse[index], self.num_steps[index])
 
 
 @dataclass
 class Limited:
-    """The last steps, the turns of the gradient along them, and their products; the newest stand last."""
+    """The last steps, the turns of the gradient along them, and their products; the newest stand last.
+
+    ``expected``: what stands between the two loops; None: the identity. It is scaled by ``scale``, as the
+    newest step tells.
+    """
 
     moves: Tensor
     turns: Tensor
     products: Tensor
     num_steps: Tensor
+    scale: Tensor
+    expected: Kronecker | None = None
 
     def times(self, vectors: Tensor) -> Tensor:
         held = torch.arange(MEMORY).flip(0)[:, None] < self.num_steps
@@ -114,8 +132,7 @@ class Limited:
         for k in range(MEMORY - 1, -1, -1):
             shares.append(inverse[k] * dot(self.moves[k], found))
             found = found - shares[-1][:, None] * self.turns[k]
-        newest = dot(self.turns[-1], self.turns[-1]).clamp(min=torch.finfo(vectors.dtype).tiny)
-        found = found * torch.where(self.num_steps > 0, self.products[-1] / newest, 1.0)[:, None]
+        found = self._expected(found) * torch.where(self.num_steps > 0, self.scale, 1.0)[:, None]
         for k, share in zip(range(MEMORY), reversed(shares), strict=True):
             found = found + (share - inverse[k] * dot(self.turns[k], found))[:, None] * self.moves[k]
         return found
@@ -124,7 +141,19 @@ class Limited:
         kept = ((self.moves, moves), (self.turns, turns), (self.products, dot(moves, turns)))
         for memory, new in kept:
             memory[:, chosen] = torch.cat([memory[1:, chosen], new[chosen].unsqueeze(0)])
+        bent = dot(turns, self._expected(turns)).clamp(min=torch.finfo(turns.dtype).tiny)
+        self.scale = torch.where(chosen, dot(moves, turns) / bent, self.scale)
         self.num_steps = (self.num_steps + chosen).clamp(max=MEMORY)
+
+    def begin_from(self, chosen: Tensor, expected: Kronecker) -> None:
+        if self.expected is None:
+            assert len(chosen) == len(self.num_steps)
+            self.expected = expected
+        else:
+            self.expected.renew(chosen, expected)
+
+    def _expected(self, vectors: Tensor) -> Tensor:
+        return vectors if self.expected is None else self.expected.times(vectors)
 
     def forget(self, chosen: Tensor) -> None:
         self.num_steps = torch.where(chosen, 0, self.num_steps)
@@ -134,7 +163,12 @@ class Limited:
 
     def rows(self, index: Tensor) -> Limited:
         return Limited(
-            self.moves[:, index], self.turns[:, index], self.products[:, index], self.num_steps[index]
+            self.moves[:, index],
+            self.turns[:, index],
+            self.products[:, index],
+            self.num_steps[index],
+            self.scale[index],
+            None if self.expected is None else self.expected.rows(index),
         )
 
 

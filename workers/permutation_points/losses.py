@@ -65,24 +65,42 @@ class Loss:
         """Share of examples whose largest output is not that of their class."""
 
         def mistakes(part: slice) -> Tensor:
-            wrong: Tensor = self._forward(flat, part)[-1].argmax(1) != labels[part]
+            wrong: Tensor = self.forward(flat, part)[-1].argmax(1) != labels[part]
             return wrong.sum(1)
 
         found = torch.stack(map_on_threads(mistakes, self._parts(flat.shape[0])))
         return found.sum(0).double() / len(labels)
+
+    def highest_activations(self, flat: Float[Tensor, "N D"], layer: int) -> Float[Tensor, "N rows"]:
+        """Of every neuron of a hidden layer (from 1), the highest value on all examples."""
+        found = map_on_threads(
+            lambda part: self.forward(flat, part)[layer][:, :-1].amax(2), self._parts(flat.shape[0])
+        )
+        return torch.stack(found).amax(0)
 
     def inside(
         self, flat: Float[Tensor, "N D"], layer: int
     ) -> tuple[Float[Tensor, "N below B"], Float[Tensor, "N own B"]]:
         """What a layer (from 1) reads, ones last, and the loss's derivative by its pre-activations."""
         everything = slice(0, self.inputs.shape[1])
-        values = self._forward(flat, everything)
+        values = self.forward(flat, everything)
         _, delta = self._of_outputs(values.pop(), everything)
         layers = self.shape.layers(flat)
         for k in range(self.shape.num_layers - 1, layer - 1, -1):
             delta = torch.bmm(layers[k][:, :, :-1].mT, delta)
             delta = delta * slope(self.shape.activation, values[k][:, :-1])
         return values[layer - 1], delta
+
+    def roots(self, found: Float[Tensor, "1 C part"], part: slice) -> Float[Tensor, "C C part"]:
+        """Of one network, vectors whose outer products add up to the loss's second derivative by outputs."""
+        if self.name == "squared":
+            scale = torch.ones(1, dtype=found.dtype) if self.scale is None else self.scale
+            unit: Tensor = torch.eye(found.shape[1], dtype=found.dtype) * (2 / scale).sqrt()
+            return unit.unsqueeze(2).expand(-1, -1, found.shape[2])
+        shares = torch.softmax(found[0], 0)
+        unit = torch.eye(found.shape[1], dtype=found.dtype).unsqueeze(2)
+        roots: Tensor = (unit - shares) * shares.sqrt().unsqueeze(1)
+        return roots
 
     def _parts(self, num: int) -> list[slice]:
         """The examples in parts; how many depends on the shape and the number of examples alone."""
@@ -93,7 +111,7 @@ class Loss:
             slice(start, min(start + together, num_examples)) for start in range(0, num_examples, together)
         ]
 
-    def _forward(self, flat: Tensor, part: slice) -> list[Tensor]:
+    def forward(self, flat: Float[Tensor, "N D"], part: slice) -> list[Float[Tensor, "N rows part"]]:
         """Inputs, hidden activations with their row of ones, and outputs of some examples."""
         layers = self.shape.layers(flat)
         values = [self.inputs[:, part].expand(flat.shape[0], -1, -1)]
@@ -106,7 +124,7 @@ class Loss:
 
     def _part(self, flat: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         """The share of some examples in the mean, and in its gradient."""
-        values = self._forward(flat, part)
+        values = self.forward(flat, part)
         losses, delta = self._of_outputs(values.pop(), part)
         gradient = torch.empty_like(flat)
         layers, gradients = self.shape.layers(flat), self.shape.layers(gradient)

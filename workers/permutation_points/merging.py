@@ -16,7 +16,10 @@ by it, compute the same. Where the output weights of both together are ``held`` 
     (w_l, w_m) = R (u, v) / |(u, v)|
 
 they cannot grow, q = d (w_m - w_l) / 2 vanishes with d, and the minima are continuous down to d = 0.
-With ReLU this holds the unit in which distances are measured, and nothing else.
+With ReLU this holds the unit in which distances are measured, and nothing else. In a second hidden layer it
+takes more: neurons below that are twice as loud make any distance count twice. So, with ReLU, the parameter
+vectors of all neurons of the layers below keep their lengths as well, which a network of the same function
+can always have: what is free of theta is its direction, theta = r v / |v|.
 
 A vector of variables is laid out as the network's own, with c and e in the places of what l and m read, s and
 q, or u and v, in those of their output weights; at distance 0 these are s and nothing.
@@ -27,6 +30,7 @@ Source:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -47,12 +51,14 @@ class Merging:
         reads: Where the parameter vectors of l and m stand in the vector of each network.
         writes: Where their output weights stand.
         held: R; None: the output weights are free.
+        lengths: Of the parameter vectors of every layer below, where they are held; else empty.
     """
 
     loss: Loss
     reads: tuple[Int64[Tensor, "N columns"], Int64[Tensor, "N columns"]]
     writes: tuple[Int64[Tensor, "N readers"], Int64[Tensor, "N readers"]]
     held: Float[Tensor, " N"] | None = None
+    lengths: tuple[Float[Tensor, "N _ 1"], ...] = ()
 
     @classmethod
     def of(cls, loss: Loss, layer: int, pairs: Sequence[tuple[int, int]]) -> Merging:
@@ -69,12 +75,35 @@ class Merging:
         """The same for some of the networks."""
         reads, writes = ((first[index], second[index]) for first, second in (self.reads, self.writes))
         return Merging(
-            self.loss.of_rows(index), reads, writes, None if self.held is None else self.held[index]
+            self.loss.of_rows(index),
+            reads,
+            writes,
+            None if self.held is None else self.held[index],
+            tuple(lengths[index] for lengths in self.lengths),
         )
 
     def holding(self, flat: Float[Tensor, "N D"]) -> Merging:
-        """The same with output weights held at the length that they have in these networks."""
-        return replace(self, held=torch.cat(self._taken(flat)[2:], dim=1).norm(dim=1))
+        """The same with output weights, and with ReLU the layers below, held at their lengths here."""
+        below: list[Tensor] = []
+        if self.loss.shape.activation == "relu":
+            below = self.loss.shape.layers(flat)[: self.layer - 1]
+        return replace(
+            self,
+            held=torch.cat(self._taken(flat)[2:], dim=1).norm(dim=1),
+            lengths=tuple(rows.norm(dim=2, keepdim=True) for rows in below),
+        )
+
+    @property
+    def layer(self) -> int:
+        """The hidden layer of the two neurons, from 1."""
+        return bisect_right(self.loss.shape.offsets, int(self.reads[0][0, 0]))
+
+    @property
+    def pair(self) -> tuple[Int64[Tensor, " N"], Int64[Tensor, " N"]]:
+        """The numbers of l and m in their layer."""
+        offset, columns = self.loss.shape.offsets[self.layer - 1], self.reads[0].shape[1]
+        first, second = ((reads[:, 0] - offset) // columns for reads in self.reads)
+        return first, second
 
     def distances(self, flat: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
         """Length of theta_m - theta_l, biases included; definition 5 of the paper has its square."""
@@ -124,7 +153,10 @@ class Merging:
             is_apart = distances[:, None] > 0
             l_writes = torch.where(is_apart, first * scale, l_writes)
             m_writes = torch.where(is_apart, second * scale, m_writes)
-        return self._placed(variables, center - offset, center + offset, l_writes, m_writes)
+        found = self._placed(variables, center - offset, center + offset, l_writes, m_writes)
+        for rows, length in zip(self.loss.shape.layers(found), self.lengths, strict=False):
+            rows *= length / _at_least(rows.norm(dim=2, keepdim=True))  # the vector found is a new one
+        return found
 
     def constrained(
         self, variables: Float[Tensor, "N D"], distances: Float[Tensor, " N"]
@@ -151,9 +183,15 @@ class Merging:
             is_apart = distances[:, None] > 0
             first = torch.where(is_apart, along[0], first)
             second = torch.where(is_apart, along[1], second)
-        return self._placed(
+        found = self._placed(
             gradient, l_reads + m_reads, across * distances[:, None] / (2 * length), first, second
         )
+        below = (self.loss.shape.layers(found), self.loss.shape.layers(variables), self.lengths)
+        for slopes, rows, held_at in zip(*below, strict=False):
+            size = _at_least(rows.norm(dim=2, keepdim=True))
+            ahead = (slopes * rows).sum(2, keepdim=True) / (size * size)
+            slopes.copy_((slopes - ahead * rows) * (held_at / size))
+        return found
 
     def penalized(
         self, flat: Float[Tensor, "N D"], multipliers: Float[Tensor, " N"]
@@ -195,6 +233,11 @@ class Merging:
         for place, part in zip((*self.reads, *self.writes), parts, strict=True):
             found = found.scatter(1, place, part)
         return found
+
+
+def _at_least(sizes: Tensor) -> Tensor:
+    """Lengths to divide by: a neuron without weights stays one."""
+    return sizes.clamp(min=torch.finfo(sizes.dtype).tiny)
 
 
 def _divisor(distances: Tensor) -> Tensor:

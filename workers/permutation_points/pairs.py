@@ -10,17 +10,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workers.permutation_points.dense import DenseShape
+from workers.permutation_points.losses import Loss
 
 PairRule = Literal["cosine", "distance"]
 
 
 def ranked_pairs(
-    shape: DenseShape, flat: Float[Tensor, " D"], layer: int, rule: PairRule
+    shape: DenseShape,
+    flat: Float[Tensor, " D"],
+    layer: int,
+    rule: PairRule,
+    silent: frozenset[int] = frozenset(),
 ) -> list[tuple[int, int]]:
     """All pairs of neurons of a hidden layer, most alike first; of equal ones the smaller numbers.
 
     ``cosine``: by the cosine between parameter vectors, biases included, largest first (Brea et al. 2019,
-    figure 3). ``distance``: by the length of their difference, smallest first.
+    figure 3). ``distance``: by the length of their difference, smallest first. Pairs with a ``silent`` neuron
+    come last, by the same order: such neurons are alike to the rule, and merging them changes nothing.
     """
     shape.require_hidden(layer)
     vectors = shape.layers(flat.unsqueeze(0))[layer - 1][0].double()
@@ -30,8 +36,18 @@ def ranked_pairs(
     else:
         unlikeness = torch.cdist(vectors, vectors, compute_mode="donot_use_mm_for_euclid_dist")
     return sorted(
-        combinations(range(shape.sizes[layer]), 2), key=lambda pair: (float(unlikeness[pair]), pair)
+        combinations(range(shape.sizes[layer]), 2),
+        key=lambda pair: (not silent.isdisjoint(pair), float(unlikeness[pair]), pair),
     )
+
+
+def silent_neurons(loss: Loss, flat: Float[Tensor, "1 D"], layer: int) -> frozenset[int]:
+    """The ReLU neurons of a hidden layer of one network that are 0 on all examples; none of other kinds."""
+    loss.shape.require_hidden(layer)
+    if loss.shape.activation != "relu":
+        return frozenset()
+    highest = loss.highest_activations(flat, layer)[0]
+    return frozenset((highest == 0).nonzero().flatten().tolist())
 
 
 def nearest_kink(

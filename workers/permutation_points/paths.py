@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from workers.permutation_points.curvature import LARGEST_DENSE
+from workers.permutation_points.kronecker import Bends
 from workers.permutation_points.losses import Loss
 from workers.permutation_points.merging import Merging
 from workers.permutation_points.minimize import Descent
@@ -128,6 +130,8 @@ def find_paths(
     alive, stage = torch.arange(len(paths)), torch.zeros(len(paths), dtype=torch.int64)
     spent = torch.zeros(len(paths), dtype=torch.int64)
     descent = Descent.start(route.start(starts))
+    bends = Bends.of(loss) if starts.shape[1] > LARGEST_DENSE and schedule.multipliers is None else None
+    _expect(descent, route, stage, torch.arange(len(paths)), bends)
     while len(alive):
         descent.advance(lambda variables, at=stage, of=route: of.evaluate(variables, at))  # type: ignore[misc]
         spent += 1
@@ -165,8 +169,24 @@ def find_paths(
                 break
         descent.points, differ = route.entered(descent.points, stage, done)
         descent.curvature.forget(differ)
+        _expect(descent, route, stage, done.nonzero().flatten(), bends)
         descent.begin_anew(done)
     return paths
+
+
+def _expect(
+    descent: Descent,
+    route: Route,
+    stage: Int64[Tensor, " N"],
+    index: Int64[Tensor, " rows"],
+    bends: Bends | None,
+) -> None:
+    """Has the next steps of some networks begin from how their losses bend where they now stand."""
+    if bends is None or not len(index):
+        return
+    expected = route.rows(index).expected(descent.points[index], stage[index], bends)
+    if expected is not None:
+        descent.curvature.begin_from(index, expected)
 
 
 def _outcome(reached: bool, stalled: bool) -> PathOutcome:

@@ -16,7 +16,9 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from workers.permutation_points.kronecker import Bends, Kronecker, kronecker
 from workers.permutation_points.merging import Merging
+from workers.permutation_points.merging_slopes import slopes
 
 Values = tuple[Float64[Tensor, " N"], Float[Tensor, "N D"]]
 
@@ -50,6 +52,12 @@ class Route(Protocol):
         self, variables: Float[Tensor, "N D"], stage: Int64[Tensor, " N"], chosen: Bool[Tensor, " N"]
     ) -> tuple[Float[Tensor, "N D"], Bool[Tensor, " N"]]:
         """The variables where the chosen networks have just come to these stages, and which now differ."""
+        ...
+
+    def expected(
+        self, variables: Float[Tensor, "N D"], stage: Int64[Tensor, " N"], bends: Bends
+    ) -> Kronecker | None:
+        """How the losses bend there by the variables, as far as can be told beforehand; None: not at all."""
         ...
 
     def rows(self, index: Int64[Tensor, " rows"]) -> Route:
@@ -96,6 +104,11 @@ class Shrinking:
         before = self.merging.networks(variables, self.first * self.shares[(stage - 1).clamp(min=0)])
         return torch.where(last[:, None], self.merging.at_zero(before), variables), last
 
+    def expected(self, variables: Tensor, stage: Tensor, bends: Bends) -> Kronecker | None:
+        distances = self.first * self.shares[stage]
+        networks = self.merging.networks(variables, distances)
+        return kronecker(self.merging.loss, networks, bends, *slopes(self.merging, variables, distances))
+
     def rows(self, index: Tensor) -> Shrinking:
         return replace(self, merging=self.merging.of_rows(index), first=self.first[index])
 
@@ -141,6 +154,9 @@ class Penalizing:
     def entered(self, variables: Tensor, stage: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         last = chosen & self._is_last(stage)
         return torch.where(last[:, None], self.merging.at_zero(variables), variables), last
+
+    def expected(self, variables: Tensor, stage: Tensor, bends: Bends) -> Kronecker | None:
+        return None  # large multipliers bend far more than the loss
 
     def rows(self, index: Tensor) -> Penalizing:
         return replace(self, merging=self.merging.of_rows(index))

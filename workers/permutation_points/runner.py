@@ -11,7 +11,7 @@ from torch import Tensor
 
 from workers.permutation_points.dense import DenseShape, outputs, with_ones
 from workers.permutation_points.losses import Loss
-from workers.permutation_points.pairs import ranked_pairs
+from workers.permutation_points.pairs import ranked_pairs, silent_neurons
 from workers.permutation_points.paths import DistanceSchedule, find_paths
 from workers.permutation_points.specs import PermutationPathSpec
 from workers.permutation_points.whole_paths import WholePath, whole_path
@@ -59,8 +59,10 @@ class Students:
         return Students(self.loss.of_rows(one), self.starts[one], self.labels)
 
 
-def pair_of(spec: PermutationPathSpec, shape: DenseShape, start: Float[Tensor, " D"]) -> tuple[int, int]:
-    """The two neurons that a spec names, or has a rule choose.
+def pair_of(spec: PermutationPathSpec, student: Students) -> tuple[int, int]:
+    """The two neurons of one student that a spec names, or has a rule choose.
+
+    A rule takes neurons that are silent on all examples last.
 
     Raises:
         ValueError: If the layer has no pair of that rank.
@@ -69,7 +71,8 @@ def pair_of(spec: PermutationPathSpec, shape: DenseShape, start: Float[Tensor, "
         return spec.pair
     assert spec.rule is not None
     assert spec.rank is not None
-    ranked = ranked_pairs(shape, start, spec.layer, spec.rule)
+    silent = silent_neurons(student.loss, student.starts, spec.layer)
+    ranked = ranked_pairs(student.loss.shape, student.starts[0], spec.layer, spec.rule, silent)
     if spec.rank >= len(ranked):
         raise ValueError(f"layer {spec.layer} has {len(ranked)} pairs of neurons, none of rank {spec.rank}")
     return ranked[spec.rank]
@@ -100,7 +103,6 @@ def find_whole_paths(students: Students, specs: Sequence[PermutationPathSpec]) -
 
     The specs differ in their networks and pairs alone. What a path is does not depend on those beside it.
     """
-    shape = students.loss.shape
-    pairs = [pair_of(spec, shape, start) for spec, start in zip(specs, students.starts, strict=True)]
+    pairs = [pair_of(spec, students.alone(k)) for k, spec in enumerate(specs)]
     found = find_paths(students.loss, students.starts, specs[0].layer, pairs, schedule_of(specs[0]))
     return [whole_path(students.alone(k).loss, path, students.labels) for k, path in enumerate(found)]
