@@ -29,9 +29,8 @@ _DISTANCES = (
     Column("Min ordered", "number", "units in order"),
     Column("Max ordered", "number", "units in order"),
     Column("Networks", "count"),
-    Column("Duplicates", "count", "networks that equal an earlier one once in order"),
-    Column("Ambiguous", "count", "networks that could not be put in order whole"),
-    Column("ID", "id", "canonical_id"),
+    Column("Equal", "count", "networks that equal an earlier one once in order"),
+    Column("Partly", "count", "networks that could not be put in order whole"),
 )
 _AVERAGES = (
     Column("Cell", "cell"),
@@ -82,7 +81,6 @@ def _distances(scope: Scope, form: Form) -> Iterator[tuple[Value, ...]]:
             row["num_finite"],
             row["num_duplicates"],
             row["num_ambiguous"],
-            row["canonical_id"],
         )
 
 

@@ -51,6 +51,7 @@ _MAY_BE_SHARED = (
     "Depth",
     "Label noise",
     "Correction",
+    "Drawn",
     "Examples",
     "World",
     "Saved at",

@@ -22,7 +22,7 @@ _COLUMNS = (
     Column("Networks", "number", "mean of the two, or of a line's ends"),
     Column("Weight average", "number"),
     Column("Prediction average", "number"),
-    Column("Disagreement", "number", "of the two networks' predictions"),
+    Column("Disagree", "number", "share of examples on which the two do"),
     Column("Weight from", "number", "end of the interval of the weight average"),
     Column("Weight to", "number", "end of the interval of the weight average"),
     Column("Prediction from", "number", "end of the interval of the prediction average"),
