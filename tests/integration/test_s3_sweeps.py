@@ -85,7 +85,7 @@ def test_two_drivers_on_one_failing_s3(
     uri = fresh_uri()
     s3_proxy.rule = some(0.1, Fault("refuse"), Fault("reset"), Fault("lose", seconds=0.05), seed=5)
     drivers = [_driver(tmp_path, uri, name) for name in ("one", "two")]
-    assert [0, 0] == [driver.wait(240) for driver in drivers], _said(tmp_path)
+    assert [0, 0] == [driver.wait(900) for driver in drivers], _said(tmp_path)
     s3_proxy.rule = lambda request: Fault()
     assert measured_tables(on_disk) == measured_tables(uri)
     assert [] == Store(uri).problems()
@@ -115,7 +115,7 @@ def test_a_killed_driver_is_carried_on_from_another_machine(
         return Fault()
 
     s3_proxy.rule = rule
-    assert -signal.SIGKILL == driver.wait(120), _said(tmp_path)
+    assert -signal.SIGKILL == driver.wait(900), _said(tmp_path)
     s3_proxy.rule = lambda request: Fault()
     computed = "SELECT network_id, created_at FROM networks UNION SELECT barrier_id, created_at FROM barriers"
     before = set(Store(uri).sql(computed).fetchall())
