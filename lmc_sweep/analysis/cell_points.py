@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from lmc_sweep.analysis.density import (
+from lmc_sweep.analysis.density_rows import (
     CONTROLS,
     DensityQuestion,
     asked_and_found,

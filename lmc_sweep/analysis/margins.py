@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmc_sweep.analysis.density import CONTROLS
+from lmc_sweep.analysis.density_rows import CONTROLS
 from lmc_sweep.analysis.world_pairs import CellBarriers, Measured
 from lmc_sweep.errors import SweepError
 

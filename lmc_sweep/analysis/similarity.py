@@ -13,7 +13,7 @@ from lmc_sweep.analysis.agreement import agreement
 from lmc_sweep.analysis.comparison import Adjusted, Comparison, Similarity
 from lmc_sweep.analysis.concordance import Concordance, concordance
 from lmc_sweep.analysis.corrected import benjamini_hochberg, holm
-from lmc_sweep.analysis.density import CONTROLS, Quantity
+from lmc_sweep.analysis.density_rows import CONTROLS, Quantity
 from lmc_sweep.analysis.distances import distances, world_distances
 from lmc_sweep.analysis.halves import HalfDraws, half_draws, likeness
 from lmc_sweep.analysis.margins import Margin, margins_of_cells

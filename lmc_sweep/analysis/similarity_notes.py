@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from lmc_sweep.analysis.density import CONTROLS
+from lmc_sweep.analysis.density_rows import CONTROLS
 from lmc_sweep.analysis.margins import Margin
 from lmc_sweep.analysis.world_pairs import Measured
 

@@ -11,12 +11,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-import stat
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,14 +24,13 @@ from lmc_sweep.store.at_once import at_once
 from lmc_sweep.store.copies import Copies
 from lmc_sweep.store.directory import Stamp
 from lmc_sweep.store.files import Bytes, Judge, State
+from lmc_sweep.store.listed_objects import listed_beside_compaction, matches, plain, same_content
 from lmc_sweep.store.object_errors import AGAIN, ObjectError
 from lmc_sweep.store.terms import named_errors, require_there
 
 if TYPE_CHECKING:
-    from lmc_sweep.store.objects import Objects, ObjectStamp
+    from lmc_sweep.store.objects import Objects
 
-_PAGE = 1000  # names of one request: a listing of fewer is of one moment
-_ROUNDS = 100
 _REST_SECONDS = 30.0
 """How long advice is given up after it failed: nobody should wait for it again and again."""
 _CHUNK_BYTES = 1 << 22
@@ -96,14 +93,14 @@ class Mirror:
 
     def records(self, folder: str) -> dict[str, Stamp]:
         with self._reading():
-            return self._copies.take_over(folder, self._listed_beside_compaction(folder))
+            return self._copies.take_over(folder, listed_beside_compaction(self.objects, folder))
 
     def artifacts(self, folders: Iterable[str]) -> dict[str, Stamp]:
         with self._reading():
             return {
                 f"{folder}/{name}": stamp
                 for folder in folders
-                for name, stamp in _plain(folder, self.objects.list(folder)).items()
+                for name, stamp in plain(folder, self.objects.list(folder)).items()
             }
 
     def artifact_problem(self, path: str, stamp: Stamp | None) -> str | None:
@@ -183,7 +180,7 @@ class Mirror:
             aside = f"{layout.QUARANTINE}/{folder}"
             taken, number = self.objects.list(aside), 0
             target = f"{aside}/{name}"
-            while target in taken and not _same_content(taken[target], before):
+            while target in taken and not same_content(taken[target], before):
                 number += 1
                 target = f"{aside}/{name}.{number}"
             if target not in taken:  # else the process that copied it died before it came to deleting
@@ -218,7 +215,7 @@ class Mirror:
         folder = "/".join(wanted[: next(i for i, part in enumerate(wanted) if "*" in part)])
         with self._reading(), self._advising():
             found = self.objects.list(folder)
-        return sorted(path for path in found if _matches(path.split("/"), wanted))
+        return sorted(path for path in found if matches(path.split("/"), wanted))
 
     def exists(self, path: str) -> bool:
         with self._reading(), self._advising():
@@ -233,21 +230,6 @@ class Mirror:
             at_once(self.objects.delete, self.objects.list(folder))
 
     # copies
-
-    def _listed_beside_compaction(self, folder: str) -> dict[str, Stamp]:
-        """Names and stamps in a folder, among them all that hold rows which were there when this began.
-
-        Several pages are not of one moment: see ``directory.entries_beside_compaction``.
-        """
-        for _ in range(_ROUNDS):
-            listed = self.objects.list(folder)
-            found = _plain(folder, listed)
-            if len(listed) < _PAGE:
-                break
-            again = _plain(folder, self.objects.list(folder))
-            if {name for name in again if layout.is_compacted(name)} <= found.keys():
-                break
-        return found
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -279,28 +261,8 @@ class Mirror:
             raise
 
 
-def _plain(folder: str, listed: Mapping[str, ObjectStamp]) -> dict[str, Stamp]:
-    """Names and stamps of what lies in a folder itself, unfinished files left out."""
-    start = len(folder) + 1
-    return {
-        path[start:]: (stamp.size, stamp.modified_ns, stat.S_IFREG)
-        for path, stamp in listed.items()
-        if "/" not in path[start:] and not path[start:].startswith(".")
-    }
-
-
 def _pieces(file: Path) -> Iterator[bytes]:
     """The content of a file."""
     with file.open("rb") as opened:
         while chunk := opened.read(_CHUNK_BYTES):
             yield chunk
-
-
-def _matches(parts: list[str], wanted: list[str]) -> bool:
-    """Whether a path matches a pattern, part by part."""
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
-
-
-def _same_content(one: ObjectStamp, other: ObjectStamp) -> bool:
-    """Whether two objects certainly have one content."""
-    return one.size == other.size and one.etag is not None and one.etag == other.etag

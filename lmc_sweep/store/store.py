@@ -18,23 +18,24 @@ from lmc_sweep.errors import StoreError
 from lmc_sweep.store import environment, layout, marker, moved, records, sweeps
 from lmc_sweep.store.files import open_files
 from lmc_sweep.store.listing import Listing, Problem
+from lmc_sweep.store.loading import Loading
 from lmc_sweep.store.publish import publish_text
 from lmc_sweep.store.relations import Relations
 from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES, Table
+from lmc_sweep.store.sweep_folders import SweepFolders
 from lmc_sweep.store.terms import Terms, patiently
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lmc_sweep.store.nondeterminism import Nondeterminism
-    from workers.params import Params, ParamStack
 
 __all__ = ["Problem", "Store"]
 
 T = TypeVar("T")
 
 
-class Store(Relations):
+class Store(Relations, Loading, SweepFolders):
     """An existing store, opened by its path or URI; ``Store.create`` makes one.
 
     Attributes:
@@ -121,38 +122,6 @@ class Store(Relations):
 
         return self._looked_up(_table(table).name, lambda listing: fetch(listing, ids, columns))
 
-    def load_networks(self, network_ids: Sequence[str]) -> ParamStack:
-        """The networks' weights (and statistics) as one stack on the CPU, in the order given."""
-        return self.load_rows(self.origins(network_ids))
-
-    def origins(self, network_ids: Sequence[str]) -> list[tuple[str, int]]:
-        """Checkpoint and row of each network, in the order given; KeyError names a missing id."""
-        return [
-            (row["checkpoint"], row["row"])
-            for row in self.fetch("networks", network_ids, ["checkpoint", "row"])
-        ]
-
-    def load_rows(self, origins: Sequence[tuple[str, int]]) -> ParamStack:
-        """The weights that lie at these checkpoints and rows, as one stack on the CPU."""
-        from lmc_sweep.store.weights import load_rows
-
-        return load_rows(self.files, origins)
-
-    def load_network(self, network_id: str) -> Params:
-        """One network's state dict on the CPU, tied tensors under all their names."""
-        from lmc_sweep.store.weights import aliases, load_rows
-
-        origins = self.origins([network_id])
-        state = {name: tensor[0] for name, tensor in load_rows(self.files, origins).items()}
-        further = aliases(self.files, origins[0][0])
-        return {**state, **{name: state[first] for name, first in further.items()}}
-
-    def load_permutations(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """``member<k>.<group>`` to int64 (len(rows), units), of rows with ``permutations`` and ``row``."""
-        from lmc_sweep.store.weights import load_permutations
-
-        return load_permutations(self.files, rows)
-
     def problems(self) -> list[Problem]:
         """Files that are left out of every result: torn, truncated, foreign or missing ones."""
         listings = self._all_listed()
@@ -229,34 +198,10 @@ class Store(Relations):
             row = {"sweep": name, "plan_id": plan_id, "created_at": now}
             self.commit("sweep_items", [{**row, "kind": kind, "item_id": item} for kind, item in items])
 
-    def sweeps(self) -> list[str]:
-        """Names of the sweeps that were recorded."""
-        return sweeps.names(self.files)
-
-    def sweep_file(self, sweep: str) -> str:
-        """Path or URI of a sweep's file, from which it can be run again wherever the store can be used."""
-        return self.files.told(f"{layout.sweep_folder(sweep)}/sweep.yaml")
-
     def item_ids(self, sweep: str, kind: str) -> set[str]:
         """Ids of a kind that a sweep's newest plan asks for; empty for a sweep that is not here."""
         query = "SELECT item_id FROM sweep_items WHERE sweep = ? AND kind = ?"
         return {item_id for (item_id,) in self._rows(query, [sweep, kind])}
-
-    def write_progress(self, sweep: str, run_id: str, progress: Mapping[str, Any]) -> None:
-        """Replaces a run's advice on how far along it is."""
-        sweeps.write_progress(self.files, sweep, run_id, progress)
-
-    def read_runs(self, sweep: str) -> list[dict[str, Any]]:
-        """The advice of every run of a sweep that left any, with its ``run_id``; the newest last."""
-        return sweeps.read_runs(self.files, sweep)
-
-    def request_cancel(self, sweep: str, run_id: str) -> None:
-        """Asks one run of a sweep to stop in order."""
-        sweeps.request_cancel(self.files, sweep, run_id)
-
-    def cancel_requested(self, sweep: str, run_id: str) -> bool:
-        """Whether a run was asked to stop."""
-        return sweeps.cancel_requested(self.files, sweep, run_id)
 
     def _listed(self, table: str) -> Listing:
         """The listing of a table, up to date."""

@@ -12,7 +12,7 @@ import pytest
 from fake_objects import Buckets, FakeObjects, use_fake_objects
 from store_rows import row
 
-from lmc_sweep.store import layout, mirror
+from lmc_sweep.store import layout, listed_objects
 from lmc_sweep.store.compaction import compact
 from lmc_sweep.store.store import Store
 
@@ -39,7 +39,7 @@ def buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Buckets:
             names = sorted((name for name in whole(self, prefix) if name < page[-1]), reverse=True)
         return found
 
-    monkeypatch.setattr(mirror, "_PAGE", PAGE)
+    monkeypatch.setattr(listed_objects, "_PAGE", PAGE)
     monkeypatch.setattr(FakeObjects, "list", in_pages)
     return use_fake_objects(monkeypatch, tmp_path / "first")
 

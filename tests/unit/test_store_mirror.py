@@ -16,7 +16,7 @@ from fake_objects import Bucket, Buckets, use_fake_objects
 from store_rows import row
 
 from lmc_sweep.errors import DamageError, StoreError
-from lmc_sweep.store import mirror
+from lmc_sweep.store import listed_objects
 from lmc_sweep.store.compaction import compact
 from lmc_sweep.store.marker import may_become
 from lmc_sweep.store.mirror_space import make_room
@@ -305,7 +305,7 @@ def test_a_listing_of_many_pages_beside_compaction_is_read_again(
     store: Store, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A listing that missed the merged file and the old ones too is not believed."""
-    monkeypatch.setattr(mirror, "_PAGE", 0)
+    monkeypatch.setattr(listed_objects, "_PAGE", 0)
     for key in ("a", "b", "c"):
         store.commit("barriers", [row("barriers", key)])
     fell = []
