@@ -8,6 +8,7 @@ KINDS = {
     "record": "record files that are left out",
     "artifact": "files of tensors that cannot be used",
     "row": "rows that name what their file does not have",
+    "half": "items whose rows in a second table are gone",
     "input": "rows whose inputs are gone or not told",
     "folder": "folders that lead out of the store",
     "environment": "environments that cannot be told",
@@ -19,7 +20,7 @@ KINDS = {
     "foreign": "files of nobody",
     "quarantine": "files set aside earlier",
 }
-"""Kinds of findings and their headings. The first seven can cost results or the knowledge of them."""
+"""Kinds of findings and their headings. The first eight can cost results or the knowledge of them."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Finding:
         num_bytes: Size of a file that is only told.
         age_seconds: Since such a file was written.
         artifact: Of rows that name what is not there, the file of tensors; only these rows are at fault.
+        ids: Of items whose further rows are gone; likewise.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Finding:
     num_bytes: int | None = None
     age_seconds: float | None = None
     artifact: str | None = None
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

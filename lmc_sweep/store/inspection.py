@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from lmc_sweep.store import layout, records
 from lmc_sweep.store.files import Files
+from lmc_sweep.store.further_rows import FURTHER_ROWS
 from lmc_sweep.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, Table
 
 Progress = Callable[[int], None]
@@ -65,6 +66,7 @@ class Held:
         num_rows: Rows by table.
         rows: Per table with artifacts, all its rows: id, artifact, row, record file.
         ids: Ids by table, of tables without artifacts.
+        records: Per table of ``FURTHER_ROWS``, the record files of each id.
         inputs: Per artifact that rows say they read: per record file, how many do, and the last row named.
         environments: Per environment_id, how many rows it computed.
         unreadable_inputs: Rows by table whose ``inputs_json`` says nothing.
@@ -76,6 +78,9 @@ class Held:
         default_factory=lambda: defaultdict(list)
     )
     ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    records: dict[str, dict[str, list[str]]] = field(
+        default_factory=lambda: {name: defaultdict(list) for name in FURTHER_ROWS}
+    )
     inputs: dict[str, dict[str, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
     environments: Counter[str] = field(default_factory=Counter)
     unreadable_inputs: Counter[str] = field(default_factory=Counter)
@@ -177,6 +182,9 @@ def _take(held: Held, record: GoodRecord) -> None:
         held.rows[table.name] += [(*row, record.path) for row in zip(*parts, strict=True)]
     elif table.key is not None:
         held.ids[table.name].update(record.column(table.key))
+    if table.key is not None and table.name in held.records:
+        for key in record.column(table.key):
+            held.records[table.name][key].append(record.path)
     held.environments.update(record.column("environment_id"))
     for text in record.column("inputs_json") if "inputs_json" in table.by_name else ():
         places = [] if text is None else inputs_of(text)

@@ -31,23 +31,25 @@ def repair(files: Files, findings: Iterable[Finding]) -> dict[str, str]:
     compacted file may hold most of a table.
     """
     at_fault: dict[str, set[str]] = {}
+    ids: dict[str, set[str]] = {}
     for finding in findings:
         if finding.is_movable:
             at_fault.setdefault(finding.path, set())
+            ids.setdefault(finding.path, set()).update(finding.ids)
             if finding.artifact is not None:
                 at_fault[finding.path].add(finding.artifact)
     moved = {}
     for path, artifacts in at_fault.items():
-        if artifacts:
-            _write_others(files, path, artifacts)
+        if artifacts or ids[path]:
+            _write_others(files, path, artifacts, ids[path])
         target = set_aside(files, path)
         if target is not None:
             moved[path] = target
     return moved
 
 
-def _write_others(files: Files, path: str, artifacts: set[str]) -> None:
-    """Publishes the rows of a record that do not build on what is not there, as they are."""
+def _write_others(files: Files, path: str, artifacts: set[str], ids: set[str]) -> None:
+    """Publishes the rows of a record that neither build on what is not there nor have these ids."""
     table = TABLES[path.split("/")[1]]
     found = read_record(files.root, table, path)
     if not isinstance(found, GoodRecord):
@@ -59,7 +61,7 @@ def _write_others(files: Files, path: str, artifacts: set[str]) -> None:
         named = list(inputs_of(row.get("inputs_json")) or ())
         if table.artifact is not None:
             named.append((row[table.artifact], row["row"]))
-        return all(
+        return row[str(table.key)] not in ids and all(
             checked[artifact].problem is None and checked[artifact].has_row(index)
             for artifact, index in named
             if artifact in checked

@@ -15,6 +15,7 @@ from lmc_sweep.errors import StoreError
 from lmc_sweep.store import layout, strays
 from lmc_sweep.store.artifact_checks import Checked, check_all
 from lmc_sweep.store.findings import KINDS, Finding, SweepCount, Verification
+from lmc_sweep.store.further_rows import FURTHER_ROWS, without_further_rows
 from lmc_sweep.store.inspection import Held, file_size, inspect, record_paths
 from lmc_sweep.store.provenance import environment_problem, is_environment_id, sweep_text
 from lmc_sweep.store.schema import TABLE_OF_KIND, TABLES
@@ -46,10 +47,14 @@ def verify(store: Store, watch: Watcher = lambda read, total: None) -> Verificat
     named = held.named()
     checked = check_all(files, named, progress)
     sound = _sound_ids(held, checked)
+    halves = {table: _half_ids(store, held, table) for table in FURTHER_ROWS}
+    for kind, table in TABLE_OF_KIND.items():
+        sound[kind] = sound[kind] - halves.get(table.name, set())
     findings = [
         *_records(held),
         *_artifacts(held, checked, sound),
         *_rows(held, checked),
+        *_halves(held, halves),
         *_inputs(held, checked, sound),
         *(
             Finding("folder", name, "is a symbolic link: nothing is read there", True)
@@ -127,6 +132,26 @@ def _rows(held: Held, checked: dict[str, Checked]) -> Iterator[Finding]:
         more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
         text = f"{texts[0]} of {path}, which has {checked[path].num_rows} rows{more}"
         yield Finding("row", record, text, True, True, artifact=path)
+
+
+def _half_ids(store: Store, held: Held, table: str) -> set[str]:
+    """Ids of a table's items whose further rows are gone, and not merely in a file that is left out."""
+    folder = f"{layout.RECORDS}/{FURTHER_ROWS[table].table}/"
+    if any(bad.path.startswith(folder) and not bad.is_damaged for bad in held.bad):
+        return set()
+    return without_further_rows(store, table, str(TABLES[table].key)) & held.records[table].keys()
+
+
+def _halves(held: Held, halves: dict[str, set[str]]) -> Iterator[Finding]:
+    """Records of items whose further rows are gone."""
+    for table, ids in halves.items():
+        by_record: dict[str, list[str]] = {}
+        for key in sorted(ids):
+            for record in held.records[table][key]:
+                by_record.setdefault(record, []).append(key)
+        for record, keys in by_record.items():
+            text = f"{len(keys)} of its items lack their rows in {FURTHER_ROWS[table].table}, {keys[0]} first"
+            yield Finding("half", record, text, True, True, ids=tuple(keys))
 
 
 def _inputs(held: Held, checked: dict[str, Checked], sound: dict[str, set[str]]) -> Iterator[Finding]:
