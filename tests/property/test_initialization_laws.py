@@ -194,6 +194,17 @@ def test_the_grid_matches_within_cells_and_the_rest_with_each_other(
     assert (apart <= 2 * xi * (1 + 1e-12)).all()
 
 
+def test_a_grid_of_more_cells_than_whole_numbers_matches_those_that_hold_units() -> None:
+    """With 9 cells along each of 24 axes, units of one cell still find each other, and no others do."""
+    first = torch.zeros(6, 24, dtype=torch.float64)
+    first[:, 23] = torch.arange(6) * 1e-6  # all in the middle cell
+    second = first.flip(0).contiguous()
+    second[0, 0] = 1 / math.sqrt(24)  # but one
+    found = grid_matching(first, second, 9, generator("test", 0))
+    assert 1 == found.num_unmatched
+    assert list(range(6)) == sorted(found.units.tolist())
+
+
 def test_units_of_a_cell_are_matched_at_random() -> None:
     """With one cell, 600 draws give each of the six permutations of three units 60 times or more."""
     pairs = drawn_pairs(2, 3, [0], 1)
