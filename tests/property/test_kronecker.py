@@ -85,6 +85,19 @@ def test_a_network_has_the_same_curvature_alone_and_in_company() -> None:
     assert not torch.equal(other.times(vectors)[0], together.times(vectors)[0])
 
 
+def test_a_network_that_diverged_stops_no_other() -> None:
+    """Outputs without bound: the others have the curvature that they have alone, and all of it is finite."""
+    loss, networks = students(labels=False)
+    networks[1, -10:] = 1e200
+    vectors = torch.ones_like(networks)
+    found = expected_of(
+        Loss(SHAPE, loss.inputs, loss.targets, torch.tensor([1.0, 0.0, 3.0]).double()), networks
+    )
+    assert found.times(vectors).isfinite().all()
+    alone = expected_of(loss.of_rows(torch.tensor([0])), networks[:1])
+    assert torch.equal(alone.times(vectors[:1]), found.times(vectors)[:1])
+
+
 @pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize("distance", [0.0, 0.4])
 def test_variables_change_a_layer_as_their_slopes_say(held: bool, distance: float) -> None:

@@ -112,7 +112,8 @@ def kronecker(
             inner, outer = by_columns[k][n], by_rows[k][n]
             found.append((*_spectrum(inner.T @ below[k] @ inner), *_spectrum(outer.T @ above[k] @ outer)))
         curvatures = [outer[:, None] * inner for inner, _, outer, _ in found]
-        damping = DAMPING * sum(part.sum() for part in curvatures) / loss.shape.num_parameters
+        mean = torch.stack([part.sum() for part in curvatures]).sum() / loss.shape.num_parameters
+        damping = (DAMPING * mean).clamp(min=torch.finfo(flat.dtype).tiny)  # a sure network bends nothing
         return [
             (inner.to(flat.dtype), outer.to(flat.dtype), (1 / (part + damping)).to(flat.dtype))
             for part, (_, inner, _, outer) in zip(curvatures, found, strict=True)
@@ -156,6 +157,7 @@ def _second_moment(values: Float[Tensor, "columns B"]) -> Float64[Tensor, "colum
 
 
 def _spectrum(matrix: Float64[Tensor, "n n"]) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, none below 0, and eigenvectors."""
-    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+    """Eigenvalues, none below 0, and eigenvectors; of what is not finite, as in networks that diverged, 1."""
+    whole = torch.where(matrix.isfinite().all(), matrix, torch.eye(len(matrix), dtype=matrix.dtype))
+    values, vectors = torch.linalg.eigh((whole + whole.T) / 2)
     return values.clamp(min=0), vectors
