@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from chaos import SWEEP, Chaos
 from chaos_processes import in_peace, left_behind
+from ray_machines import RAY_TEST_SECONDS
 
 from lmc_sweep.store.store import Store
 
@@ -27,7 +28,7 @@ pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
     pytest.mark.fault,
-    pytest.mark.timeout(600 + 180 * MINUTES),
+    pytest.mark.timeout(RAY_TEST_SECONDS + 600 * MINUTES),
 ]
 
 
@@ -60,7 +61,6 @@ def test_whatever_dies_the_sweep_ends_with_the_undisturbed_numbers(
             chaos.beside("verify", str(store.path), "--repair")
         assert 0 == chaos.beside("verify", str(store.path))
         assert undisturbed == measured_tables(store.path)
-        assert chaos.watcher.num_looks > 10
         num_deeds, number = num_deeds + len(chaos.deeds), number + 1
     sys.stdout.write(f"{num_deeds} deeds in {number} rounds\n")
     assert num_deeds >= 3 * MINUTES

@@ -26,6 +26,7 @@ from chaos_processes import (
     title,
 )
 from chaos_store import Watcher, damage_record, record_files
+from ray_machines import HANGS_SECONDS
 
 SWEEP = """
 name: disturbed
@@ -69,7 +70,8 @@ class Chaos:
         """Runs the sweep and, once it has a first result, does something to it every few seconds.
 
         Returns:
-            The seconds from the first result until the sweep was complete, or until ``seconds`` were over.
+            The seconds from the first result until the sweep was complete, or until ``seconds`` were over and
+            enough was done to it.
         """
         began, next_deed = None, 0.0
         while not self._is_complete():
@@ -77,7 +79,7 @@ class Chaos:
             self._resume(now)
             if began is None and record_files(self.store):
                 began = now
-            if began is not None and now - began > seconds:
+            if began is not None and now - began > seconds and len(self.deeds) > seconds / 20:
                 break
             if began is not None and now >= next_deed:
                 self._do_something()
@@ -89,13 +91,13 @@ class Chaos:
         """Leaves the run in peace: the same command until all is there; how often it was given."""
         self._resume(float("inf"))
         for compaction in self._compactions:
-            compaction.wait(120)
+            compaction.wait(HANGS_SECONDS)
         for attempt in range(1, 9):
             before = len(said(self.folder))
             asked = self._driver is None
             if self._driver is None:
                 self._driver = start(self.folder, "run", "sweep.yaml")
-            code = self._driver.wait(300)
+            code = self._driver.wait(HANGS_SECONDS)
             self._driver = None
             if asked and code == 0 and "Everything is there" in said(self.folder)[before:]:
                 return attempt
@@ -105,7 +107,11 @@ class Chaos:
     def beside(self, *arguments: str) -> int:
         """Exit code of a command that looks at the store or works on it, beside whatever runs."""
         done = subprocess.run(
-            [PROGRAM, *arguments], cwd=self._beside, capture_output=True, text=True, timeout=180
+            [PROGRAM, *arguments],
+            cwd=self._beside,
+            capture_output=True,
+            text=True,
+            timeout=HANGS_SECONDS,
         )
         if done.returncode not in CLEAN_EXITS[arguments[0]]:
             self.complaints.append(f"{arguments} ended with {done.returncode}: {done.stderr[-500:]}")

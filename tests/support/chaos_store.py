@@ -15,6 +15,7 @@ from lmc_sweep.errors import StoreError
 from lmc_sweep.store.schema import TABLE_OF_KIND
 from lmc_sweep.store.store import Store, open_if_exists
 
+ENOUGH_LOOKS = 11
 KEYS = {table.name: str(table.key) for table in TABLE_OF_KIND.values()}
 
 
@@ -61,7 +62,11 @@ class Watcher:
         self._thread.start()
 
     def end(self) -> None:
-        """Looks no more."""
+        """Looks no more, once it has looked often enough to speak of it where there is a store."""
+        while self.num_looks < ENOUGH_LOOKS and (self._path / "store.json").exists():
+            if self.complaints:
+                break
+            time.sleep(0.1)
         self._ended.set()
         self._thread.join()
 
