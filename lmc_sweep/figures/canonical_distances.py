@@ -121,11 +121,22 @@ def _averages(axes: Any, split: str, forms: Sequence[Form], looks: Mapping[str, 
     axes.plot(list(own), list(own.values()), zorder=2, **_MEMBERS.drawn(linewidth=0.9))
     drawn = [value for line in axes.get_lines() for value in line.get_ydata()]
     if drawn and 0 < 10 * min(drawn) < max(drawn):
-        axes.set_yscale("log")
+        _name_powers(axes, min(drawn), max(drawn))
     else:
         axes.set_ylim(bottom=0)
     if sizes:
         name_numbers(axes, sizes, sizes[0] / 1.3, sizes[-1] * 1.3)
+
+
+def _name_powers(axes: Any, low: float, high: float) -> None:
+    """Makes the vertical axis logarithmic; of few powers of ten, twice and five times them are named too."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    if high < 100 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _percent(change: float | None) -> str:
@@ -174,5 +185,5 @@ def _told(forms: Sequence[Form], found: Sequence[Form], num_tensors: int) -> lis
         told.append(f"Not shown: {counted(num_tensors, 'further tensor')}.")
     others = len({(form.columns["cell_id"], form.columns["num_networks"]) for form in found}) - 1
     if others:
-        told.append(f"Not shown: {counted(others, 'further cell')}; {HOW}, or cell=....")
+        told.append(f"Not shown: {counted(others, 'further cell')}; {HOW}, and cell=... by its id.")
     return told

@@ -59,6 +59,14 @@ def power_of_ten(power: int) -> str:
     return {0: "1", 1: "10"}.get(power, f"$10^{{{power}}}$")
 
 
+def in_powers(axes: Any, highest: float) -> str:
+    """Names ticks in the power of ten of very small and large losses; what the name of the axis adds."""
+    if highest <= 0 or -3 < (power := math.floor(math.log10(highest))) < 3:
+        return ""
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value / 10.0**power:g}")
+    return f" / {power_of_ten(power)}"
+
+
 def shares_of_first(paths: Sequence[Path]) -> Float64[ndarray, " shares"]:
     """The distances above 0 of the path that has most, as shares of its first, falling."""
     longest = max(paths, key=lambda one: one.num_half)

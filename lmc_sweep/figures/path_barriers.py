@@ -17,6 +17,7 @@ from lmc_sweep.figures.path_axes import (
     LOSS_NAMES,
     at_shares,
     distance_axis,
+    in_powers,
     paths_here,
     shares_of_first,
     zero_place,
@@ -117,7 +118,10 @@ def drawing(
             of_width = [at_shares(one, _values(one, is_loss), shares) for one in paths if one.width == width]
             _draw_lines(axes, shares, of_width, looks[width])
         distance_axis(axes, zero_place(shares), 1.0)
-        label = LOSS_NAMES[paths[0].loss] if is_loss else "Accuracy (fraction)"
+        label = "Accuracy (fraction)"
+        if is_loss:
+            highest = max(float(one.losses.max()) for one in paths)
+            label = LOSS_NAMES[paths[0].loss] + in_powers(axes, highest)
         name_axes(axes, "Distance (share of the first)", label)
     panels[0].set_ylim(bottom=0)
     _draw_barriers(panels[-1], paths, looks, height)

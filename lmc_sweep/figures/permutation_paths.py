@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from lmc_sweep.analysis.path_rows import KINDS, SAME_LOSS, Path, levels, of_networks, three_pairs
 from lmc_sweep.figures.looks import Look
 from lmc_sweep.figures.options import Option, settled
-from lmc_sweep.figures.path_axes import LOSS_NAMES, distance_axis, paths_here, power_of_ten, zero_place
+from lmc_sweep.figures.path_axes import LOSS_NAMES, distance_axis, in_powers, paths_here, zero_place
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
 from lmc_sweep.figures.words import counted
 from workers.permutation_points.kinds import FLAT
@@ -92,7 +91,7 @@ def drawing(chosen: Sequence[Path], of_network: Sequence[Path], notes: Sequence[
     for column, (one, title) in enumerate(zip(chosen, titles, strict=True)):
         upper, lower = grid[0][column], grid[1][column]
         _along_t(upper, one, highest)
-        name_axes(upper, "t", LOSS_NAMES[one.loss] + _in_powers(upper, highest), title)
+        name_axes(upper, "t", LOSS_NAMES[one.loss] + in_powers(upper, highest), title)
         _by_distance(lower, one, highest)
         name_axes(lower, "Distance", LOSS_NAMES[one.loss], one.kind.replace("_", " "))
     ends = [axes.get_ylim() for axes in grid[1]]
@@ -111,15 +110,6 @@ def _along_t(axes: Any, one: Path, highest: float) -> None:
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "1/4", "1/2", "3/4", "1"])
     axes.set_ylim(0, top)
-
-
-def _in_powers(axes: Any, highest: float) -> str:
-    """Names ticks in the power of ten of very small and large losses; what the name of the axis adds."""
-    power = math.floor(math.log10(highest))
-    if -3 < power < 3:
-        return ""
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value / 10.0**power:g}")
-    return f" / {power_of_ten(power)}"
 
 
 def _by_distance(axes: Any, one: Path, highest: float) -> None:

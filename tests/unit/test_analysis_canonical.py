@@ -130,7 +130,7 @@ def test_the_figure_says_what_is_not_shown(store: Store) -> None:
     forms = read(store, None)
     told = " ".join(text.get_text() for text in drawing(forms).texts).replace("\n", " ")
     assert "Not shown: 1 further cell; dataset=..., architecture=..., width=..., depth=... and " in told
-    assert "label_noise=... choose, or cell=...." in told
+    assert "label_noise=... choose, and cell=... by its id." in told
     assert "no cell_id begins with 'medium'" in str(shows_nothing(drawing(forms, begins="medium")))
     (empty,) = [Form({**forms[0].columns, "tensors": []}, ())]
     assert "fewer than two networks" in str(shows_nothing(drawing([empty])))

@@ -213,3 +213,11 @@ def test_paths_without_a_barrier_are_told() -> None:
         told = " ".join(text.get_text() for text in drawn.texts).replace("\n", " ")
         assert "2 paths without a barrier" in told
         assert scale == drawn.axes[-1].get_yscale()
+
+
+def test_losses_far_from_1_are_named_in_powers_of_ten() -> None:
+    """In a label that fits beside the axis: 1.6 of 10 to the -4, not 0.00016."""
+    small = path_barriers.drawing([path(row([0.0, 1.6e-4, 1.6e-4], width=4, seed=seed)) for seed in range(2)])
+    plain = path_barriers.drawing([path(row([0.0, 1.6, 1.6], width=4, seed=seed)) for seed in range(2)])
+    assert "Squared loss / $10^{-4}$" == small.axes[0].get_ylabel()
+    assert "Squared loss" == plain.axes[0].get_ylabel()
