@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lmc_sweep.config.sweep import Execution
-from lmc_sweep.errors import StoreError, SweepError
+from lmc_sweep.errors import SweepError
 from lmc_sweep.execution.executor import Attempt, Completion
 from lmc_sweep.execution.node_check import Needs
 from lmc_sweep.execution.progress import Progress
@@ -26,10 +27,9 @@ from lmc_sweep.execution.ray_metrics import RunMetrics
 from lmc_sweep.execution.ray_nodes import Node, fits, selector, stepped, total, within
 from lmc_sweep.execution.ray_probe import Probe
 from lmc_sweep.execution.ray_room import KINDS, Room
+from lmc_sweep.execution.ray_sent import SETTLE_SECONDS, Sent, begun, missed
 from lmc_sweep.execution.ray_suspects import Suspects
 from lmc_sweep.execution.task import Task
-from lmc_sweep.store import sweeps
-from lmc_sweep.store.files import open_files
 
 MANY_TASKS = 16
 """In flight, beyond which one more question, for all that have ended, costs less than it spares."""
@@ -51,13 +51,14 @@ class RayExecutor:
         self._ray = self._cluster.ray
         self._suspects = Suspects(self._ray)
         self._probe = Probe(self._ray)
-        self._tasks: dict[Any, tuple[str, Task]] = {}
+        self._tasks: dict[Any, Sent] = {}
         self._references: dict[str, Any] = {}
         self._waiting: dict[str, tuple[Task, Attempt]] = {}
         self._functions = Functions(self._ray)
         self._room = Room(execution)
         self._metrics: RunMetrics | None = None
         self._known: set[str] = set()
+        self._lost_at: float | None = None
         self._seen: list[Node] = []
         self._usable: list[Node] = []
         self._quick: dict[tuple[int, str, float, float, str], Any] = {}
@@ -127,7 +128,7 @@ class RayExecutor:
             self._waiting[key] = (task, attempt)
             return
         reference = self._asking(task.kind, attempt).remote(task)
-        self._tasks[reference] = (key, task)
+        self._tasks[reference] = Sent(key, task, attempt, time.monotonic())
         self._references[key] = reference
 
     def cancel(self, key: str, *, force: bool) -> None:
@@ -139,6 +140,7 @@ class RayExecutor:
         reference = self._references.get(key)
         if reference is None:
             return
+        self._tasks[reference] = replace(self._tasks[reference], is_cancelled=True)
         self._ray.cancel(reference, force=force, recursive=False)
         if self._suspects.is_due:  # of many tasks that are cancelled together only the first asks
             if self._cluster.answers_now():
@@ -160,16 +162,7 @@ class RayExecutor:
         Of a store that cannot be read nobody knows: no attempt is held against an item then.
         """
         reference = self._references.get(key)
-        if reference is None:
-            return False
-        task = self._tasks[reference][1]
-        if not (task.sweep and task.run_id):
-            return False
-        try:
-            files = open_files(task.store_uri)
-            return (task.key or key) in sweeps.read_started(files, task.sweep, task.run_id)
-        except (StoreError, OSError):
-            return False
+        return reference is not None and key in (begun(self._tasks[reference].task) or ())
 
     def wait(self, timeout: float) -> list[Completion]:
         """Tasks that have ended; waits up to ``timeout`` seconds for the first.
@@ -185,6 +178,8 @@ class RayExecutor:
         if not self._tasks:
             time.sleep(timeout if self._waiting else 0)
             return []
+        if self._lost_at is not None and time.monotonic() - self._lost_at >= SETTLE_SECONDS:
+            self._send_again(self._lost_at)
         ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)
         if ready and len(self._tasks) > MANY_TASKS:
             ready, _ = self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
@@ -209,6 +204,7 @@ class RayExecutor:
         now = {node.id for node in nodes}
         if self._known - now:
             self._functions.renew()
+            self._lost_at = time.monotonic()
         for told in self._probe.look(nodes).values():
             self._notice(f"{told}. It gets no tasks.")
         self._known, self._seen = now, nodes
@@ -217,6 +213,22 @@ class RayExecutor:
         self._room.now_on(self._usable)
         self._quick.clear()
         return self._usable
+
+    def _send_again(self, lost_at: float) -> None:
+        """Submits anew what a machine may have taken along that was lost then.
+
+        What merely queued loses its place by that, and nothing else; should the first come to be computed
+        after all, the second finds its results in the store.
+        """
+        if not self._cluster.answers_now():
+            return
+        self._lost_at = None
+        _, pending = self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
+        for sent in missed([self._tasks[reference] for reference in pending], lost_at):
+            reference = self._references.pop(sent.key)
+            del self._tasks[reference]
+            self._ray.cancel(reference, force=False, recursive=False)
+            self.submit(sent.key, sent.task, sent.attempt)
 
     def _asking(self, kind: str, attempt: Attempt) -> Any:
         """An attempt's remote function with what it asks for; kept, since Ray takes a while to make one."""
@@ -240,6 +252,6 @@ class RayExecutor:
 
     def _completion(self, reference: Any) -> Completion:
         """What became of a task, which is not waited for any more."""
-        key, task = self._tasks.pop(reference)
-        del self._references[key]
-        return Completion(key, outcome(self._ray, reference, task))
+        sent = self._tasks.pop(reference)
+        del self._references[sent.key]
+        return Completion(sent.key, outcome(self._ray, reference, sent.task))

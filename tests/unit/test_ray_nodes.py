@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray import exceptions as ray_exceptions
 
+from lmc_sweep import Store
 from lmc_sweep.config.sweep import Execution, KindResources, Resources
 from lmc_sweep.errors import SweepError
-from lmc_sweep.execution import ray_probe
+from lmc_sweep.execution import ray_executor, ray_probe
 from lmc_sweep.execution.executor import Attempt
 from lmc_sweep.execution.node_check import Needs
 from lmc_sweep.execution.ray_executor import RayExecutor
@@ -30,7 +32,11 @@ from lmc_sweep.execution.ray_nodes import (
 )
 from lmc_sweep.execution.ray_probe import Probe
 from lmc_sweep.execution.ray_room import Room
+from lmc_sweep.execution.ray_sent import SETTLE_SECONDS
 from lmc_sweep.execution.ray_suspects import Suspects
+from lmc_sweep.execution.task import Task
+from lmc_sweep.store import sweeps
+from lmc_sweep.store.local_files import LocalFiles
 
 SMALL = Node("a" * 56, 4, 0, 8e9, {"zone": "a"}, "small")
 LARGE = Node("b" * 56, 16, 2, 64e9, {"zone": "b", "ray.io/accelerator-type": "H100"}, "large")
@@ -121,6 +127,7 @@ def executor(execution: Execution, nodes: list[Node]) -> tuple[RayExecutor, list
     found._tasks, found._references, found._quick = {}, {}, {}
     found._functions, found._room = Functions(ray), Room(execution)
     found._known, found._seen, found._usable = set(), [], []
+    found._waiting, found._lost_at = {}, None
     return found, made
 
 
@@ -214,6 +221,44 @@ def test_machines_are_avoided_where_another_is_left(silent: str, refused: str, a
     expected = {"zone": "z"} | ({"ray.io/node-id": f"!in({','.join(avoided)})"} if avoided else {})
     nodes = [replace(node, labels={"zone": "z"}) for node in nodes]
     assert expected == selector(Demand(1, 0, 0, {"zone": "z"}), nodes, list(silent), list(refused))
+
+
+def test_what_was_under_way_to_a_lost_machine_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, after a while, under another name; what has ended meanwhile, or runs, is left alone."""
+    now = [100.0]
+    monkeypatch.setattr(ray_executor, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    nodes = [SMALL, LARGE]
+    found, made = executor(Execution(), nodes)
+    found._cluster = SimpleNamespace(**{**vars(found._cluster), "nodes": lambda: list(nodes)})
+    cancelled: list[str] = []
+    found._ray.cancel = lambda reference, **_: cancelled.append(reference)
+    keys = ["begun-1", "ended-1", "under-1"]
+    Store.create(tmp_path)
+    template = Task(str(tmp_path), "network", (), sweep="s", run_id=32 * "a")
+    for key in keys:
+        found.submit(key, replace(template, key=key), Attempt(1, name=key))
+    of = dict(found._references)
+    found._ray.wait = lambda references, num_returns=1, timeout=0: (
+        [of["ended-1"]],
+        [one for one in references if one != of["ended-1"]],
+    )
+    found._completion = lambda reference: reference  # type: ignore[assignment, method-assign, return-value]
+    sweeps.write_started(LocalFiles(tmp_path), "s", 32 * "a", "begun-1", {})
+    nodes.remove(SMALL)
+    assert 16 == found.num_slots("network")
+    found.wait(0.0)
+    now[0] += SETTLE_SECONDS - 1
+    found.wait(0.0)
+    assert [] == cancelled
+    for _ in range(2):
+        now[0] += 1
+        found.wait(0.0)
+        assert [of["under-1"]] == cancelled
+    assert set(keys) == set(found._references)
+    assert of["under-1"] != found._references["under-1"]
+    assert 4 == len(made)
 
 
 class _Answers:

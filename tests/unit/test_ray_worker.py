@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +18,14 @@ from lmc_sweep.config import parse_sweep
 from lmc_sweep.config.sweep import Execution
 from lmc_sweep.errors import SweepError
 from lmc_sweep.execution import code, ray_cluster, ray_connect, ray_worker
-from lmc_sweep.execution.executor import ExecutorGone, Lost
+from lmc_sweep.execution.executor import Attempt, ExecutorGone, Lost
 from lmc_sweep.execution.ray_cluster import RayCluster
 from lmc_sweep.execution.ray_executor import RayExecutor
 from lmc_sweep.execution.ray_functions import Functions
 from lmc_sweep.execution.ray_nodes import Node
 from lmc_sweep.execution.ray_probe import Probe
 from lmc_sweep.execution.ray_room import Room
+from lmc_sweep.execution.ray_sent import Sent, missed
 from lmc_sweep.execution.ray_suspects import ANSWER_SECONDS, REPEAT_SECONDS, Suspects
 from lmc_sweep.execution.task import ItemFailure, Receipt, Task
 from lmc_sweep.planning.plan import make_plan
@@ -230,7 +232,10 @@ def test_a_store_that_cannot_be_read_has_begun_nothing(
 ) -> None:
     """A mount that hangs or is stale when a deadline passes ends no driver."""
     executor = RayExecutor.__new__(RayExecutor)
-    executor._references, executor._tasks = {task.key: "reference"}, {"reference": (task.key, task)}
+    executor._references, executor._tasks = (
+        {task.key: "reference"},
+        {"reference": Sent(task.key, task, Attempt(1), 0.0)},
+    )
     sweeps.write_started(LocalFiles(tmp_path / "store"), task.sweep, task.run_id, task.key, {})
     assert executor.is_started(task.key)
 
@@ -241,6 +246,18 @@ def test_a_store_that_cannot_be_read_has_begun_nothing(
     monkeypatch.setattr(Path, "glob", stale)
     assert not executor.is_started(task.key)
     assert not executor.is_started("another-1")
+
+
+def test_what_a_lost_machine_may_have_taken_along_is_missed(task: Task, tmp_path: Path) -> None:
+    """All that was submitted before and that no worker has begun, unless it was cancelled."""
+    begun, on_its_way = (replace(task, key=key) for key in ("begun-1", "under-1"))
+    sweeps.write_started(LocalFiles(tmp_path / "store"), task.sweep, task.run_id, begun.key, {})
+    sent = [Sent(one.key, one, Attempt(1), at) for one, at in ((begun, 1.0), (on_its_way, 2.0))]
+    later, cancelled = replace(sent[1], at=4.0), replace(sent[1], is_cancelled=True)
+    assert [sent[1]] == missed([*sent, later, cancelled], lost_at=3.0)
+    assert [] == missed([], lost_at=3.0)
+    unknown = replace(sent[1], task=replace(task, run_id=""))
+    assert [] == missed([unknown], lost_at=3.0)
 
 
 class _Ray:
@@ -377,6 +394,7 @@ def test_a_hundred_tasks_are_cancelled_with_one_question(
     executor._quick, executor._functions, executor._room = {}, Functions(ray), Room(Execution())
     executor._ray = SimpleNamespace(cancel=lambda reference, **_: cancelled.append(reference))
     executor._references = {str(number): number for number in range(100)}
+    executor._tasks = {number: Sent(str(number), None, Attempt(1), 0.0) for number in range(100)}  # type: ignore[arg-type]
     cluster.nodes()
 
     def cancel_all() -> None:
