@@ -33,6 +33,8 @@ COLUMNS = (
     "losses_entered",
     "errors",
     "distances",
+    "start_vectors",
+    "point_vectors",
     "spec_json",
 )
 """Columns that are read."""
@@ -71,6 +73,8 @@ class Path:
         losses, distances: At each t.
         entered: The loss as each distance begins, before minimization; empty for a penalty.
         errors: At each t; None without labels.
+        vectors: Weights and bias of the layer's neurons, at the start and at the permutation point; None
+            where the layer has other than two inputs.
     """
 
     path_id: str
@@ -92,6 +96,7 @@ class Path:
     entered: Float64[ndarray, " stages"]
     errors: Float64[ndarray, " T"] | None
     distances: Float64[ndarray, " T"]
+    vectors: Float64[ndarray, "2 neurons 3"] | None = None
 
     @property
     def words(self) -> str:
@@ -160,7 +165,15 @@ def path(row: dict[str, Any]) -> Path:
         entered=np.asarray(row["losses_entered"], dtype=np.float64),
         errors=None if errors is None else np.asarray(errors, dtype=np.float64),
         distances=np.asarray(row["distances"], dtype=np.float64),
+        vectors=_vectors(row.get("start_vectors"), row.get("point_vectors")),
     )
+
+
+def _vectors(start: list[float] | None, point: list[float] | None) -> Float64[ndarray, "2 neurons 3"] | None:
+    """Both configurations of a layer with two inputs."""
+    if start is None or point is None:
+        return None
+    return np.asarray([start, point], dtype=np.float64).reshape(2, -1, 3)
 
 
 def of_networks(paths: Iterable[Path]) -> list[list[Path]]:

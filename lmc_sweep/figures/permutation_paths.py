@@ -9,6 +9,7 @@ import numpy as np
 
 from lmc_sweep.analysis.path_rows import KINDS, SAME_LOSS, Path, levels, of_networks, three_pairs
 from lmc_sweep.figures.looks import Look
+from lmc_sweep.figures.neuron_planes import ENTRY, Planes
 from lmc_sweep.figures.options import Option, settled
 from lmc_sweep.figures.path_axes import LOSS_NAMES, distance_axis, in_powers, paths_here, zero_place
 from lmc_sweep.figures.sheet import Entry, name_axes, nothing, sheet
@@ -75,8 +76,10 @@ def _chosen(paths: Sequence[Path], choose: str) -> tuple[list[Path], list[Path]]
 
 
 def drawing(chosen: Sequence[Path], of_network: Sequence[Path], notes: Sequence[str] = ()) -> Any:
-    """A column for every path: loss and distance against t, and loss against distance."""
+    """A column for every path: its neurons if they lie in a plane, loss against t and against distance."""
+    planes = Planes.of(chosen)
     entries = [
+        *([ENTRY] if planes else ()),
         Entry("loss", LOSS),
         Entry("distance, its first value at the top", DISTANCE),
         Entry("permutation point", POINT),
@@ -86,16 +89,22 @@ def drawing(chosen: Sequence[Path], of_network: Sequence[Path], notes: Sequence[
         f"{letter}: neurons {one.pair[0]} and {one.pair[1]}"
         for letter, one in zip("ABC", chosen, strict=False)
     ]
-    figure, grid = sheet(2, len(chosen), entries, [_told(chosen, of_network), *notes], titles=titles)
+    told = [_told(chosen, of_network), *([planes.told] if planes else ()), *notes]
+    num_rows = 3 if planes else 2
+    figure, grid = sheet(num_rows, len(chosen), entries, told, titles=titles)
+    if planes:
+        planes.draw(grid[0], POINT)
+        for axes, title in zip(grid[0], titles, strict=True):
+            name_axes(axes, "Input 1", "Input 2", title)
     highest = max(float(one.losses.max()) for one in chosen)
     for column, (one, title) in enumerate(zip(chosen, titles, strict=True)):
-        upper, lower = grid[0][column], grid[1][column]
+        upper, lower = grid[-2][column], grid[-1][column]
         _along_t(upper, one, highest)
-        name_axes(upper, "t", LOSS_NAMES[one.loss] + in_powers(upper, highest), title)
+        name_axes(upper, "t", LOSS_NAMES[one.loss] + in_powers(upper, highest), "" if planes else title)
         _by_distance(lower, one, highest)
         name_axes(lower, "Distance", LOSS_NAMES[one.loss], one.kind.replace("_", " "))
-    ends = [axes.get_ylim() for axes in grid[1]]
-    for axes in grid[1]:
+    ends = [axes.get_ylim() for axes in grid[-1]]
+    for axes in grid[-1]:
         axes.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
         axes.minorticks_off()
     return figure

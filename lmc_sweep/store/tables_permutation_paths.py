@@ -7,6 +7,7 @@ from lmc_sweep.store.study_columns import study_table
 
 _OF_LOSS = "of the path's loss"
 _LABELED = "null without labels"
+_VECTORS = "per neuron of the layer its two weights and its bias at {}; null unless two inputs"
 
 PERMUTATION_PATHS = study_table(
     "permutation_paths",
@@ -59,6 +60,8 @@ PERMUTATION_PATHS = study_table(
         Column("free_gradient_norms", REALS, "what was left of the gradient by what was free, per stage"),
         Column("num_evaluations", COUNTS, "of loss and gradient, per stage: one for each t up to 1/4"),
         Column("outcomes", TEXTS, "converged, max_evaluations or stalled, per stage"),
+        Column("start_vectors", REALS, _VECTORS.format("the start"), "1", True),
+        Column("point_vectors", REALS, _VECTORS.format("t = 1/2"), "1", True),
         flag("is_converged", "whether the last stage, at distance 0, converged", nullable=True),
     ),
 )

@@ -81,6 +81,18 @@ def test_rows_tell_the_whole_path(store: Store) -> None:
             assert 0 <= row["start_loss"] < 1e-9
 
 
+def test_neurons_with_two_inputs_are_kept(store: Store) -> None:
+    """Before the path and where two are one: as far apart as the distances say; of other layers none."""
+    for row in rows(store, "kind IS NOT NULL"):
+        is_plane = row["sizes"][row["layer"] - 1] == 2
+        assert is_plane == (row["start_vectors"] is not None) == (row["point_vectors"] is not None)
+        for name, time in (("start_vectors", 0), ("point_vectors", len(row["times"]) // 2)):
+            if is_plane:
+                neurons = torch.tensor(row[name], dtype=torch.float64).reshape(row["width"], 3)
+                first, second = neurons[row["neurons"]]
+                assert row["distances"][time] == pytest.approx(float((first - second).norm()), abs=1e-12)
+
+
 def test_networks_that_diverged_have_rows_without_figures(store: Store) -> None:
     """Half of the trained ones: one entry, null."""
     query = "network_id IN (SELECT network_id FROM networks WHERE stop_reason = 'diverged')"

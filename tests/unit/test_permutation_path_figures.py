@@ -6,6 +6,7 @@ import json
 from pathlib import Path as File
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lmc_sweep.analysis.path_rows import Path, levels, of_networks, path, three_pairs
@@ -13,6 +14,7 @@ from lmc_sweep.analysis.point_rows import read as read_points
 from lmc_sweep.config import parse_sweep
 from lmc_sweep.execution.run import run
 from lmc_sweep.figures import path_axes, path_barriers, permutation_paths
+from lmc_sweep.figures.neuron_planes import Planes
 from lmc_sweep.figures.path_axes import at_shares, shares_of_first
 from lmc_sweep.figures.registry import draw
 from lmc_sweep.figures.sheet import shows_nothing
@@ -99,6 +101,33 @@ def test_paths_of_one_network_differ_in_their_pairs_alone() -> None:
     )
     group, num_others = path_barriers.most_asked([*found, other])
     assert (5, 1) == (len(group), num_others)
+
+
+def with_neurons(start: list[float], point: list[float]) -> Path:
+    """A path of neurons with two inputs."""
+    return path(row([0.0, 1.0, 1.0], start_vectors=start, point_vectors=point))
+
+
+def test_neurons_stand_where_they_switch() -> None:
+    """At the point of their line that is nearest to 0; far ones, and those without weights, are counted."""
+    one = with_neurons(
+        [3.0, 4.0, -5.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0], [0.0, 2.0, 2.0, 1.0, 0.0, 99.0, 1.0, 1.0, 0.0]
+    )
+    planes = Planes.of([one])
+    assert planes is not None
+    (starts, points) = planes.places[0]
+    assert [0.6, 0.8] == pytest.approx(starts[0].tolist())
+    assert np.isnan(starts[1]).all()
+    assert [[-1.0, 0.0], [0.0, -1.0], [-99.0, 0.0], [0.0, 0.0]] == [
+        *starts[2:].tolist(),
+        *points.tolist(),
+    ]
+    assert 3.45 == pytest.approx(planes.reach)  # the median neuron is at distance 1
+    assert planes.told.endswith("Not shown: 2 places farther out.")
+    assert Planes.of([one, path(row([0.0, 1.0, 1.0]))]) is None
+    figure = permutation_paths.drawing([one], [one])
+    assert 3 == len(figure.axes)
+    assert ["0", "2"] == [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_values_are_read_off_by_the_logarithm_of_the_distance() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from lmc_sweep.execution.bodies.inputs import finite, inputs_of, labels_of
 from lmc_sweep.execution.bodies.permutation_points import point_rows
@@ -20,13 +22,10 @@ from workers.permutation_points.random_teachers import teacher_network, teacher_
 from workers.permutation_points.runner import Students, find_whole_paths
 from workers.permutation_points.whole_paths import WholePath
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 _NOT_FOUND: dict[str, Any] = {
     **dict.fromkeys(("kind", "cosine", "start_loss", "start_error", "point_loss", "point_error")),
     **dict.fromkeys(("barrier", "barrier_between", "barrier_entered", "error_barrier")),
-    **dict.fromkeys(("errors", "is_converged")),
+    **dict.fromkeys(("errors", "start_vectors", "point_vectors", "is_converged")),
     **{"times": [0.0], "losses": [None]},
     **{
         name: []
@@ -133,11 +132,22 @@ def _start(students: Students, path: WholePath, item: PermutationPathItem) -> di
     first, second = (flat[0, shape.neuron(item.spec.layer, index)].double() for index in path.pair)
     labels = students.labels
     return {
+        "start_vectors": _vectors(shape, flat[0], item),
+        "point_vectors": _vectors(shape, path.point, item),
         "neurons": list(path.pair),
         "cosine": finite(torch.nn.functional.cosine_similarity(first, second, dim=0)),
         "start_loss": finite(students.loss(flat)[0][0]),
         "start_error": None if labels is None else float(students.loss.errors(flat, labels)[0]),
     }
+
+
+def _vectors(shape: DenseShape, flat: Float[Tensor, " D"], item: PermutationPathItem) -> list[float] | None:
+    """The parameter vectors of the path's layer, one after the other, where they can be drawn in a plane."""
+    layer = item.spec.layer
+    if item.sizes[layer - 1] != 2:
+        return None
+    places = [shape.neuron(layer, index) for index in range(item.sizes[layer])]
+    return torch.cat([flat[place] for place in places]).double().tolist()
 
 
 def _measured(path: WholePath) -> dict[str, Any]:
