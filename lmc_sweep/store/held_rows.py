@@ -19,8 +19,8 @@ from lmc_sweep.store.schema import Table
 Agreement = Literal["new", "same", "differs"]
 _ATTEMPTS = 3
 _KEPT_FILES = 8
-_ITEMS = ("sweep", "kind", "item_id", "plan_id")
-"""What tells one row of sweep_items, which has no key, from another."""
+_ITEMS = ("sweep", "kind", "item_id", "plan_id", "created_at")
+"""What tells one row of sweep_items, which has no key, from another: a plan may be recorded again later."""
 
 
 class HeldRows:

@@ -93,6 +93,16 @@ def test_merging_again_changes_nothing(one: Store, two: Store) -> None:
     assert before == files(one.path)
 
 
+def test_a_plan_that_was_recorded_again_stays_the_newest(tmp_path: Path) -> None:
+    """The first, another, the first once more: the other store asks for what this one asks for."""
+    source, target = Store.create(tmp_path / "source"), Store.create(tmp_path / "target")
+    for items in (["id0"], ["id0", "id4"], ["id0"]):
+        source.record_sweep("s", "name: s\n", [("barrier", item) for item in items])
+    merging.merge(target, source)
+    assert {"id0"} == source.item_ids("s", "barrier") == target.item_ids("s", "barrier")
+    assert 0 == merging.merge(Store(target.path), source).copied["sweep_items"]
+
+
 def test_a_sweep_of_the_same_name_with_another_text_gets_a_name_of_its_own(one: Store, two: Store) -> None:
     """Both sweeps are there, the second under a name made of its text, which its file has as well."""
     text = (one.path / "sweeps" / "small" / "sweep.yaml").read_text()
