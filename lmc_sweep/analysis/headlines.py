@@ -99,14 +99,14 @@ def _all_pairs(store: Store, sweep: str) -> str | None:
 
 def _paths(store: Store, sweep: str) -> str | None:
     """Mean barriers of the paths of one loss, by activation, layer and width where they differ in those."""
-    columns = "path_id, dataset, loss, activation, layer, width, barrier"
+    columns = "path_id, dataset, loss, variant, output_weights, num_steps, activation, layer, width, barrier"
     asked = store.item_ids(sweep, "permutation_path")
     rows = [row[1:] for row in store.permutation_paths().project(columns).fetchall() if row[0] in asked]
-    measured = [(row[:2], row[2:5], row[5]) for row in rows if row[5] is not None]
+    measured = [(row[:5], row[5:8], row[8]) for row in rows if row[8] is not None]
     if not measured:
         return None
     by_loss = grouped(measured, lambda row: row[0])
-    (dataset, loss), shown = max(by_loss.items(), key=lambda entry: (len(entry[1]), str(entry[0])))
+    (dataset, loss, *_), shown = max(by_loss.items(), key=lambda entry: (len(entry[1]), str(entry[0])))
     by_kind = grouped(sorted(shown), lambda row: row[1])
     kinds = [(activation, f"layer {layer}", f"width {width}") for activation, layer, width in by_kind]
     places = [place for place in range(3) if len({kind[place] for kind in kinds}) > 1] or [2]

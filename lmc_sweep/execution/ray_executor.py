@@ -208,8 +208,8 @@ class RayExecutor:
         for told in self._probe.look(nodes).values():
             self._notice(f"{told}. It gets no tasks.")
         self._known, self._seen = now, nodes
-        refused = self._probe.refused
-        self._usable = [node for node in nodes if node.id not in refused] if refused else nodes
+        left_out = {*self._probe.refused, *self._probe.silent}
+        self._usable = [node for node in nodes if node.id not in left_out] if left_out else nodes
         self._room.now_on(self._usable)
         self._quick.clear()
         return self._usable
@@ -222,9 +222,10 @@ class RayExecutor:
         """
         if not self._cluster.answers_now():
             return
-        self._lost_at = None
         _, pending = self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
-        for sent in missed([self._tasks[reference] for reference in pending], lost_at):
+        found = missed([self._tasks[reference] for reference in pending], lost_at)
+        self._lost_at = None if found is not None else lost_at + SETTLE_SECONDS  # then it is asked again
+        for sent in found or ():
             reference = self._references.pop(sent.key)
             del self._tasks[reference]
             self._ray.cancel(reference, force=False, recursive=False)

@@ -40,12 +40,12 @@ def begun(task: Task) -> Collection[str] | None:
         return None
 
 
-def missed(pending: Sequence[Sent], lost_at: float) -> list[Sent]:
+def missed(pending: Sequence[Sent], lost_at: float) -> list[Sent] | None:
     """Of the tasks without an outcome those that no worker has begun, submitted before a machine was lost.
 
-    What was under way to that machine may be pending for ever (seen with Ray 2.60, now and then), and would
-    be missed only at its deadline.
+    None where nobody can tell now. What was under way to that machine may be pending for ever (seen with
+    Ray 2.60, now and then), and would be missed only at its deadline.
     """
     before = [sent for sent in pending if sent.at <= lost_at and not sent.is_cancelled]
-    known = begun(before[0].task) if before else None
-    return [] if known is None else [sent for sent in before if sent.key not in known]
+    known = begun(before[0].task) if before else ()
+    return None if known is None else [sent for sent in before if sent.key not in known]

@@ -160,9 +160,10 @@ def _told(chosen: Sequence[Path], of_network: Sequence[Path]) -> str:
 
 
 def _weights(one: Path) -> str:
-    """What the output weights of the two neurons may do."""
+    """What the output weights of the two neurons, and the layers below, may do."""
+    below = " and those of the layers below" if one.layer > 1 and one.activation == "relu" else ""
     return {
         "free": ", output weights free",
-        "held": ", their output weights held at their length",
+        "held": f", their output weights{below} held at their length",
         None: " under a penalty",
     }[one.output_weights]

@@ -25,6 +25,7 @@ _ACTIVATION_SECONDS = 2e-9  # of one activation and its slope
 _POINT_SECONDS = 3.0  # of a Hessian's eigenvalues and what else is measured at a permutation point
 _MEMORY = 100  # vectors as long as the network that minimization keeps
 _DENSE = 256  # parameters up to which a whole inverse Hessian is kept
+_ROOTS = 2.5  # times that what curvature is formed from is there at once
 _PART_BYTES = 64e6
 """Activations that are in memory at a time."""
 
@@ -108,7 +109,9 @@ class PermutationPathItem(StudyItem):
         size = 4 if self.spec.precision == "float32" else 8
         parameters = self._num_parameters
         remembered = parameters if parameters <= _DENSE else _MEMORY
-        kept = parameters * (remembered + self.spec.num_steps + 20)
+        kept: float = parameters * (remembered + self.spec.num_steps + 20)
+        if parameters > _DENSE:  # roots of the loss's curvature, at every neuron and example
+            kept += _ROOTS * self.sizes[-1] * max(self.sizes[1:]) * self.num_examples
         return int(size * (kept + 3 * self.sizes[-1] * self.num_examples) + _PART_BYTES / 16)
 
 

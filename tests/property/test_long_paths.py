@@ -93,3 +93,15 @@ def test_smooth_networks_keep_no_lengths_below() -> None:
     loss, starts = student(1)
     smooth = Loss(DenseShape(SHAPE.sizes, "tanh"), loss.inputs, loss.targets)
     assert () == Merging.of(smooth, 2, [(0, 1)]).holding(starts).lengths
+
+
+def test_a_neuron_without_weights_below_stays_one() -> None:
+    """As in a pruned network: its gradient is 0, that of all others a number."""
+    loss, starts = student(1)
+    SHAPE.layers(starts)[0][:, 3] = 0
+    held = Merging.of(loss, 2, [(0, 1)]).holding(starts)
+    variables = held.variables(starts)
+    value, gradient = held.constrained(variables, torch.tensor([0.2], dtype=torch.float64))
+    assert bool(value.isfinite().all())
+    assert bool(gradient.isfinite().all())
+    assert not bool(SHAPE.layers(gradient)[0][:, 3].any())

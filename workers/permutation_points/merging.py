@@ -189,7 +189,7 @@ class Merging:
         below = (self.loss.shape.layers(found), self.loss.shape.layers(variables), self.lengths)
         for slopes, rows, held_at in zip(*below, strict=False):
             size = _at_least(rows.norm(dim=2, keepdim=True))
-            ahead = (slopes * rows).sum(2, keepdim=True) / (size * size)
+            ahead = (slopes * rows).sum(2, keepdim=True) / _at_least(size * size)
             slopes.copy_((slopes - ahead * rows) * (held_at / size))
         return found
 

@@ -32,7 +32,8 @@ class DistanceSchedule:
         gradient_norm: A minimum is reached where the gradient with respect to the free variables is as short.
         max_evaluations: Of loss and gradient, at one stage.
         output_weights: Those of both neurons are ``free``, as in Brea et al. 2019, or ``held`` at the length
-            that they have together at the start, while the distance is above 0 (``merging``).
+            that they have together at the start, while the distance is above 0, and with ReLU the
+            parameter vectors below at theirs (``merging``).
         multipliers: The smallest above 0 and the largest of a penalty on the squared distance, by which
             the distance falls instead: 0 first, then on a logarithmic scale. None: there is no penalty.
     """

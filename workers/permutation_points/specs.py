@@ -61,12 +61,14 @@ class PermutationPathSpec:
         num_examples: The first so many training examples; None: all. Of a random network, its points.
         layer: The hidden layer, from 1, in which two neurons become one.
         pair: These two, or None where ``rule`` chooses them.
-        rule, rank: Of all pairs of the layer, ordered from the most alike, the one of this rank, from 0.
+        rule, rank: Of all pairs of the layer, ordered from the most alike (silent neurons last), the one of
+            this rank, from 0.
         variant: ``constrained``: the distance is fixed, by a schedule. ``penalized``: its square costs.
         num_steps: Distances above 0, or multipliers of the penalty; then distance 0 follows.
         smallest: The last distance, as a share of the first. Of ``constrained``.
         output_weights: Those of the two neurons are ``free``, or ``held`` at the length that they have
-            together at the start, as long as there is a distance. Of ``constrained``.
+            together at the start, as long as there is a distance; with ReLU the lengths of the parameter
+            vectors below are held then, too. Of ``constrained``.
         multipliers: The smallest above 0 and the largest of the penalty. Of ``penalized``.
         gradient_norm: Every minimization ends where the gradient is as short.
         max_evaluations: Of loss and gradient, at most, in one minimization.
