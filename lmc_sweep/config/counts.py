@@ -14,7 +14,7 @@ _MAX_ALPHAS = 10_001
 _MAX_SEEDS = 1_000_000  # networks of one cell; a slip of the finger is refused before memory is gone
 
 MOST_ITEMS = 1_000_000
-"""Of one kind, in one section: a plan lists each of them, which takes a minute or so."""
+"""Of one kind, in one section: a plan lists each of them, and was tried with a tenth of that."""
 
 
 def refuse_many(number: int, path: str, what: str, remedy: str) -> None:
