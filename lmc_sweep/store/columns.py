@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 VERSION_KEY = b"lmc_sweep.schema_version"
 TABLE_KEY = b"lmc_sweep.table"
 

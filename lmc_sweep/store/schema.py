@@ -7,7 +7,8 @@ Version 2 added networks that were trained elsewhere, of which nothing is known 
 last five columns of ``networks``, and ``save_at`` of ``barriers``. Version 3 added the table
 ``search_traces`` and the last two columns of ``alignments`` and of ``barriers``. Version 4 added the
 tables ``attempts`` and ``retries``, and ``cause`` of ``failures``. Version 5 added the tables of the
-studies other than ``barriers`` (``lmc_sweep.store.study_tables``).
+studies other than ``barriers`` (``lmc_sweep.store.study_tables``). Version 6 added ``start_vectors`` and
+``point_vectors`` to ``permutation_paths``.
 """
 
 from __future__ import annotations
